@@ -1,0 +1,94 @@
+"""Blind-particle spread (BPS)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaps_envs.bps import kernel
+from adaps_envs.bps.params import BPSParams
+from adaps_envs.bps.state import AGENT_RANGE, LANDMARK_RANGE, obs_fields, position_limit, speed_limit, state_table
+from adaps_envs.core.batched import BatchedEnv
+
+__all__ = ["BPS"]
+
+
+class BPS(BatchedEnv):
+    """Agents fly to the landmark of their hidden type, which they do not observe.
+
+    N agents of G types and G landmarks live in an unbounded plane. An agent observes its own velocity and position and
+    the offset of every landmark, but neither its own type nor the other agents. It is paid minus half the distance to
+    its own type's landmark, on the position after the move. Without identity, a policy can do no better than fly to the
+    best compromise between the landmarks, which makes BPS a clean test of parameter sharing.
+
+    Actions: 0 nothing, 1 push to -x, 2 to +x, 3 to -y, 4 to +y. Physics in float64, time step 0.1:
+    ``v' = 0.75 v + 0.1 force``, ``p' = p + 0.1 v'``; no noise, collisions or walls.
+    Start: agents uniform in [-1, 1]^2 at rest, landmarks uniform in [-3, 3]^2. End: only by the time limit (truncated).
+
+    Source: ``large_spread`` of the PettingZoo fork used by Christianos et al., "Scaling multi-agent reinforcement
+    learning with selective parameter sharing", ICML 2021 (arXiv 2102.07475).
+    """
+
+    family: ClassVar[str] = "bps"
+    default_id: ClassVar[str] = "BPS-1-v0"
+    action_names: ClassVar[tuple[str, ...]] = ("nothing", "push -x", "push +x", "push -y", "push +y")
+
+    params: BPSParams
+
+    def _declare(self) -> None:
+        params = self.params
+        assert params.roster is not None
+        assert params.num_landmarks is not None
+        counts = [kind.count for kind in params.roster]
+        self.num_agents = sum(counts)
+        self.max_cycles = params.max_cycles
+        self.agent_types = np.repeat(np.arange(len(counts)), counts)
+        self.sizes = {"N": self.num_agents, "G": params.num_landmarks}
+        self.state_table = state_table(params)
+        self.obs_fields = obs_fields(params)
+        self.obs_space_low = np.array([field.low for field in self.obs_fields], np.float32)
+        self.obs_space_high = np.array([field.high for field in self.obs_fields], np.float32)
+        self._declare_agents()
+        limits = [position_limit(params)] * 2 * self.num_agents + [speed_limit(params)] * 2 * self.num_agents
+        self.state_high = np.array(limits + [LANDMARK_RANGE] * 2 * params.num_landmarks, np.float32)
+        self.state_low = -self.state_high
+
+    def _declare_agents(self) -> None:
+        assert self.params.roster is not None
+        kinds = [self.params.roster[index] for index in self.agent_types]
+        self.landmark_of = np.array([kind.landmark for kind in kinds], np.int64)
+        self._acceleration = np.array([kind.acceleration for kind in kinds], np.float64)
+        self._max_speed = np.array([kind.max_speed or np.inf for kind in kinds], np.float64)
+        self._order = np.array([kind.obs_permutation for kind in kinds], np.int64)
+        self._shuffled = bool((self._order != np.arange(self.obs_dim)).any())
+
+    def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
+        a = self._arrays
+        kernel.reset_lanes(
+            start, stop, mask, a["rng"], a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"], AGENT_RANGE, LANDMARK_RANGE
+        )
+
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        a = self._arrays
+        kernel.observe_lanes(start, stop, a["pos"], a["vel"], a["landmark_pos"], self._order, self._shuffled, obs)
+
+    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
+        a, p = self._arrays, self.params
+        kernel.step_lanes(
+            start, stop, actions, a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"],
+            self.landmark_of, self._acceleration, self._max_speed, self._order, self._shuffled,
+            float(p.local_ratio), p.cooperative, p.max_cycles, *outputs,
+        )  # fmt: skip
+
+    def _write_global_state(self, out: NDArray[np.float32]) -> None:
+        parts = [self._arrays[name].reshape(self.num_envs, -1) for name in ("pos", "vel", "landmark_pos")]
+        np.concatenate(parts, axis=1, out=out, casting="same_kind")
+
+    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+        """Return a picture of one lane, ``[height, width, 3] uint8``: agents and landmarks in their type's colour."""
+        from adaps_envs.bps.render import draw
+
+        a = self._arrays
+        return draw(a["pos"][lane], a["landmark_pos"][lane], self.agent_types, self.landmark_of)

@@ -1,0 +1,62 @@
+"""The state table of BPS: the single source of allocation, ``get_state``/``set_state`` checks and documentation."""
+
+from __future__ import annotations
+
+from adaps_envs.bps.params import DAMPING, TIME_STEP, BPSParams
+from adaps_envs.types import ArraySpec, ObsField
+
+__all__ = ["AGENT_RANGE", "LANDMARK_RANGE", "obs_fields", "position_limit", "speed_limit", "state_table"]
+
+AGENT_RANGE = 1.0
+LANDMARK_RANGE = 3.0
+
+
+def speed_limit(params: BPSParams) -> float:
+    """Return the highest speed along one axis: force and damping balance at ``acceleration * dt / damping``."""
+    assert params.roster is not None
+    limits = []
+    for kind in params.roster:
+        terminal = kind.acceleration * TIME_STEP / DAMPING
+        limits.append(terminal if kind.max_speed is None else min(terminal, kind.max_speed))
+    return max(limits)
+
+
+def position_limit(params: BPSParams) -> float:
+    """Return how far from the origin, along one axis, an agent can be at the end of an episode."""
+    return AGENT_RANGE + speed_limit(params) * TIME_STEP * params.max_cycles
+
+
+def state_table(params: BPSParams) -> tuple[ArraySpec, ...]:
+    """Return the state arrays; axis sizes are N agents and G landmarks."""
+    speed, reach = speed_limit(params), position_limit(params)
+    return (
+        ArraySpec("pos", ("N", 2), "float64", -reach, reach, "length", "agents' positions (x, y)"),
+        ArraySpec("vel", ("N", 2), "float64", -speed, speed, "length per time", "agents' velocities (x, y)"),
+        ArraySpec(
+            "landmark_pos", ("G", 2), "float64", -LANDMARK_RANGE, LANDMARK_RANGE, "length", "landmarks' positions (x, y)"
+        ),
+        ArraySpec("cur_steps", (), "int32", 0, params.max_cycles, "steps", "steps since the reset"),
+    )
+
+
+def obs_fields(params: BPSParams) -> tuple[ObsField, ...]:
+    """Return the observation entries in their unpermuted order.
+
+    Where a type permutes its entries, every entry gets the widest bounds: tighter ones would tell the type.
+    """
+    assert params.num_landmarks is not None
+    assert params.roster is not None
+    speed, reach = speed_limit(params), position_limit(params)
+    entries = [(f"velocity_{axis}", speed, "length per time") for axis in "xy"]
+    entries += [(f"position_{axis}", reach, "length") for axis in "xy"]
+    entries += [
+        (f"landmark_{index}_{axis}", reach + LANDMARK_RANGE, "length")
+        for index in range(params.num_landmarks)
+        for axis in "xy"
+    ]
+    permuted = any(kind.obs_permutation != tuple(range(len(entries))) for kind in params.roster)
+    widest = max(bound for _, bound, _ in entries)
+    return tuple(
+        ObsField(index, name, -(widest if permuted else bound), widest if permuted else bound, unit)
+        for index, (name, bound, unit) in enumerate(entries)
+    )

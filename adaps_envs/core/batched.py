@@ -1,0 +1,331 @@
+"""The one core under every face: B lanes of one environment, stepped together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaps_envs.core.buffers import RNG_SPEC, allocate, checked_array, unknown_keys_error
+from adaps_envs.core.rng import lane_seeds, seed_streams
+from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
+from adaps_envs.types import ArraySpec, ObsField, State
+
+__all__ = ["REWARD_MODES", "BatchedEnv"]
+
+REWARD_MODES = ("individual", "team_sum", "team_mean")
+
+
+class BatchedEnv(ABC):
+    """B parallel copies ("lanes") of one environment with N agents.
+
+    The core never resets by itself: a lane that has ended must be reset with ``reset(mask=...)`` before the next
+    ``step``. Every returned array is a fresh copy. Lane ``b`` depends on its own seed alone: it equals a batch of one
+    with that seed, whatever B and ``num_threads`` are.
+
+    A family fills in the declarations (``state_table``, ``sizes``, ``obs_fields`` ...) and the lane-range hooks
+    (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``).
+
+    Attributes:
+        num_envs: B.
+        num_agents: N.
+        obs_dim: F.
+        num_actions: A.
+        state_dim: S, the size of ``global_state()``.
+        max_cycles: time limit in steps; reaching it truncates, it never terminates.
+        agent_types: ``[N] int64``, the hidden type of each agent (ground truth, for scoring and oracles only).
+        possible_agents: ``["agent_0", ...]``; names never tell the type.
+        obs_space_low, obs_space_high: ``[F] float32`` bounds of an observation, the same for every agent.
+        state_low, state_high: ``[S] float32`` bounds of the global state.
+        obs_fields: one :class:`ObsField` for each entry of an observation.
+        params: the family's frozen parameters.
+        spec_id: registered id, e.g. ``"BPS-1-v0"``.
+    """
+
+    family: ClassVar[str]
+    default_id: ClassVar[str]
+    action_names: ClassVar[tuple[str, ...]]
+
+    num_agents: int
+    agent_types: NDArray[np.int64]
+    state_table: tuple[ArraySpec, ...]
+    sizes: Mapping[str, int]
+    obs_fields: tuple[ObsField, ...]
+    obs_space_low: NDArray[np.float32]
+    obs_space_high: NDArray[np.float32]
+    state_low: NDArray[np.float32]
+    state_high: NDArray[np.float32]
+    max_cycles: int
+
+    def __init__(
+        self,
+        num_envs: int,
+        params: Any,
+        *,
+        seed: int | Sequence[int] | None = None,
+        num_threads: int = 1,
+        spec_id: str | None = None,
+    ) -> None:
+        """Allocate the lanes; nothing is drawn before the first ``reset``.
+
+        Args:
+            num_envs: B, at least 1.
+            params: the family's validated parameters.
+            seed: seed of the first ``reset`` that is not given one; None takes entropy from the system.
+            num_threads: lanes are split over this many threads; the result is the same bit for bit.
+            spec_id: id under which the environment was made.
+
+        Raises:
+            InvalidParameterError: ``num_envs``, ``num_threads`` or ``seed`` is not legal.
+        """
+        self.num_envs = _positive("num_envs", num_envs)
+        self.num_threads = min(_positive("num_threads", num_threads), self.num_envs)
+        self.params = params
+        self.spec_id = spec_id or self.default_id
+        self._declare()
+        self._reward_mode = _reward_mode(params.reward)
+        self._pending_seeds = None if seed is None else lane_seeds(seed, self.num_envs)
+        self._arrays: State = allocate(self.state_table, self.num_envs, self.sizes)
+        self._ended = np.zeros(self.num_envs, dtype=bool)
+        self._any_ended = False
+        self._begun = False
+        self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+
+    # -- what a family declares and computes ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _declare(self) -> None:
+        """Set every attribute listed in the class body from ``self.params``."""
+
+    @abstractmethod
+    def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
+        """Draw a start state for the lanes of ``[start, stop)`` where ``mask`` holds."""
+
+    @abstractmethod
+    def _step_lanes(
+        self,
+        start: int,
+        stop: int,
+        actions: NDArray[np.int64],
+        obs: NDArray[np.float32],
+        rewards: NDArray[np.float32],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+    ) -> None:
+        """Advance lanes ``[start, stop)`` by one step and write all outputs."""
+
+    @abstractmethod
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        """Write the observations of lanes ``[start, stop)``."""
+
+    @abstractmethod
+    def _write_global_state(self, out: NDArray[np.float32]) -> None:
+        """Write the global state of all lanes, ``[B, S]``."""
+
+    @abstractmethod
+    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+        """Return a picture of one lane, ``[height, width, 3] uint8``, without a display."""
+
+    # -- public ---------------------------------------------------------------------------------------------------
+
+    @property
+    def obs_dim(self) -> int:
+        """F, the length of an agent's observation."""
+        return len(self.obs_fields)
+
+    @property
+    def num_actions(self) -> int:
+        """A, the number of discrete actions of each agent."""
+        return len(self.action_names)
+
+    @property
+    def state_dim(self) -> int:
+        """S, the length of a lane's global state."""
+        return len(self.state_low)
+
+    @property
+    def possible_agents(self) -> list[str]:
+        """The agents' names, in agent order; a fresh list."""
+        return [f"agent_{index}" for index in range(self.num_agents)]
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """``[B] bool`` copy: lanes whose episode is over and that wait for ``reset(mask=...)``."""
+        return self._ended.copy()
+
+    def reset(
+        self, seed: int | Sequence[int] | None = None, mask: NDArray[np.bool_] | Sequence[bool] | None = None
+    ) -> NDArray[np.float32]:
+        """Start new episodes.
+
+        Args:
+            seed: integer ``s`` (lane ``b`` is seeded ``s + b``) or B integers; None continues each lane's stream.
+            mask: ``[B] bool``, the lanes to reset; None resets all. The other lanes, streams included, stay as they are.
+
+        Returns:
+            Observations of all lanes, ``[B, N, F] float32``, a fresh array.
+
+        Raises:
+            InvalidParameterError: a bad seed, or a mask of another shape or type.
+        """
+        chosen = self._checked_mask(mask)
+        if not self._begun and not chosen.all():
+            raise ResetNeededError("the first reset must cover every lane: call reset() without a mask once.")
+        self._seed(seed, chosen)
+        self._for_lane_ranges(self._reset_lanes, chosen)
+        self._ended[chosen] = False
+        self._any_ended = bool(self._ended.any())
+        self._begun = True
+        return self.observe()
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Advance every lane by one step.
+
+        Args:
+            actions: ``[B, N]`` integers in ``{0, ..., A - 1}``.
+
+        Returns:
+            Fresh arrays: observations ``[B, N, F] float32``, rewards ``[B, N] float32``, terminated ``[B] bool``,
+            truncated ``[B] bool`` (time limit).
+
+        Raises:
+            InvalidActionError: wrong shape, a non-integer type or an action out of range; no lane has moved.
+            ResetNeededError: before the first reset, or while a lane that has ended was not reset.
+        """
+        checked = self._checked_actions(actions)
+        if not self._begun:
+            raise ResetNeededError("step() before the first reset(): call reset(seed=...) first.")
+        if self._any_ended:
+            lanes = np.flatnonzero(self._ended)[:8].tolist()
+            raise ResetNeededError(f"step() after the end of lanes {lanes}: call reset(mask=env.ended) first.")
+        shape = (self.num_envs, self.num_agents)
+        obs = np.empty((*shape, self.obs_dim), np.float32)
+        rewards = np.empty(shape, np.float32)
+        terminated = np.empty(self.num_envs, bool)
+        truncated = np.empty(self.num_envs, bool)
+        self._for_lane_ranges(self._step_lanes, checked, obs, rewards, terminated, truncated)
+        np.logical_or(terminated, truncated, out=self._ended)
+        self._any_ended = bool(self._ended.any())
+        if self._reward_mode is not None:
+            rewards[:] = self._reward_mode(rewards, axis=1, keepdims=True)
+        return obs, rewards, terminated, truncated
+
+    def observe(self) -> NDArray[np.float32]:
+        """Return the observations of the present state, ``[B, N, F] float32``, a fresh array."""
+        obs = np.empty((self.num_envs, self.num_agents, self.obs_dim), np.float32)
+        self._for_lane_ranges(self._observe_lanes, obs)
+        return obs
+
+    def global_state(self) -> NDArray[np.float32]:
+        """Return what a centralised critic may see, ``[B, S] float32``, a fresh array; it never holds types."""
+        out = np.empty((self.num_envs, self.state_dim), np.float32)
+        self._write_global_state(out)
+        return out
+
+    def get_state(self) -> State:
+        """Return copies of all state arrays, lane axis first, the random streams (``rng``) included."""
+        return {name: array.copy() for name, array in self._arrays.items()}
+
+    def set_state(
+        self, state: Mapping[str, Any], mask: NDArray[np.bool_] | Sequence[bool] | None = None
+    ) -> None:
+        """Overwrite state arrays; absent ones keep their values. The chosen lanes count as running afterwards.
+
+        Args:
+            state: any subset of ``get_state()``'s keys, each ``[B, *dims]``.
+            mask: ``[B] bool``, the lanes to overwrite; None takes all.
+
+        Raises:
+            InvalidStateError: an unknown key, a wrong shape or dtype, or a value outside its range; nothing has changed.
+        """
+        chosen = self._checked_mask(mask)
+        specs = {spec.name: spec for spec in (*self.state_table, RNG_SPEC)}
+        if not isinstance(state, Mapping):
+            raise InvalidStateError(f"state is a {type(state).__name__}; give a mapping of array names to arrays.")
+        unknown = [str(name) for name in state if name not in specs]
+        if unknown:
+            raise unknown_keys_error(unknown, list(specs))
+        checked = {name: checked_array(value, specs[name], self._arrays[name]) for name, value in state.items()}
+        self._check_state(checked, chosen)
+        if not self._begun:
+            self.reset()
+        for name, array in checked.items():
+            self._arrays[name][chosen] = array[chosen]
+        self._ended[chosen] = False
+        self._any_ended = bool(self._ended.any())
+
+    def close(self) -> None:
+        """Release the worker threads, if any."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    # -- private --------------------------------------------------------------------------------------------------
+
+    def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:
+        """Check rules between arrays; a family with such rules raises InvalidStateError here."""
+
+    def _seed(self, seed: int | Sequence[int] | None, chosen: NDArray[np.bool_]) -> None:
+        seeds = self._pending_seeds if seed is None else lane_seeds(seed, self.num_envs)
+        if seeds is None and not self._begun:
+            entropy = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+            seeds = lane_seeds(entropy, self.num_envs)
+        self._pending_seeds = None
+        if seeds is not None:
+            self._arrays["rng"][chosen] = seed_streams(seeds)[chosen]
+
+    def _checked_mask(self, mask: NDArray[np.bool_] | Sequence[bool] | None) -> NDArray[np.bool_]:
+        if mask is None:
+            return np.ones(self.num_envs, dtype=bool)
+        array = np.asarray(mask)
+        if array.shape != (self.num_envs,) or array.dtype != bool:
+            raise InvalidParameterError(
+                f"mask has shape {array.shape} and dtype {array.dtype}; give [{self.num_envs}] booleans, one a lane."
+            )
+        return array
+
+    def _checked_actions(self, actions: NDArray[Any]) -> NDArray[np.int64]:
+        array = np.asarray(actions)
+        shape = (self.num_envs, self.num_agents)
+        if array.shape != shape:
+            raise InvalidActionError(f"actions have shape {array.shape}; they must be [B, N] = {list(shape)}.")
+        if array.dtype.kind not in "iu":
+            raise InvalidActionError(f"actions have dtype {array.dtype}; give integers in 0..{self.num_actions - 1}.")
+        checked = np.ascontiguousarray(array, dtype=np.int64)
+        # Seen as unsigned, a negative action is out of range as well: one pass over the array instead of two.
+        outside = checked.view(np.uint64) >= self.num_actions
+        if outside.any():
+            lane, agent = np.argwhere(outside)[0]
+            raise InvalidActionError(
+                f"action {array[lane, agent]} of agent_{agent} in lane {lane} is out of range; "
+                f"legal actions are 0..{self.num_actions - 1} ({', '.join(self.action_names)})."
+            )
+        return checked
+
+    def _for_lane_ranges(self, work: Callable[..., None], *args: Any) -> None:
+        if self._pool is None:
+            work(0, self.num_envs, *args)
+            return
+        edges = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
+        jobs = [self._pool.submit(work, lo, hi, *args) for lo, hi in zip(edges, edges[1:], strict=False)]
+        for job in jobs:
+            job.result()
+
+
+def _positive(name: str, value: int) -> int:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise InvalidParameterError(f"{name} is {value!r}; it must be an integer >= 1.")
+    return int(value)
+
+
+def _reward_mode(name: str) -> Callable[..., Any] | None:
+    modes: dict[str, Callable[..., Any] | None] = dict(zip(REWARD_MODES, (None, np.sum, np.mean), strict=True))
+    if name not in modes:
+        raise InvalidParameterError(f"reward is {name!r}; choose one of {', '.join(REWARD_MODES)}.")
+    return modes[name]

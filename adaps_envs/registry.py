@@ -1,0 +1,205 @@
+"""Which environments exist. Families are found, not listed: our own by a folder scan, others by entry points.
+
+A plug-in package declares ``[project.entry-points."adaps_envs.envs"] myfamily = "my_package.myfamily:FAMILY"`` where
+``FAMILY`` is an :class:`EnvFamily`. A plug-in that fails to load never hides the others; it is named in the errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError, suggest
+
+if TYPE_CHECKING:
+    from adaps_envs.core.batched import BatchedEnv
+
+__all__ = ["ENTRY_POINT_GROUP", "EnvFamily", "EnvSpec", "Preset", "families", "list_envs", "load", "make_batched", "spec"]
+
+ENTRY_POINT_GROUP = "adaps_envs.envs"
+NAMESPACE = "adaps"
+# Packages of this distribution that are not families.
+_ROOMS = frozenset({"adapters", "core", "testing"})
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A registered id's parameters and its one-line description."""
+
+    description: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EnvFamily:
+    """One environment family; every code reference is a ``"module:attribute"`` string, loaded on use.
+
+    Attributes:
+        name: folder and module name, e.g. ``bps``.
+        title: the game in words.
+        env: the :class:`~adaps_envs.core.batched.BatchedEnv` subclass.
+        params: its frozen parameter dataclass.
+        policies: mapping of scripted policies, see :mod:`adaps_envs.policies`.
+        presets: ids ``Name-vN`` with their parameters.
+        golden: function from a recorded trajectory's configuration to parameters, or None.
+    """
+
+    name: str
+    title: str
+    env: str
+    params: str
+    policies: str
+    presets: Mapping[str, Preset]
+    golden: str | None = None
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """A registered environment id.
+
+    Attributes:
+        id: e.g. ``BPS-1-v0``.
+        family: the family's name.
+        entry_point: ``module:class`` of the batched environment.
+        kwargs: the preset's parameters.
+        description: one line.
+    """
+
+    id: str
+    family: str
+    entry_point: str
+    kwargs: Mapping[str, Any]
+    description: str
+
+    @property
+    def gym_id(self) -> str:
+        """The id under which Gymnasium knows it."""
+        return f"{NAMESPACE}/{self.id}"
+
+    @property
+    def pz_id(self) -> str:
+        """The id under which PettingZoo knows it (snake case, as its registry demands)."""
+        name, version = self.id.rsplit("-", 1)
+        return f"{NAMESPACE}/{name.lower().replace('-', '_')}-{version}"
+
+
+def load(reference: str) -> Any:
+    """Import ``"module:attribute"`` and return the attribute."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@lru_cache(maxsize=1)
+def _discovered() -> tuple[dict[str, EnvFamily], dict[str, str]]:
+    import adaps_envs
+
+    found: dict[str, EnvFamily] = {}
+    broken: dict[str, str] = {}
+    for module in sorted(pkgutil.iter_modules(adaps_envs.__path__), key=lambda info: info.name):
+        if module.ispkg and module.name not in _ROOMS:
+            family = load(f"adaps_envs.{module.name}:FAMILY")
+            found[family.name] = family
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        try:
+            family = entry.load()
+            if not isinstance(family, EnvFamily):
+                raise TypeError(f"{entry.value} is a {type(family).__name__}, not an EnvFamily")
+            if family.name in found:
+                raise ValueError(f"family {family.name!r} is already registered")
+        except Exception as error:  # a plug-in may fail in any way; it must not hide the others
+            broken[entry.name] = f"{type(error).__name__}: {error}"
+        else:
+            found[family.name] = family
+    return found, broken
+
+
+def families() -> dict[str, EnvFamily]:
+    """Return all families by name, plug-ins included."""
+    return dict(_discovered()[0])
+
+
+@lru_cache(maxsize=1)
+def _specs() -> dict[str, EnvSpec]:
+    specs: dict[str, EnvSpec] = {}
+    for family in _discovered()[0].values():
+        for env_id, preset in family.presets.items():
+            if env_id in specs:
+                raise AdapsError(f"environment id {env_id!r} is registered twice; rename one of them.")
+            specs[env_id] = EnvSpec(env_id, family.name, family.env, dict(preset.kwargs), preset.description)
+    return specs
+
+
+def list_envs() -> list[str]:
+    """Return every registered id, e.g. ``["BPS-1-v0", ...]``."""
+    return list(_specs())
+
+
+def spec(env_id: str) -> EnvSpec:
+    """Return the specification of an id, with or without ``adaps/`` and version (the highest is taken).
+
+    Raises:
+        UnknownNameError: no such id; the message names the nearest ones and any plug-in that failed to load.
+    """
+    name = str(env_id).removeprefix(f"{NAMESPACE}/")
+    by_alias: dict[str, EnvSpec] = {}
+    for known in sorted(_specs().values(), key=lambda known: int(known.id.rsplit("-v", 1)[1])):
+        for alias in (known.id, known.pz_id.removeprefix(f"{NAMESPACE}/")):
+            by_alias[alias] = known
+            by_alias[re.sub(r"-v\d+$", "", alias)] = known
+    if name in by_alias:
+        return by_alias[name]
+    broken = "".join(f" Plug-in {plugin!r} failed to load ({why})." for plugin, why in _discovered()[1].items())
+    raise UnknownNameError(f"no environment {env_id!r}. {suggest(name, _specs())}{broken}")
+
+
+def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
+    """Return the family's frozen parameters of an id, with ``overrides`` taking the place of the preset's.
+
+    Raises:
+        UnknownNameError: unknown id.
+        InvalidParameterError: an unknown keyword, or a value outside its rule.
+    """
+    known = spec(env_id)
+    params_class = load(families()[known.family].params)
+    names = [item.name for item in fields(params_class)]
+    for name in overrides:
+        if name not in names:
+            raise InvalidParameterError(f"{known.id} has no parameter {name!r}. {suggest(name, names)}")
+    kwargs = {**known.kwargs, **overrides}
+    if overrides.get("roster") is not None and "groups" not in overrides:
+        kwargs.pop("groups", None)
+    return params_class(**{name: _frozen(value) for name, value in kwargs.items()})
+
+
+def make_batched(
+    env_id: str, num_envs: int, *, seed: int | Sequence[int] | None = None, num_threads: int = 1, **params: Any
+) -> BatchedEnv:
+    """Create B lanes of an environment behind the batched interface.
+
+    Args:
+        env_id: registered id, e.g. ``"BPS-1"`` or ``"BPS-1-v0"``.
+        num_envs: B.
+        seed: integer ``s`` (lane ``b`` gets ``s + b``) or one integer a lane, for the first ``reset``.
+        num_threads: threads that share the lanes; the result is the same bit for bit.
+        **params: parameters of the family that replace the preset's.
+
+    Raises:
+        UnknownNameError: unknown id.
+        InvalidParameterError: an unknown keyword or an illegal value.
+    """
+    known = spec(env_id)
+    env_class = load(known.entry_point)
+    env: BatchedEnv = env_class(
+        num_envs, make_params(env_id, params), seed=seed, num_threads=num_threads, spec_id=known.id
+    )
+    return env
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
