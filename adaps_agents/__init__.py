@@ -1,0 +1,26 @@
+"""AdaPS, the interface by which any sharing scheme plugs into stable-baselines3, and the learners that run them.
+
+    >>> import adaps_envs
+    >>> from adaps_agents import SharingA2C
+    >>> env = adaps_envs.make("BPS-1", api="sb3", num_envs=8)
+    >>> model = SharingA2C("adaps", env, seed=0).learn(20_000)
+"""
+
+from __future__ import annotations
+
+from adaps_agents.learners.a2c import SharingA2C
+from adaps_agents.learners.policy import SharingPolicy
+from adaps_agents.learners.ppo import SharingPPO
+from adaps_agents.sharing import AgentSpaces, SchemeSpec, SharingScheme, list_schemes, make_scheme, scheme_spec
+
+__all__ = [
+    "SharingA2C",
+    "SharingPPO",
+    "SharingPolicy",
+    "SharingScheme",
+    "AgentSpaces",
+    "SchemeSpec",
+    "list_schemes",
+    "make_scheme",
+    "scheme_spec",
+]

@@ -1,0 +1,1 @@
+"""The identity phase that AdaPS and SePS share: transitions, encoder, clusters."""

@@ -1,0 +1,136 @@
+"""The identity encoder: a variational autoencoder whose code depends on the agent's index alone.
+
+``q(z | i)`` sees the one-hot index, ``p(r, o' | z, o, a)`` predicts how the environment answers; agents that get the same
+answers can share one code. Architecture, optimiser and weights of the loss follow Christianos et al., "Scaling
+multi-agent reinforcement learning with selective parameter sharing" (SePS, arXiv 2102.07475); inputs and targets are
+standardised, because a raw reward is one of F + 1 targets and drowns among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adaps_agents.identity.collect import Transitions
+
+__all__ = ["EncoderConfig", "IdentityEncoder", "Standardiser", "train_encoder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Settings of the identity encoder.
+
+    Attributes:
+        latent: size Z of the code.
+        hidden: width of all hidden layers.
+        kl_weight: weight of the Kullback-Leibler term in the summed loss.
+        reward_weight: weight of the reward's squared error against the mean over the observation's entries.
+        learning_rate: of Adam.
+        batch_size: transitions a minibatch.
+        updates: number of minibatches.
+    """
+
+    latent: int = 10
+    hidden: int = 64
+    kl_weight: float = 1e-4
+    reward_weight: float = 1.0
+    learning_rate: float = 3e-3
+    batch_size: int = 1024
+    updates: int = 3000
+
+
+class IdentityEncoder(nn.Module):
+    """VAE with encoder ``N -> H -> 2Z`` on the one-hot index and decoder ``Z + F + A -> H -> H -> F + 1``."""
+
+    def __init__(self, num_agents: int, obs_dim: int, num_actions: int, config: EncoderConfig, seed_of: torch.Generator):
+        super().__init__()
+        self.num_actions = num_actions
+        hidden, latent = config.hidden, config.latent
+        self.encoder = nn.Sequential(nn.Linear(num_agents, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent + obs_dim + num_actions, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(),
+            nn.Linear(hidden, obs_dim + 1),
+        )  # fmt: skip
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                bound = module.in_features**-0.5
+                nn.init.uniform_(module.weight, -bound, bound, generator=seed_of)
+                nn.init.uniform_(module.bias, -bound, bound, generator=seed_of)
+
+    def codes(self) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of every agent's code, each ``[N, Z]``."""
+        first = self.encoder[0]
+        assert isinstance(first, nn.Linear)
+        hidden = functional.relu(first.weight.T + first.bias)  # the one-hot inputs of all agents at once
+        mean, logvar = self.encoder[2](hidden).chunk(2, dim=-1)
+        return mean, logvar
+
+    def decode(self, code: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
+        """Return predicted targets ``[M, F + 1]`` from codes ``[M, Z]``, observations ``[M, F]`` and actions ``[M]``."""
+        onehot = functional.one_hot(actions, self.num_actions).to(obs.dtype)
+        out: Tensor = self.decoder(torch.cat([code, obs, onehot], dim=-1))
+        return out
+
+
+class Standardiser:
+    """Scaling of observations and targets to zero mean and unit variance, fitted on one set of transitions.
+
+    Targets are the observation's change and the reward; a constant column becomes zeros.
+    """
+
+    def __init__(self, data: Transitions) -> None:
+        self._obs = _moments(torch.from_numpy(data.obs))
+        self._targets = _moments(_raw_targets(data))
+
+    def __call__(self, data: Transitions) -> tuple[Tensor, Tensor, Tensor]:
+        """Return observations ``[M, F]``, actions ``[M]`` and targets ``[M, F + 1]``."""
+        obs = (torch.from_numpy(data.obs) - self._obs[0]) / self._obs[1]
+        targets = (_raw_targets(data) - self._targets[0]) / self._targets[1]
+        return obs, torch.from_numpy(data.actions), targets
+
+
+def _raw_targets(data: Transitions) -> Tensor:
+    change = torch.from_numpy(data.next_obs) - torch.from_numpy(data.obs)
+    return torch.cat([change, torch.from_numpy(data.rewards)[:, None]], dim=1)
+
+
+def _moments(columns: Tensor) -> tuple[Tensor, Tensor]:
+    std = columns.std(dim=0)
+    return columns.mean(dim=0), torch.where(std > 1e-6, std, torch.inf)
+
+
+def train_encoder(
+    data: Transitions,
+    standardiser: Standardiser,
+    num_agents: int,
+    num_actions: int,
+    config: EncoderConfig,
+    generator: torch.Generator,
+) -> IdentityEncoder:
+    """Train the encoder on transitions; all draws come from ``generator``."""
+    obs, actions, targets = standardiser(data)
+    agents = torch.from_numpy(data.agents)
+    model = IdentityEncoder(num_agents, obs.shape[1], num_actions, config, generator)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.updates)
+    weights = torch.full((targets.shape[1],), 1.0)
+    weights[-1] = config.reward_weight * obs.shape[1]
+    size = min(config.batch_size, len(agents))
+    for _ in range(config.updates):
+        rows = torch.randint(len(agents), (size,), generator=generator)
+        mean, logvar = model.codes()
+        noise = torch.randn(size, config.latent, generator=generator)
+        ids = agents[rows]
+        code = mean[ids] + noise * torch.exp(0.5 * logvar[ids])
+        error = model.decode(code, obs[rows], actions[rows]) - targets[rows]
+        divergence = -0.5 * (1 + logvar - mean**2 - logvar.exp()).sum(dim=1)
+        loss = (error**2 * weights).sum() + config.kl_weight * divergence[ids].sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return model

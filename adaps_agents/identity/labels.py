@@ -1,0 +1,100 @@
+"""Where a grouping scheme takes its groups from: the identity phase, or labels given from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adaps_agents.identity.collect import Collector
+from adaps_agents.identity.encoder import EncoderConfig
+from adaps_agents.identity.phase import Identity, IdentityConfig, identify
+from adaps_agents.sharing.base import SharingScheme
+from adaps_envs.errors import InvalidParameterError, suggest
+
+__all__ = ["IdentifiedScheme"]
+
+
+class IdentifiedScheme(SharingScheme):
+    """A scheme whose groups come from the identity phase.
+
+    Args:
+        labels: groups ``[N]`` given from outside (true types, random groups, another run's); None finds them.
+        identity: settings of the identity phase, an :class:`IdentityConfig` or its fields as a mapping.
+    """
+
+    def __init__(
+        self, *, labels: Sequence[int] | None = None, identity: IdentityConfig | Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.given_labels = None if labels is None else np.asarray(labels)
+        self.identity_config = identity_config(identity)
+        self.identity: Identity | None = None
+
+    def initial_labels(self) -> torch.Tensor:
+        """Return the given labels, or one group until the identity phase has run."""
+        if self.given_labels is None:
+            return super().initial_labels()
+        from adaps_agents.sharing.base import checked_labels
+
+        return checked_labels(self.given_labels, self.spaces.num_agents)
+
+    def prepare(self, collector: Collector) -> int:
+        """Run the identity phase (unless labels were given), regroup, and return the environment steps spent."""
+        if self.given_labels is not None:
+            return 0
+        self.identity = identify(collector, self.identity_config, self.seed)
+        self.identity_steps.fill_(self.identity.env_steps)
+        self.use_identity(self.identity)
+        return self.identity.env_steps
+
+    def use_identity(self, identity: Identity) -> None:
+        """Take over the groups that were found; a scheme that also needs the codes extends this."""
+        self.regroup(identity.labels)
+
+    def assignment(self) -> NDArray[np.int64]:
+        """Return the group of each agent ``[N]``."""
+        return np.asarray(self.labels.cpu())
+
+    def param_report(self) -> dict[str, int]:
+        """Add the autoencoder, which is discarded before training."""
+        used = 0 if self.identity is None else self.identity.encoder_parameters
+        return {**super().param_report(), "pretraining_parameters": used}
+
+    def sharing_summary(self) -> dict[str, Any]:
+        """Add what the identity phase found and spent."""
+        summary = super().sharing_summary()
+        summary["identity_steps"] = int(self.identity_steps)
+        if self.identity is not None:
+            summary["groups_found"] = self.identity.num_groups
+            summary["selection_curve"] = {str(k): round(score, 6) for k, score in self.identity.curve.items()}
+        return summary
+
+
+def identity_config(given: IdentityConfig | Mapping[str, Any] | None) -> IdentityConfig:
+    """Return the settings, from a mapping of fields if need be.
+
+    Raises:
+        InvalidParameterError: an unknown field or an illegal value.
+    """
+    if given is None:
+        return IdentityConfig()
+    if isinstance(given, IdentityConfig):
+        return given
+    options = dict(given)
+    _check_names(options, IdentityConfig)
+    if isinstance(options.get("encoder"), Mapping):
+        _check_names(options["encoder"], EncoderConfig)
+        options["encoder"] = EncoderConfig(**options["encoder"])
+    return IdentityConfig(**options)
+
+
+def _check_names(options: Mapping[str, Any], config: type) -> None:
+    names = [item.name for item in fields(config)]
+    for name in options:
+        if name not in names:
+            raise InvalidParameterError(f"no identity setting {name!r}. {suggest(name, names)}")

@@ -1,0 +1,1 @@
+"""stable-baselines3 learners that keep the agent axis."""

@@ -1,0 +1,175 @@
+"""The stable-baselines3 policy that runs a sharing scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor, nn
+
+from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.sharing.layers import Activation
+from adaps_agents.streams import torch_stream
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["SharingPolicy", "sample_actions"]
+
+
+class SharingPolicy(ActorCriticPolicy):
+    """Actor and critic of all agents, with weights shared as the scheme says.
+
+    Rows of a flat batch are slots: ``row = lane * N + agent``, so its length is a multiple of N.
+
+    Args:
+        observation_space: Box ``[F]`` of one agent.
+        action_space: Discrete(A) of one agent.
+        lr_schedule: learning rate over training.
+        num_agents: N.
+        scheme: registered name.
+        scheme_kwargs: the scheme's options.
+        seed: of the initial weights, of the scheme's draws and of sampled actions.
+        net_arch: widths of the hidden layers of actor and critic.
+        activation_fn: module class applied after hidden layers.
+    """
+
+    scheme: SharingScheme
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        *,
+        num_agents: int,
+        scheme: str,
+        scheme_kwargs: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        net_arch: list[int] | tuple[int, ...] | None = None,
+        activation_fn: type[nn.Module] = nn.ReLU,
+        use_sde: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        check_spaces(observation_space, action_space)
+        if use_sde:
+            raise InvalidParameterError("use_sde=True needs continuous actions; these environments have discrete ones.")
+        self.num_agents = num_agents
+        self.scheme_name, self.scheme_kwargs, self.policy_seed = scheme, dict(scheme_kwargs or {}), seed
+        self.hidden = checked_widths([64, 64] if net_arch is None else net_arch)
+        super().__init__(observation_space, action_space, lr_schedule, activation_fn=activation_fn, **kwargs)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """Build the scheme and its optimiser; called by the base class."""
+        self._initial_lr = lr_schedule(1)
+        self.scheme = make_scheme(self.scheme_name, **self.scheme_kwargs)
+        assert isinstance(self.action_space, spaces.Discrete)
+        sizes = AgentSpaces(self.num_agents, int(np.prod(self.observation_space.shape)), int(self.action_space.n))
+        activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
+        self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation)
+        self.rebuild_optimizer()
+
+    def rebuild_optimizer(self) -> None:
+        """Make a fresh optimiser over exactly the scheme's trainable parameters."""
+        options = dict(self.optimizer_kwargs)
+        if self.optimizer_class is torch.optim.Adam:
+            options.setdefault("fused", True)
+        trainable = [parameter for parameter in self.scheme.parameters() if parameter.requires_grad]
+        self.optimizer = self.optimizer_class(trainable, lr=self._initial_lr, **options)  # type: ignore[call-arg]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights, groups and masks; the optimiser follows if the stored groups need other parameters."""
+        before = [id(parameter) for parameter in self.scheme.parameters()]
+        result = super().load_state_dict(state_dict, strict=strict, assign=assign)
+        if before != [id(parameter) for parameter in self.scheme.parameters()]:
+            self.rebuild_optimizer()
+        return result
+
+    def by_lane(self, obs: Tensor) -> Tensor:
+        """Return slots ``[B*N, F]`` as ``[B, N, F]``.
+
+        Raises:
+            InvalidParameterError: the number of rows is not a multiple of N.
+        """
+        if obs.shape[0] % self.num_agents:
+            raise InvalidParameterError(
+                f"{obs.shape[0]} observations for teams of {self.num_agents} agents; give whole teams, "
+                "row = lane * num_agents + agent."
+            )
+        return obs.reshape(-1, self.num_agents, obs.shape[-1])
+
+    def act(
+        self, obs: NDArray[np.float32], *, deterministic: bool = False, generator: torch.Generator | None = None
+    ) -> NDArray[np.int64]:
+        """Return actions ``[B, N] int64`` for observations ``[B, N, F] float32``.
+
+        Args:
+            deterministic: the most probable action instead of a sample.
+            generator: source of the sample; required unless deterministic.
+        """
+        with torch.no_grad():
+            logits = self.scheme.actor(torch.from_numpy(obs).to(self.device)).cpu()
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator)
+        return np.asarray(actions)
+
+    def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""
+        frames = self.by_lane(obs)
+        logits = self.scheme.actor(frames).log_softmax(dim=-1)
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, None)
+        log_prob = logits.gather(-1, actions[..., None]).flatten()
+        return actions.flatten(), self.scheme.critic(frames).reshape(-1, 1), log_prob
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        """Return actions ``[M]`` for slots ``[M, F]``; called by ``predict``."""
+        assert isinstance(observation, Tensor)
+        logits = self.scheme.actor(self.by_lane(observation))
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, None)
+        return actions.flatten()
+
+    def predict_values(self, obs: PyTorchObs) -> Tensor:
+        """Return values ``[M, 1]`` for slots ``[M, F]``."""
+        assert isinstance(obs, Tensor)
+        return self.scheme.critic(self.by_lane(obs)).reshape(-1, 1)
+
+    def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Refuse: a stock learner's shuffled minibatches have lost which agent each row belongs to."""
+        raise InvalidParameterError(
+            "a stock learner mixes the agents' rows; train with adaps_agents.SharingA2C or SharingPPO instead."
+        )
+
+    def clip_gradients(self, max_norm: float) -> None:
+        """Clip the joint gradient norm of actor and critic, network by network where networks are private."""
+        grads = [p.grad for p in self.scheme.parameters() if p.grad is not None]
+        if not self.scheme.private_stacks():
+            nn.utils.clip_grad_norm_([p for p in self.scheme.parameters() if p.grad is not None], max_norm)
+            return
+        norms = torch.stack([grad.flatten(1).square().sum(dim=1) for grad in grads]).sum(dim=0).sqrt()
+        scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+        for grad in grads:
+            grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
+
+
+def sample_actions(logits: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Sample from categorical distributions ``[..., A]`` by an exponential race; drawn on the CPU."""
+    race = torch.empty(logits.shape).exponential_(generator=generator).to(logits.device)
+    return (logits - race.log_()).argmax(dim=-1)
+
+
+def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
+    """Raise InvalidParameterError unless agents have flat Box observations and discrete actions."""
+    if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
+        raise InvalidParameterError(f"observations are {observation_space}; sharing policies need a flat Box an agent.")
+    if not isinstance(action_space, spaces.Discrete):
+        raise InvalidParameterError(f"actions are {action_space}; sharing policies need Discrete actions an agent.")
+
+
+def checked_widths(net_arch: Any) -> list[int]:
+    """Return hidden widths as a list, or raise InvalidParameterError."""
+    if not isinstance(net_arch, (list, tuple)) or any(not isinstance(w, int) or w < 1 for w in net_arch):
+        raise InvalidParameterError(f"net_arch is {net_arch!r}; give the widths of the hidden layers, e.g. [64, 64].")
+    return list(net_arch)

@@ -1,0 +1,8 @@
+"""Sharing schemes: which agents use which weights."""
+
+from __future__ import annotations
+
+from adaps_agents.sharing.base import AgentSpaces, SharingScheme
+from adaps_agents.sharing.registry import SchemeSpec, list_schemes, make_scheme, scheme_spec
+
+__all__ = ["AgentSpaces", "SchemeSpec", "SharingScheme", "list_schemes", "make_scheme", "scheme_spec"]

@@ -1,0 +1,231 @@
+"""The interface by which a sharing scheme plugs into any learner.
+
+A scheme decides which weights an agent uses. The learner calls one batched forward with the agent axis kept and cannot
+tell which scheme runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from adaps_agents.identity.collect import Collector
+from adaps_agents.sharing.layers import Activation, GroupedMLP, MaskedMLP
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["AgentSpaces", "SharingScheme"]
+
+Network = GroupedMLP | MaskedMLP
+
+# As stable-baselines3 initialises them: a nearly uniform first policy, a value head of unit scale.
+ACTOR_GAIN = 0.01
+CRITIC_GAIN = 1.0
+
+
+@dataclass(frozen=True)
+class AgentSpaces:
+    """What a scheme may know of the task: sizes, never types.
+
+    Attributes:
+        num_agents: N.
+        obs_dim: F.
+        num_actions: A.
+    """
+
+    num_agents: int
+    obs_dim: int
+    num_actions: int
+
+
+class SharingScheme(nn.Module, ABC):
+    """Base of all sharing schemes.
+
+    A subclass sets the class attributes, takes its own options as keyword arguments of ``__init__`` and fills in
+    :meth:`make_networks`; it overrides :meth:`prepare`, :meth:`aux_loss` and :meth:`after_update` only if its method
+    needs them. ``self.labels`` is the group of each agent: assign it with :meth:`regroup`.
+
+    Attributes:
+        name: registered name, equal to the module's.
+        summary: one line.
+        source: paper.
+        parameter_formula: trainable parameters in the letters N, K, P (one actor plus one critic), H.
+        needs_types: True only for oracles, which are handed the true types.
+        labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
+        identity_steps: environment steps spent by :meth:`prepare`.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    parameter_formula: ClassVar[str]
+    needs_types: ClassVar[bool] = False
+
+    labels: Tensor
+    identity_steps: Tensor
+
+    spaces: AgentSpaces
+    hidden: tuple[int, ...]
+    activation: Activation
+    seed: int
+    actor_net: Network
+    critic_net: Network
+
+    def build(
+        self, spaces: AgentSpaces, hidden: Sequence[int], generator: torch.Generator, activation: Activation = torch.relu
+    ) -> None:
+        """Create the networks. Every draw comes from streams derived from ``generator``'s seed.
+
+        Args:
+            spaces: sizes of the task.
+            hidden: widths of the hidden layers of actor and critic.
+            generator: the scheme's own generator.
+            activation: elementwise function after hidden layers.
+        """
+        self.spaces, self.hidden, self.activation = spaces, tuple(hidden), activation
+        self.seed = generator.initial_seed()
+        self.register_buffer("identity_steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("labels", self.initial_labels())
+        self.make_networks()
+
+    def initial_labels(self) -> Tensor:
+        """Return the groups ``[N] int64`` before :meth:`prepare`; one group unless a scheme says otherwise."""
+        return torch.zeros(self.spaces.num_agents, dtype=torch.int64)
+
+    @abstractmethod
+    def make_networks(self) -> None:
+        """Set ``self.actor_net`` and ``self.critic_net`` for the present ``self.labels``."""
+
+    def regroup(self, labels: NDArray[np.int64] | Tensor) -> None:
+        """Deal the agents to new groups ``[N]`` and make fresh networks for them.
+
+        Raises:
+            InvalidParameterError: not N labels, or they are not 0..K-1 with every value used.
+        """
+        self.labels = checked_labels(labels, self.spaces.num_agents).to(self.labels.device)
+        self.make_networks()
+        self.to(self.labels.device)
+
+    def prepare(self, collector: Collector) -> int:
+        """Do what must precede training and return the environment steps spent; they are charged to the budget."""
+        return 0
+
+    def actor(self, obs: Tensor) -> Tensor:
+        """Return logits ``[B, N, A]`` for observations ``[B, N, F]``."""
+        logits: Tensor = self.actor_net(obs)
+        return logits
+
+    def critic(self, obs: Tensor) -> Tensor:
+        """Return values ``[B, N]`` for observations ``[B, N, F]``."""
+        values: Tensor = self.critic_net(obs)
+        return values.squeeze(-1)
+
+    def aux_loss(self) -> Tensor | None:
+        """Return a scalar to add to the learner's loss, or None."""
+        return None
+
+    def after_update(self, update: int) -> bool:
+        """React to the learner's ``update``-th update; return True if the optimiser must be rebuilt."""
+        return False
+
+    def assignment(self) -> NDArray[np.int64] | None:
+        """Return the group of each agent ``[N]`` if this scheme groups agents, else None."""
+        return None
+
+    def effective_params(self, agent: int) -> dict[str, list[tuple[Tensor, Tensor]]]:
+        """Return actor and critic layers, (weight ``[out, in]``, bias ``[out]``) each, as agent ``agent`` uses them."""
+        return {"actor": self.actor_net.effective_params(agent), "critic": self.critic_net.effective_params(agent)}
+
+    def private_stacks(self) -> bool:
+        """Return True if the leading axis of every parameter counts independent networks, to be clipped one by one."""
+        return isinstance(self.actor_net, GroupedMLP)
+
+    def param_report(self) -> dict[str, int]:
+        """Return counts: trainable (actor, critic, all), fixed parameters and bits, pretraining, cost of a decision."""
+        actor = sum(p.numel() for p in self.actor_net.parameters() if p.requires_grad)
+        critic = sum(p.numel() for p in self.critic_net.parameters() if p.requires_grad)
+        masks = [m for net in (self.actor_net, self.critic_net) if isinstance(net, MaskedMLP) for m in net.masks]
+        return {
+            "trainable_actor": actor,
+            "trainable_critic": critic,
+            "trainable": sum(p.numel() for p in self.parameters() if p.requires_grad),
+            "fixed_parameters": 0,
+            "fixed_bits": sum(mask.numel() * (1 if mask.dtype == torch.bool else 32) for mask in masks),
+            "pretraining_parameters": 0,
+            "flops_per_decision": self.actor_net.flops_per_decision,
+        }
+
+    def sharing_summary(self) -> dict[str, Any]:
+        """Return who shares what with whom, as JSON values."""
+        labels = self.labels.tolist()
+        summary: dict[str, Any] = {"scheme": self.name, "agents": {f"agent_{i}": group for i, group in enumerate(labels)}}
+        if isinstance(self.actor_net, MaskedMLP):
+            summary["actor_mask_overlap"] = _overlap(self.actor_net.masks)
+            summary["critic_mask_overlap"] = _overlap(self.critic_net.masks)  # type: ignore[arg-type]
+        return summary
+
+    def actor_sizes(self, extra_inputs: int = 0) -> list[int]:
+        """Return the actor's layer sizes ``[F + extra, H, ..., A]``."""
+        return [self.spaces.obs_dim + extra_inputs, *self.hidden, self.spaces.num_actions]
+
+    def critic_sizes(self, extra_inputs: int = 0) -> list[int]:
+        """Return the critic's layer sizes ``[F + extra, H, ..., 1]``."""
+        return [self.spaces.obs_dim + extra_inputs, *self.hidden, 1]
+
+    def make_grouped_networks(self) -> None:
+        """Set actor and critic to one private network a group of ``self.labels``."""
+        options: dict[str, Any] = {"seed": self.seed, "activation": self.activation}
+        self.actor_net = GroupedMLP(
+            self.actor_sizes(), self.labels, head_gain=ACTOR_GAIN, name="actor", **options
+        )
+        self.critic_net = GroupedMLP(
+            self.critic_sizes(), self.labels, head_gain=CRITIC_GAIN, name="critic", **options
+        )
+
+    def make_masked_networks(self, actor: Sequence[Tensor], critic: Sequence[Tensor], execution: str = "auto") -> None:
+        """Set actor and critic to one network each, masked for every group of ``self.labels``."""
+        options: dict[str, Any] = {"seed": self.seed, "activation": self.activation, "execution": execution}
+        self.actor_net = MaskedMLP(
+            self.actor_sizes(), self.labels, actor, head_gain=ACTOR_GAIN, name="actor", **options
+        )
+        self.critic_net = MaskedMLP(
+            self.critic_sizes(), self.labels, critic, head_gain=CRITIC_GAIN, name="critic", **options
+        )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Take over the stored groups first, so that networks of the stored number and shape await their weights."""
+        stored = state_dict.get(f"{prefix}labels")
+        if isinstance(stored, Tensor) and stored.shape == self.labels.shape and not torch.equal(stored, self.labels):
+            self.regroup(stored)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+def checked_labels(labels: Any, num_agents: int) -> Tensor:
+    """Return group labels as ``[N] int64``, or say what is wrong with them.
+
+    Raises:
+        InvalidParameterError: not N integers, or they are not 0..K-1 with every value used.
+    """
+    array = torch.as_tensor(np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels))
+    if array.shape != (num_agents,) or array.is_floating_point():
+        raise InvalidParameterError(
+            f"labels have shape {tuple(array.shape)} and type {array.dtype}; give one integer for each of {num_agents} agents."
+        )
+    used = array.unique()
+    if not torch.equal(used.long(), torch.arange(len(used))):
+        raise InvalidParameterError(f"labels use the groups {used.tolist()}; number them 0..K-1 without gaps.")
+    return array.long().clone()
+
+
+def _overlap(masks: Sequence[Tensor]) -> list[list[float]]:
+    """Return the share ``[K, K]`` of a group's kept hidden neurons that another group keeps as well."""
+    joined = torch.cat([mask.float() for mask in masks], dim=1)
+    shared = joined @ joined.T / joined.sum(dim=1, keepdim=True)
+    rows: list[list[float]] = [[round(value, 4) for value in row] for row in shared.tolist()]
+    return rows

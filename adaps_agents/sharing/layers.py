@@ -1,0 +1,244 @@
+"""Multilayer perceptrons with an explicit agent axis.
+
+Parameters carry a leading network axis K: ``weights[l] [K, out, in]``, ``biases[l] [K, out]``. Agents are dealt to
+networks by ``labels [N]``. One forward evaluates every agent on its own network only, in K small matrix products (one
+batched product where the groups have equal sizes); nothing loops over agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adaps_agents.streams import torch_stream
+
+__all__ = ["GroupedMLP", "MaskedMLP", "orthogonal_stack"]
+
+Activation = Callable[[Tensor], Tensor]
+HIDDEN_GAIN = 2**0.5
+
+
+def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, seed: int, name: str) -> list[Tensor]:
+    """Return initial weights, one ``[K, out, in]`` tensor a layer, orthogonal with stable-baselines3's gains.
+
+    Network ``k`` draws from a stream of its own, so that network 0 is the same whatever K: schemes started with one
+    seed share their root weights.
+    """
+    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    layers = [torch.empty(num_networks, out, fan_in) for fan_in, out in pairs]
+    for k in range(num_networks):
+        generator = torch_stream(seed, "init", name, k)
+        for index, layer in enumerate(layers):
+            gain = head_gain if index == len(layers) - 1 else HIDDEN_GAIN
+            nn.init.orthogonal_(layer[k], gain=gain, generator=generator)
+    return layers
+
+
+class GroupedMLP(nn.Module):
+    """K independent networks; agent ``i`` uses network ``labels[i]``. With K = 1 this is plain full sharing.
+
+    Args:
+        sizes: layer sizes ``[F, H, ..., O]``.
+        labels: ``[N] int64`` network of each agent, values ``0..K-1``, each used.
+        activation: elementwise function after every hidden layer.
+        head_gain: gain of the last layer's orthogonal initialisation.
+        seed, name: key of the initialisation's random stream.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], labels: Tensor, activation: Activation, *, head_gain: float, seed: int, name: str
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.activation = activation
+        self.groups = AgentGroups(labels)
+        stack = orthogonal_stack(sizes, self.groups.number, head_gain, seed, name)
+        self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
+        out: Tensor = self.groups(x, list(self.weights), list(self.biases), self.activation)
+        return out
+
+    def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
+        """Return (weight ``[out, in]``, bias ``[out]``) of each layer as agent ``agent`` uses it."""
+        k = int(self.groups.labels[agent])
+        return [(w[k], b[k]) for w, b in zip(self.weights, self.biases, strict=True)]
+
+    @property
+    def flops_per_decision(self) -> int:
+        """Multiplications and additions of one agent's forward."""
+        return sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+
+class MaskedMLP(nn.Module):
+    """One network, of which each group uses the hidden neurons that its mask keeps.
+
+    Hidden layer ``l`` computes ``mask[group, l] * activation(W h + b)``; inputs and outputs are never masked. A masked
+    neuron contributes nothing whatever the activation, so a group's subnetwork is a smaller dense network: where all
+    groups keep equally many neurons it is run as one (``execution="compact"``), otherwise all neurons are computed and
+    multiplied (``"dense"``). Both give the same function.
+
+    Args:
+        sizes: layer sizes ``[F, H_1, ..., O]``.
+        labels: ``[N] int64`` group of each agent.
+        masks: one ``[K, H_l]`` tensor a hidden layer; booleans, or soft gates in [0, 1].
+        activation, head_gain, seed, name: as in :class:`GroupedMLP`.
+        execution: ``auto``, ``compact`` or ``dense``.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        labels: Tensor,
+        masks: Sequence[Tensor],
+        activation: Activation,
+        *,
+        head_gain: float,
+        seed: int,
+        name: str,
+        execution: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.activation = activation
+        self.groups = AgentGroups(labels)
+        stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
+        self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
+        self.num_hidden = len(masks)
+        for index, mask in enumerate(masks):
+            self.register_buffer(f"mask_{index}", mask)
+        self._wanted = execution
+        self._choose_execution()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Load weights and masks, then work out anew how the loaded masks are run."""
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # type: ignore[no-untyped-call]
+        self._choose_execution()
+
+    @property
+    def masks(self) -> list[Tensor]:
+        """One ``[K, H_l]`` tensor a hidden layer."""
+        return [getattr(self, f"mask_{index}") for index in range(self.num_hidden)]
+
+    def _choose_execution(self) -> None:
+        """Decide how to run, and for compact execution precompute which entries of each weight matrix a group uses."""
+        all_on = all(bool((mask == 1).all()) for mask in self.masks)
+        compactable = all(mask.dtype == torch.bool and len(mask.sum(1).unique()) == 1 for mask in self.masks)
+        self.execution = "full" if all_on else "compact" if compactable and self._wanted != "dense" else "dense"
+        self._root = AgentGroups(torch.zeros_like(self.groups.labels))
+        self._compact_layers = 0
+        if self.execution == "compact":
+            number, device = self.groups.number, self.groups.labels.device
+            kept = [torch.arange(self.sizes[0], device=device).expand(number, -1)]
+            kept += [mask.nonzero()[:, 1].view(number, -1) for mask in self.masks]
+            kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
+            for index, fan_in in enumerate(self.sizes[:-1]):
+                before, after = kept[index], kept[index + 1]
+                self.register_buffer(f"_entries_{index}", after[:, :, None] * fan_in + before[:, None, :], persistent=False)
+                self.register_buffer(f"_rows_{index}", after.contiguous(), persistent=False)
+            self._compact_layers = len(self.sizes) - 1
+
+    def subnetworks(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the groups' subnetworks as dense stacks: weights ``[K, out', in']`` and biases ``[K, out']``."""
+        weights, biases = [], []
+        for index in range(self._compact_layers):
+            entries, rows = getattr(self, f"_entries_{index}"), getattr(self, f"_rows_{index}")
+            weights.append(self.weights[index].view(-1).index_select(0, entries.view(-1)).view(entries.shape))
+            biases.append(self.biases[index].view(-1).index_select(0, rows.view(-1)).view(rows.shape))
+        return weights, biases
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
+        if self.execution == "full":
+            return self._root(x, list(self.weights), list(self.biases), self.activation)
+        if self.execution == "compact":
+            return self.groups(x, *self.subnetworks(), self.activation)
+        h = x
+        for mask, w, b in zip(self.masks, self.weights, self.biases, strict=False):
+            h = self.activation(functional.linear(h, w[0], b[0])) * mask[self.groups.labels]
+        return functional.linear(h, self.weights[-1][0], self.biases[-1][0])
+
+    def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
+        """Return (weight ``[out, in]``, bias ``[out]``) of each layer with masked rows and columns set to zero."""
+        group = int(self.groups.labels[agent])
+        ones = [torch.ones(self.sizes[0])], [torch.ones(self.sizes[-1])]
+        gates = [*ones[0], *(mask[group].float() for mask in self.masks), *ones[1]]
+        layers = zip(self.weights, self.biases, gates[:-1], gates[1:], strict=True)
+        return [(w[0] * after[:, None] * before[None, :], b[0] * after) for w, b, before, after in layers]
+
+    @property
+    def flops_per_decision(self) -> int:
+        """Multiplications and additions of one agent's forward, as executed."""
+        widths = list(self.sizes)
+        if self.execution == "compact":
+            widths[1:-1] = [int(mask[0].sum()) for mask in self.masks]
+        return sum(2 * fan_in * out for fan_in, out in zip(widths[:-1], widths[1:], strict=True))
+
+
+class AgentGroups(nn.Module):
+    """Agents dealt to K stacked networks, and the matrix products that evaluate them.
+
+    Attributes:
+        labels: ``[N] int64``.
+        number: K.
+    """
+
+    labels: Tensor
+    _order: Tensor
+    _inverse: Tensor
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("labels", labels, persistent=False)
+        self.number = int(labels.max()) + 1
+        counts = torch.bincount(labels, minlength=self.number)
+        assert bool((counts > 0).all()), "every network must serve an agent"
+        self._counts: list[int] = counts.tolist()
+        order = torch.argsort(labels, stable=True)
+        self._sorted = bool((order == torch.arange(len(labels))).all())
+        self.register_buffer("_order", order, persistent=False)
+        self.register_buffer("_inverse", torch.argsort(order), persistent=False)
+        self._equal = len(set(self._counts)) == 1
+
+    def forward(self, x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
+        """Return ``[B, N, O]`` for ``x [B, N, F]``, weights ``[K, out, in]`` and biases ``[K, out]`` a layer."""
+        if self.number == 1:
+            return _plain(x, [w[0] for w in weights], [b[0] for b in biases], activation)
+        lanes = x.shape[0]
+        by_agent = x.transpose(0, 1)
+        if not self._sorted:
+            by_agent = by_agent.index_select(0, self._order)
+        if self._equal:
+            stacked = by_agent.reshape(self.number, -1, x.shape[-1])
+            out = _batched(stacked, weights, biases, activation).view(len(self.labels), lanes, -1)
+        else:
+            parts = [
+                _plain(part, [w[k] for w in weights], [b[k] for b in biases], activation)
+                for k, part in enumerate(by_agent.split(self._counts))
+            ]
+            out = torch.cat(parts)
+        if not self._sorted:
+            out = out.index_select(0, self._inverse)
+        return out.transpose(0, 1)
+
+
+def _plain(x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
+    shape = x.shape[:-1]
+    h = x.reshape(-1, x.shape[-1])
+    for w, b in zip(weights[:-1], biases[:-1], strict=True):
+        h = activation(functional.linear(h, w, b))
+    return functional.linear(h, weights[-1], biases[-1]).view(*shape, -1)
+
+
+def _batched(x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
+    h = x
+    for w, b in zip(weights[:-1], biases[:-1], strict=True):
+        h = activation(torch.baddbmm(b[:, None, :], h, w.transpose(1, 2)))
+    return torch.baddbmm(biases[-1][:, None, :], h, weights[-1].transpose(1, 2))

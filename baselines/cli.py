@@ -1,0 +1,91 @@
+"""The ``adaps`` command. Heavy imports wait until a command needs them, so that ``--help`` answers at once.
+
+To add a command, write a function below with ``@app.command()``; to add a group, give it a module with a
+``typer.Typer`` named ``app`` that imports nothing heavy, and add it with ``app.add_typer``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaps_envs.errors import AdapsError
+from baselines.leaderboard.cli import app as leaderboard_app
+
+__all__ = ["app", "main"]
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="adaps",
+    help="Heterogeneous multi-agent environments, parameter-sharing schemes and a leaderboard.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(leaderboard_app, name="leaderboard")
+
+
+@app.command()
+def envs() -> None:
+    """List the environments."""
+    import adaps_envs
+
+    for name in adaps_envs.list_envs():
+        typer.echo(f"{name:<20} {adaps_envs.spec(name).description}")
+
+
+@app.command()
+def schemes() -> None:
+    """List the parameter-sharing schemes."""
+    import adaps_agents
+
+    for name in adaps_agents.list_schemes():
+        spec = adaps_agents.scheme_spec(name)
+        typer.echo(f"{name:<12} {spec.parameter_formula:<22} {spec.summary}")
+
+
+@app.command()
+def train(
+    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    out: Annotated[Path, typer.Option(help="New directory for the model.")],
+    scheme: Annotated[str, typer.Option(help="Sharing scheme, see `adaps schemes`.")] = "adaps",
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps, identity steps included.")] = 600_000,
+    seed: Annotated[int, typer.Option(min=0, max=99_999, help="Seed of learner and environment.")] = 0,
+) -> None:
+    """Train one scheme on one environment with the settings of the quick suite; writes model.zip and metrics.jsonl."""
+    from rich.console import Console
+
+    from baselines.leaderboard.train import train_once
+
+    train_once(env, scheme=scheme, steps=steps, seed=seed, out=out, console=Console())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(context: typer.Context) -> None:
+    """Measure stepping and learning speed beside the installed peers."""
+    from importlib import import_module
+
+    raise typer.Exit(import_module("baselines.bench").main(list(context.args)) or 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an error of the suite is one line on standard error and exit code 2."""
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=True)
+    except AdapsError as error:
+        typer.echo(f"error: {error}", err=True)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""SNP-PS: a fixed random mask over the hidden neurons of one shared network for every agent."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adaps_agents.adaps.mapping import random_masks
+from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.streams import torch_stream
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["SCHEME", "SNPPS"]
+
+DRAWS = ("exact", "bernoulli")
+
+
+class SNPPS(SharingScheme):
+    """Structured network pruning for parameter sharing.
+
+    ``h^l = m_i^l * activation(W_l h^{l-1} + b_l)`` with one mask an agent, drawn once; separate draws for the critic.
+    Two agents share a neuron with probability ``keep^2``: with many agents no neuron is private.
+
+    Args:
+        keep: share of neurons kept (one minus the pruning ratio).
+        draw: ``exact`` keeps the same number of neurons for every agent, ``bernoulli`` draws each neuron independently.
+        execution: see :class:`~adaps_agents.sharing.layers.MaskedMLP`.
+    """
+
+    name = "snp_ps"
+    summary = "one shared network, a fixed random mask over hidden neurons for every agent"
+    source = "Kim and Sung, AAMAS 2023, arXiv 2303.00912"
+    parameter_formula = "P"
+
+    def __init__(self, *, keep: float = 0.5, draw: str = "exact", execution: str = "auto") -> None:
+        super().__init__()
+        if draw not in DRAWS:
+            raise InvalidParameterError(f"draw is {draw!r}; choose one of {', '.join(DRAWS)}.")
+        if not isinstance(keep, (int, float)) or not 0 < keep <= 1:
+            raise InvalidParameterError(f"keep is {keep!r}; it must lie in (0, 1].")
+        self.keep = keep
+        self.draw = draw
+        self.execution = execution
+
+    def initial_labels(self) -> Tensor:
+        """Return each agent as its own group."""
+        return torch.arange(self.spaces.num_agents)
+
+    def make_networks(self) -> None:
+        """Make one actor and one critic, masked for every agent."""
+        generator = torch_stream(self.seed, "masks")
+        widths = [*self.hidden, *self.hidden]
+        masks = random_masks(self.spaces.num_agents, widths, self.keep, generator, exact=self.draw == "exact")
+        self.make_masked_networks(masks[: len(self.hidden)], masks[len(self.hidden) :], self.execution)
+
+
+SCHEME = SNPPS
