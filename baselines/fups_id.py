@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adaps_agents.sharing.base import ACTOR_GAIN, CRITIC_GAIN, SharingScheme
-from adaps_agents.sharing.layers import GroupedMLP
+from adaps_agents.sharing.layers import GroupedMLP, entries
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "FuPSId"]
@@ -28,12 +28,13 @@ class IndexedMLP(GroupedMLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for observations ``[B, N, F]``."""
-        first = self.weights[0][0]
+        weights, biases = entries(self.weights), entries(self.biases)
+        first = weights[0][0]
         h = functional.linear(x, first[:, : self.obs_dim])
-        h = h + (self.biases[0][0] + self.scale * first[:, self.obs_dim :].T)
-        if len(self.weights) == 1:
+        h = h + (biases[0][0] + self.scale * first[:, self.obs_dim :].T)
+        if len(weights) == 1:
             return h
-        out: Tensor = self.groups(self.activation(h), list(self.weights)[1:], list(self.biases)[1:], self.activation)
+        out: Tensor = self.groups(self.activation(h), weights[1:], biases[1:], self.activation)
         return out
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:

@@ -141,6 +141,8 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         """Keep team returns (sum over agents) for the logger: an episode of a lane is one episode, not N."""
         self._team_return += np.asarray(rewards).reshape(self.num_lanes, -1).sum(axis=1)
         self._team_length += 1
+        if not dones.any():
+            return
         for lane in np.flatnonzero(dones.reshape(self.num_lanes, -1).all(axis=1)):
             assert self.ep_info_buffer is not None
             self.ep_info_buffer.append({"r": float(self._team_return[lane]), "l": int(self._team_length[lane])})

@@ -85,7 +85,7 @@ class SharingPPO(SharingOnPolicy, PPO):
             ("policy_gradient_loss", policy_loss), ("value_loss", value_loss), ("entropy_loss", entropy_loss),
             ("loss", loss), ("approx_kl", approx_kl), ("clip_fraction", clip_fraction),
         ):  # fmt: skip
-            logs[name].append(float(value))
+            logs[name].append(value.item() if isinstance(value, Tensor) else value)
         if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
             return False
         self.policy.optimizer.zero_grad(set_to_none=True)

@@ -144,7 +144,7 @@ class SharingScheme(nn.Module, ABC):
 
     def private_stacks(self) -> bool:
         """Return True if the leading axis of every parameter counts independent networks, to be clipped one by one."""
-        return isinstance(self.actor_net, GroupedMLP)
+        return isinstance(self.actor_net, GroupedMLP) and self.actor_net.groups.number > 1
 
     def param_report(self) -> dict[str, int]:
         """Return counts: trainable (actor, critic, all), fixed parameters and bits, pretraining, cost of a decision."""

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from adaps_agents.streams import torch_stream
 
-__all__ = ["GroupedMLP", "MaskedMLP", "orthogonal_stack"]
+__all__ = ["Activation", "GroupedMLP", "MaskedMLP", "entries", "orthogonal_stack"]
 
 Activation = Callable[[Tensor], Tensor]
 HIDDEN_GAIN = 2**0.5
@@ -62,7 +62,7 @@ class GroupedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
-        out: Tensor = self.groups(x, list(self.weights), list(self.biases), self.activation)
+        out: Tensor = self.groups(x, entries(self.weights), entries(self.biases), self.activation)
         return out
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
@@ -148,16 +148,17 @@ class MaskedMLP(nn.Module):
     def subnetworks(self) -> tuple[list[Tensor], list[Tensor]]:
         """Return the groups' subnetworks as dense stacks: weights ``[K, out', in']`` and biases ``[K, out']``."""
         weights, biases = [], []
+        all_weights, all_biases = entries(self.weights), entries(self.biases)
         for index in range(self._compact_layers):
-            entries, rows = getattr(self, f"_entries_{index}"), getattr(self, f"_rows_{index}")
-            weights.append(self.weights[index].view(-1).index_select(0, entries.view(-1)).view(entries.shape))
-            biases.append(self.biases[index].view(-1).index_select(0, rows.view(-1)).view(rows.shape))
+            kept, rows = getattr(self, f"_entries_{index}"), getattr(self, f"_rows_{index}")
+            weights.append(all_weights[index].view(-1).index_select(0, kept.view(-1)).view(kept.shape))
+            biases.append(all_biases[index].view(-1).index_select(0, rows.view(-1)).view(rows.shape))
         return weights, biases
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
         if self.execution == "full":
-            return self._root(x, list(self.weights), list(self.biases), self.activation)
+            return self._root(x, entries(self.weights), entries(self.biases), self.activation)
         if self.execution == "compact":
             return self.groups(x, *self.subnetworks(), self.activation)
         h = x
@@ -227,6 +228,11 @@ class AgentGroups(nn.Module):
         if not self._sorted:
             out = out.index_select(0, self._inverse)
         return out.transpose(0, 1)
+
+
+def entries(parameters: nn.ParameterList) -> list[Tensor]:
+    """Return a ParameterList's tensors; its own iteration looks every index up by name, which costs at few lanes."""
+    return list(parameters._parameters.values())  # type: ignore[arg-type]
 
 
 def _plain(x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
