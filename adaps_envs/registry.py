@@ -15,17 +15,28 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError, suggest
+from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest
 
 if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
 
-__all__ = ["ENTRY_POINT_GROUP", "EnvFamily", "EnvSpec", "Preset", "families", "list_envs", "load", "make_batched", "spec"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "EnvFamily",
+    "EnvSpec",
+    "Preset",
+    "families",
+    "list_envs",
+    "load",
+    "make_batched",
+    "spec",
+]
 
 ENTRY_POINT_GROUP = "adaps_envs.envs"
 NAMESPACE = "adaps"
 # Packages of this distribution that are not families.
 _ROOMS = frozenset({"adapters", "core", "testing"})
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*-v\d+")
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ class EnvFamily:
         params: its frozen parameter dataclass.
         policies: mapping of scripted policies, see :mod:`adaps_envs.policies`.
         presets: ids ``Name-vN`` with their parameters.
-        golden: function from a recorded trajectory's configuration to parameters, or None.
+        golden: for each ``family`` named in recorded trajectories' configurations, the function from such a
+            configuration to parameters.
     """
 
     name: str
@@ -56,7 +68,7 @@ class EnvFamily:
     params: str
     policies: str
     presets: Mapping[str, Preset]
-    golden: str | None = None
+    golden: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,22 +108,33 @@ def load(reference: str) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _discovered() -> tuple[dict[str, EnvFamily], dict[str, str]]:
+def _own_families() -> dict[str, EnvFamily]:
     import adaps_envs
 
-    found: dict[str, EnvFamily] = {}
+    modules = sorted(pkgutil.iter_modules(adaps_envs.__path__), key=lambda info: info.name)
+    found = [
+        load(f"adaps_envs.{module.name}:FAMILY") for module in modules if module.ispkg and module.name not in _ROOMS
+    ]
+    return {family.name: family for family in found}
+
+
+def _discovered() -> tuple[dict[str, EnvFamily], dict[str, str]]:
+    """Return the families by name, and why plug-ins failed to load."""
+    found, broken = _search()
+    if broken:
+        # A plug-in may be asked for while it is being imported itself: look again next time.
+        _search.cache_clear()
+    return found, broken
+
+
+@lru_cache(maxsize=1)
+def _search() -> tuple[dict[str, EnvFamily], dict[str, str]]:
+    found = dict(_own_families())
     broken: dict[str, str] = {}
-    for module in sorted(pkgutil.iter_modules(adaps_envs.__path__), key=lambda info: info.name):
-        if module.ispkg and module.name not in _ROOMS:
-            family = load(f"adaps_envs.{module.name}:FAMILY")
-            found[family.name] = family
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         try:
             family = entry.load()
-            if not isinstance(family, EnvFamily):
-                raise TypeError(f"{entry.value} is a {type(family).__name__}, not an EnvFamily")
-            if family.name in found:
-                raise ValueError(f"family {family.name!r} is already registered")
+            _check_plugin(family, found)
         except Exception as error:  # a plug-in may fail in any way; it must not hide the others
             broken[entry.name] = f"{type(error).__name__}: {error}"
         else:
@@ -119,20 +142,30 @@ def _discovered() -> tuple[dict[str, EnvFamily], dict[str, str]]:
     return found, broken
 
 
+def _check_plugin(family: Any, found: Mapping[str, EnvFamily]) -> None:
+    if not isinstance(family, EnvFamily):
+        raise TypeError(f"the entry point gives a {type(family).__name__}, not an EnvFamily")
+    if family.name in found:
+        raise ValueError(f"family {family.name!r} is already registered")
+    taken = {env_id for known in found.values() for env_id in known.presets}
+    for env_id in family.presets:
+        if not _ID.fullmatch(env_id):
+            raise ValueError(f"id {env_id!r} is not of the form Name-vN")
+        if env_id in taken:
+            raise ValueError(f"id {env_id!r} is already registered")
+
+
 def families() -> dict[str, EnvFamily]:
     """Return all families by name, plug-ins included."""
     return dict(_discovered()[0])
 
 
-@lru_cache(maxsize=1)
 def _specs() -> dict[str, EnvSpec]:
-    specs: dict[str, EnvSpec] = {}
-    for family in _discovered()[0].values():
-        for env_id, preset in family.presets.items():
-            if env_id in specs:
-                raise AdapsError(f"environment id {env_id!r} is registered twice; rename one of them.")
-            specs[env_id] = EnvSpec(env_id, family.name, family.env, dict(preset.kwargs), preset.description)
-    return specs
+    return {
+        env_id: EnvSpec(env_id, family.name, family.env, dict(preset.kwargs), preset.description)
+        for family in _discovered()[0].values()
+        for env_id, preset in family.presets.items()
+    }
 
 
 def list_envs() -> list[str]:

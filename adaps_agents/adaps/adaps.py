@@ -4,20 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adaps_agents.adaps.mapping import MappingConfig, group_masks
 from adaps_agents.identity.labels import IdentifiedScheme
 from adaps_agents.identity.phase import Identity, IdentityConfig
+from adaps_agents.sharing.base import ACTOR_GAIN, CRITIC_GAIN
+from adaps_agents.sharing.layers import Activation
+from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError, suggest
 
 __all__ = ["SCHEME", "AdaPS"]
 
 MASKED = ("separate", "same", "actor")
+UNITS = ("neurons", "weights", "both")
+RESCALE = {"none": 0.0, "inverse": 1.0, "inverse_sqrt": 0.5}
+EXECUTION = ("auto", "compact", "dense")
+
+
+Centres: TypeAlias = "NDArray[np.float32]"
+
+
+class Rescaled:
+    """An activation whose output is multiplied by ``factor``, to make up for masked neurons."""
+
+    def __init__(self, activation: Activation, factor: float) -> None:
+        self.activation, self.factor = activation, factor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return ``factor * activation(x)``."""
+        return self.activation(x) * self.factor
 
 
 class AdaPS(IdentifiedScheme):
@@ -31,6 +53,8 @@ class AdaPS(IdentifiedScheme):
     Args:
         masked: ``separate`` masks for actor and critic (default: the critic cannot see the type either), the ``same``
             mask for both, or ``actor`` only.
+        units: what is masked: hidden ``neurons`` (default), single ``weights``, or ``both``.
+        rescale: multiply hidden activations by ``1/keep`` (``inverse``) or its root (``inverse_sqrt``); default ``none``.
         execution: ``auto``, ``compact`` or ``dense``, see :class:`~adaps_agents.sharing.layers.MaskedMLP`.
         labels: groups from outside; their centres are then one-hot vectors.
         identity: settings of the identity phase.
@@ -46,6 +70,8 @@ class AdaPS(IdentifiedScheme):
         self,
         *,
         masked: str = "separate",
+        units: str = "neurons",
+        rescale: str = "none",
         execution: str = "auto",
         labels: Sequence[int] | None = None,
         identity: IdentityConfig | Mapping[str, Any] | None = None,
@@ -56,9 +82,17 @@ class AdaPS(IdentifiedScheme):
         for option in mapping:
             if option not in names:
                 raise InvalidParameterError(f"AdaPS has no option {option!r}. {suggest(option, names)}")
-        if masked not in MASKED:
-            raise InvalidParameterError(f"masked is {masked!r}; choose one of {', '.join(MASKED)}.")
-        self.masked = masked
+        for option, value, allowed in (
+            ("masked", masked, MASKED), ("units", units, UNITS), ("rescale", rescale, RESCALE),
+            ("execution", execution, EXECUTION),
+        ):  # fmt: skip
+            if value not in allowed:
+                raise InvalidParameterError(f"{option} is {value!r}; choose one of {', '.join(allowed)}.")
+        if masked == "same" and units != "neurons":
+            raise InvalidParameterError(
+                f"masked='same' with units={units!r}: actor and critic have different weights; mask neurons, or use 'separate'."
+            )
+        self.masked, self.units, self.rescale = masked, units, rescale
         self.execution = execution
         self.mapping = MappingConfig(**mapping)
         self._centres: NDArray[np.float32] | None = None
@@ -74,24 +108,65 @@ class AdaPS(IdentifiedScheme):
         centres = self._centres
         if centres is None or len(centres) != number:
             centres = np.eye(number, dtype=np.float32)
-        width = list(self.hidden)
-        if self.masked == "separate":
-            masks = group_masks(centres, width * 2, self.mapping, self.seed, "masks")
-            actor, critic = masks[: len(width)], masks[len(width) :]
+        exponent = RESCALE[self.rescale]
+        activation = Rescaled(self.activation, self.mapping.keep**-exponent) if exponent else self.activation
+        if self.units == "neurons":
+            actor, critic = self._masks(centres, list(self.hidden), list(self.hidden))
+            self.make_masked_networks(actor, critic, self.execution, activation)
         else:
-            actor = group_masks(centres, width, self.mapping, self.seed, "masks")
-            critic = actor if self.masked == "same" else [torch.ones_like(mask) for mask in actor]
-        self.make_masked_networks(actor, critic, self.execution)
+            self._make_weight_masked(centres, activation)
+
+    def _masks(self, centres: Centres, actor: list[int], critic: list[int]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the masks of layers of the given widths, for actor and critic as ``masked`` says."""
+        if self.masked == "separate":
+            masks = group_masks(centres, actor + critic, self.mapping, self.seed, "masks")
+            return masks[: len(actor)], masks[len(actor) :]
+        shared = group_masks(centres, actor, self.mapping, self.seed, "masks")
+        if self.masked == "same":
+            return shared, shared
+        return shared, [torch.ones(len(centres), width, dtype=torch.bool) for width in critic]
+
+    def _make_weight_masked(self, centres: Centres, activation: Activation) -> None:
+        """Make networks whose single weights are masked, under masked neurons or not."""
+        both = list(self.hidden) if self.units == "both" else []
+        sizes = self.actor_sizes(), self.critic_sizes()
+        widths = [both + [fan_in * out for fan_in, out in pairwise(one)] for one in sizes]
+        nets = []
+        for one, masks, gain, name in zip(
+            sizes, self._masks(centres, *widths), (ACTOR_GAIN, CRITIC_GAIN), ("actor", "critic"), strict=True
+        ):
+            neurons = [mask.float() for mask in masks[: len(both)]] or None
+            weight_masks, bias_masks = joined_masks(one, masks[len(both) :], neurons)
+            options: dict[str, Any] = {"head_gain": gain, "seed": self.seed, "name": name}
+            nets.append(WeightMaskedMLP(one, self.labels, weight_masks, bias_masks, activation, **options))
+        self.actor_net, self.critic_net = nets
 
     def param_report(self) -> dict[str, int]:
         """Add the frozen mapping network (weights and biases as published counts have them)."""
         report = super().param_report()
         if self.mapping.codes == "mapped" and int(self.labels.max()) > 0:
-            outputs = sum(self.hidden) * (2 if self.masked == "separate" else 1)
+            nets = (self.actor_net, self.critic_net) if self.masked == "separate" else (self.actor_net,)
+            outputs = sum(mask.shape[1] for net in nets for mask in net.masks)  # type: ignore[union-attr]
             inputs = self._centres.shape[1] if self._centres is not None else int(self.labels.max()) + 1
             hidden = self.mapping.hidden
             report["fixed_parameters"] = (inputs + 1) * hidden + (hidden + 1) * outputs
         return report
+
+
+def joined_masks(
+    sizes: Sequence[int], weights: Sequence[Tensor], neurons: Sequence[Tensor] | None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return weight masks ``[K, out, in]`` and bias masks ``[K, out]``; a masked neuron loses all it is joined to."""
+    groups = len(weights[0])
+    hidden = neurons or [torch.ones(groups, width) for width in sizes[1:-1]]
+    gates = [torch.ones(groups, sizes[0]), *hidden, torch.ones(groups, sizes[-1])]
+    weight_masks = [
+        mask.float().view(groups, out, fan_in) * after[:, :, None] * before[:, None, :]
+        for mask, (fan_in, out), before, after in zip(weights, pairwise(sizes), gates[:-1], gates[1:], strict=True)
+    ]
+    if weights[0].dtype == torch.bool:
+        return [mask.bool() for mask in weight_masks], [gate.bool() for gate in gates[1:]]
+    return weight_masks, gates[1:]
 
 
 SCHEME = AdaPS

@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaps_agents.identity.collect import Transitions
+from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["EncoderConfig", "IdentityEncoder", "Standardiser", "train_encoder"]
+
+TARGETS = ("standardised", "raw")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,9 @@ class EncoderConfig:
         latent: size Z of the code.
         hidden: width of all hidden layers.
         kl_weight: weight of the Kullback-Leibler term in the summed loss.
-        reward_weight: weight of the reward's squared error against the mean over the observation's entries.
+        targets: ``standardised`` changes of the observation and reward, or the ``raw`` next observation and reward of SePS.
+        reward_weight: weight of the reward's squared error; 1 gives it the weight of all observation entries together
+            (``standardised``) or of a single one (``raw``).
         learning_rate: of Adam.
         batch_size: transitions a minibatch.
         updates: number of minibatches.
@@ -36,10 +41,18 @@ class EncoderConfig:
     latent: int = 10
     hidden: int = 64
     kl_weight: float = 1e-4
+    targets: str = "standardised"
     reward_weight: float = 1.0
     learning_rate: float = 3e-3
     batch_size: int = 1024
     updates: int = 3000
+
+    def __post_init__(self) -> None:
+        if self.targets not in TARGETS:
+            raise InvalidParameterError(f"targets is {self.targets!r}; choose one of {', '.join(TARGETS)}.")
+        for name in ("latent", "hidden", "batch_size", "updates"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise InvalidParameterError(f"encoder {name} is {getattr(self, name)!r}; it must be an integer >= 1.")
 
 
 class IdentityEncoder(nn.Module):
@@ -79,23 +92,28 @@ class IdentityEncoder(nn.Module):
 class Standardiser:
     """Scaling of observations and targets to zero mean and unit variance, fitted on one set of transitions.
 
-    Targets are the observation's change and the reward; a constant column becomes zeros.
+    Targets are the observation's change and the reward; a constant column becomes zeros. With ``raw`` nothing is scaled
+    and the targets are the next observation and the reward.
     """
 
-    def __init__(self, data: Transitions) -> None:
+    def __init__(self, data: Transitions, targets: str = "standardised") -> None:
+        self._raw = targets == "raw"
         self._obs = _moments(torch.from_numpy(data.obs))
-        self._targets = _moments(_raw_targets(data))
+        self._targets = _moments(_targets(data, self._raw))
 
     def __call__(self, data: Transitions) -> tuple[Tensor, Tensor, Tensor]:
         """Return observations ``[M, F]``, actions ``[M]`` and targets ``[M, F + 1]``."""
+        if self._raw:
+            return torch.from_numpy(data.obs), torch.from_numpy(data.actions), _targets(data, raw=True)
         obs = (torch.from_numpy(data.obs) - self._obs[0]) / self._obs[1]
-        targets = (_raw_targets(data) - self._targets[0]) / self._targets[1]
+        targets = (_targets(data, raw=False) - self._targets[0]) / self._targets[1]
         return obs, torch.from_numpy(data.actions), targets
 
 
-def _raw_targets(data: Transitions) -> Tensor:
-    change = torch.from_numpy(data.next_obs) - torch.from_numpy(data.obs)
-    return torch.cat([change, torch.from_numpy(data.rewards)[:, None]], dim=1)
+def _targets(data: Transitions, raw: bool) -> Tensor:
+    landed = torch.from_numpy(data.next_obs)
+    predicted = landed if raw else landed - torch.from_numpy(data.obs)
+    return torch.cat([predicted, torch.from_numpy(data.rewards)[:, None]], dim=1)
 
 
 def _moments(columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +136,7 @@ def train_encoder(
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.updates)
     weights = torch.full((targets.shape[1],), 1.0)
-    weights[-1] = config.reward_weight * obs.shape[1]
+    weights[-1] = config.reward_weight * (1 if config.targets == "raw" else obs.shape[1])
     size = min(config.batch_size, len(agents))
     for _ in range(config.updates):
         rows = torch.randint(len(agents), (size,), generator=generator)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from adaps_agents.identity.clustering import cluster_codes, merge_exchangeable, ordered_labels, selection_curve
 from adaps_agents.identity.collect import Collector
-from adaps_agents.identity.encoder import EncoderConfig, Standardiser, train_encoder
+from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser, train_encoder
 from adaps_agents.streams import derived_seed, numpy_stream, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["Identity", "IdentityConfig", "identify"]
 
 SELECTIONS = ("silhouette", "davies_bouldin")
+CODES = ("mean", "sample")
 HELD_OUT = 0.2
 
 
@@ -31,6 +32,7 @@ class IdentityConfig:
         selection: how K is proposed when it is to be found: ``silhouette`` or ``davies_bouldin``, over 2..N/2.
         swap_test: merge proposed groups that are exchangeable, down to one (only when K is to be found).
         shuffle_agents: control: deal the transitions to random agents, so that there is no identity to find.
+        code: an agent's code is the encoder's ``mean``, or one ``sample`` of its posterior.
         encoder: settings of the autoencoder.
     """
 
@@ -39,6 +41,7 @@ class IdentityConfig:
     selection: str = "silhouette"
     swap_test: bool = True
     shuffle_agents: bool = False
+    code: str = "mean"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 
     def __post_init__(self) -> None:
@@ -48,6 +51,8 @@ class IdentityConfig:
             raise InvalidParameterError(f"num_groups is {self.num_groups!r}; give 'auto' or an integer >= 1.")
         if self.selection not in SELECTIONS:
             raise InvalidParameterError(f"selection is {self.selection!r}; choose one of {', '.join(SELECTIONS)}.")
+        if self.code not in CODES:
+            raise InvalidParameterError(f"code is {self.code!r}; choose one of {', '.join(CODES)}.")
         if isinstance(self.encoder, dict):
             object.__setattr__(self, "encoder", EncoderConfig(**self.encoder))
 
@@ -96,18 +101,25 @@ def identify(collector: Collector, config: IdentityConfig, seed: int) -> Identit
     if config.shuffle_agents:
         data = data.with_shuffled_agents(numpy_stream(seed, "identity", "shuffle"))
     training, held_out = data.split(HELD_OUT)
-    standardiser = Standardiser(training)
+    standardiser = Standardiser(training, config.encoder.targets)
     generator = torch_stream(seed, "identity", "encoder")
     model = train_encoder(
         training, standardiser, collector.num_agents, collector.num_actions, config.encoder, generator
     )
-    with torch.no_grad():
-        codes = model.codes()[0].numpy()
+    codes = _codes(model, config.code, torch_stream(seed, "identity", "sample"))
     labels, curve = _groups(codes, config, derived_seed(seed, "identity", "clusters"))
     if config.num_groups == "auto" and config.swap_test:
         labels = merge_exchangeable(labels, model, held_out, standardiser)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve, parameters)
+
+
+def _codes(model: IdentityEncoder, kind: str, generator: torch.Generator) -> NDArray[np.float32]:
+    with torch.no_grad():
+        mean, logvar = model.codes()
+        if kind == "sample":
+            mean = mean + torch.exp(0.5 * logvar) * torch.randn(mean.shape, generator=generator)
+    return np.asarray(mean)
 
 
 def _groups(codes: NDArray[np.float32], config: IdentityConfig, seed: int) -> tuple[NDArray[np.int64], dict[int, float]]:

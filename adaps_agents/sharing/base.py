@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from adaps_agents.identity.collect import Collector
 from adaps_agents.sharing.layers import Activation, GroupedMLP, MaskedMLP
+from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["AgentSpaces", "SharingScheme"]
 
-Network = GroupedMLP | MaskedMLP
+Network = GroupedMLP | MaskedMLP | WeightMaskedMLP
 
 # As stable-baselines3 initialises them: a nearly uniform first policy, a value head of unit scale.
 ACTOR_GAIN = 0.01
@@ -150,7 +151,8 @@ class SharingScheme(nn.Module, ABC):
         """Return counts: trainable (actor, critic, all), fixed parameters and bits, pretraining, cost of a decision."""
         actor = sum(p.numel() for p in self.actor_net.parameters() if p.requires_grad)
         critic = sum(p.numel() for p in self.critic_net.parameters() if p.requires_grad)
-        masks = [m for net in (self.actor_net, self.critic_net) if isinstance(net, MaskedMLP) for m in net.masks]
+        nets = (self.actor_net, self.critic_net)
+        masks = [mask for net in nets if not isinstance(net, GroupedMLP) for mask in net.masks]
         return {
             "trainable_actor": actor,
             "trainable_critic": critic,
@@ -165,9 +167,9 @@ class SharingScheme(nn.Module, ABC):
         """Return who shares what with whom, as JSON values."""
         labels = self.labels.tolist()
         summary: dict[str, Any] = {"scheme": self.name, "agents": {f"agent_{i}": group for i, group in enumerate(labels)}}
-        if isinstance(self.actor_net, MaskedMLP):
-            summary["actor_mask_overlap"] = _overlap(self.actor_net.masks)
-            summary["critic_mask_overlap"] = _overlap(self.critic_net.masks)  # type: ignore[arg-type]
+        for part, net in (("actor", self.actor_net), ("critic", self.critic_net)):
+            if not isinstance(net, GroupedMLP):
+                summary[f"{part}_mask_overlap"] = _overlap(net.masks)
         return summary
 
     def actor_sizes(self, extra_inputs: int = 0) -> list[int]:
@@ -188,9 +190,17 @@ class SharingScheme(nn.Module, ABC):
             self.critic_sizes(), self.labels, head_gain=CRITIC_GAIN, name="critic", **options
         )
 
-    def make_masked_networks(self, actor: Sequence[Tensor], critic: Sequence[Tensor], execution: str = "auto") -> None:
-        """Set actor and critic to one network each, masked for every group of ``self.labels``."""
-        options: dict[str, Any] = {"seed": self.seed, "activation": self.activation, "execution": execution}
+    def make_masked_networks(
+        self,
+        actor: Sequence[Tensor],
+        critic: Sequence[Tensor],
+        execution: str = "auto",
+        activation: Activation | None = None,
+    ) -> None:
+        """Set actor and critic to one network each, its hidden neurons masked for every group of ``self.labels``."""
+        options: dict[str, Any] = {
+            "seed": self.seed, "activation": activation or self.activation, "execution": execution
+        }  # fmt: skip
         self.actor_net = MaskedMLP(
             self.actor_sizes(), self.labels, actor, head_gain=ACTOR_GAIN, name="actor", **options
         )
@@ -224,7 +234,7 @@ def checked_labels(labels: Any, num_agents: int) -> Tensor:
 
 
 def _overlap(masks: Sequence[Tensor]) -> list[list[float]]:
-    """Return the share ``[K, K]`` of a group's kept hidden neurons that another group keeps as well."""
+    """Return the share ``[K, K]`` of a group's kept neurons (or weights) that another group keeps as well."""
     joined = torch.cat([mask.float() for mask in masks], dim=1)
     shared = joined @ joined.T / joined.sum(dim=1, keepdim=True)
     rows: list[list[float]] = [[round(value, 4) for value in row] for row in shared.tolist()]

@@ -12,7 +12,7 @@ FAMILY = EnvFamily(
     env="adaps_envs.bps.env:BPS",
     params="adaps_envs.bps.params:BPSParams",
     policies="adaps_envs.bps.policy:POLICIES",
-    golden="adaps_envs.bps.params:params_from_golden",
+    golden={"bps": "adaps_envs.bps.params:params_from_golden"},
     presets={
         "BPS-1-v0": Preset("15 agents, 3 types of 5", {"groups": (5, 5, 5)}),
         "BPS-2-v0": Preset("30 agents, 3 types of 10", {"groups": (10, 10, 10)}),
