@@ -73,3 +73,12 @@ def list_policies(env_id: str) -> list[str]:
     from adaps_envs.policies import list_policies as names
 
     return names(env_id)
+
+
+def _register() -> None:
+    from adaps_envs.registration import register_all
+
+    register_all()
+
+
+_register()

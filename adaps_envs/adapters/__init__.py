@@ -1,0 +1,43 @@
+"""The faces of the batched core: each is written once, for every family, and is imported only when it is asked for.
+
+=============  ==============================================================================================
+``parallel``   PettingZoo parallel environment, one lane
+``aec``        PettingZoo agent-environment-cycle environment, one lane
+``gym``        Gymnasium environment, one lane, all agents as one team
+``gym_vector`` Gymnasium vector environment, ``num_envs`` lanes, team view
+``sb3``        stable-baselines3 ``VecEnv``, ``num_envs`` lanes, one slot for each agent of each lane
+``batched``    the core itself
+=============  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adaps_envs.errors import UnknownNameError, suggest
+from adaps_envs.registry import load
+
+__all__ = ["FACES", "make_face"]
+
+FACES: dict[str, str] = {
+    "parallel": "adaps_envs.adapters.parallel:make_parallel",
+    "aec": "adaps_envs.adapters.aec:make_aec",
+    "gym": "adaps_envs.adapters.gym_single:RegisteredTeamEnv",
+    "gym_vector": "adaps_envs.adapters.gym_vector:make_gym_vector",
+    "sb3": "adaps_envs.adapters.sb3:make_sb3",
+    "batched": "adaps_envs.registry:make_batched",
+}
+
+
+def make_face(api: str, env_id: str, **kwargs: Any) -> Any:
+    """Create environment ``env_id`` behind the face ``api``, a key of :data:`FACES`.
+
+    Raises:
+        UnknownNameError: unknown face or id.
+        InvalidParameterError: an unknown keyword or an illegal value.
+    """
+    if api not in FACES:
+        raise UnknownNameError(f"no face {api!r}. {suggest(api, FACES)}")
+    if api == "batched":
+        kwargs.setdefault("num_envs", 1)
+    return load(FACES[api])(env_id, **kwargs)

@@ -67,8 +67,9 @@ class BPS(BatchedEnv):
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
         a = self._arrays
         kernel.reset_lanes(
-            start, stop, mask, a["rng"], a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"], AGENT_RANGE, LANDMARK_RANGE
-        )
+            start, stop, mask, a["rng"], a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"],
+            AGENT_RANGE, LANDMARK_RANGE,
+        )  # fmt: skip
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
         a = self._arrays

@@ -33,7 +33,13 @@ def state_table(params: BPSParams) -> tuple[ArraySpec, ...]:
         ArraySpec("pos", ("N", 2), "float64", -reach, reach, "length", "agents' positions (x, y)"),
         ArraySpec("vel", ("N", 2), "float64", -speed, speed, "length per time", "agents' velocities (x, y)"),
         ArraySpec(
-            "landmark_pos", ("G", 2), "float64", -LANDMARK_RANGE, LANDMARK_RANGE, "length", "landmarks' positions (x, y)"
+            "landmark_pos",
+            ("G", 2),
+            "float64",
+            -LANDMARK_RANGE,
+            LANDMARK_RANGE,
+            "length",
+            "positions of landmarks (x, y)",
         ),
         ArraySpec("cur_steps", (), "int32", 0, params.max_cycles, "steps", "steps since the reset"),
     )

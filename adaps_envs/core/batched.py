@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -93,7 +94,7 @@ class BatchedEnv(ABC):
         self._ended = np.zeros(self.num_envs, dtype=bool)
         self._any_ended = False
         self._begun = False
-        self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+        self._pool = self._new_pool()
 
     # -- what a family declares and computes ---------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ class BatchedEnv(ABC):
 
         Args:
             seed: integer ``s`` (lane ``b`` is seeded ``s + b``) or B integers; None continues each lane's stream.
-            mask: ``[B] bool``, the lanes to reset; None resets all. The other lanes, streams included, stay as they are.
+            mask: ``[B] bool``, the lanes to reset; None resets all. The others, streams included, stay as they are.
 
         Returns:
             Observations of all lanes, ``[B, N, F] float32``, a fresh array.
@@ -183,12 +184,14 @@ class BatchedEnv(ABC):
         return self.observe()
 
     def step(
-        self, actions: NDArray[Any]
+        self, actions: NDArray[Any], mask: NDArray[np.bool_] | Sequence[bool] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Advance every lane by one step.
+        """Advance every lane, or those of ``mask``, by one step.
 
         Args:
             actions: ``[B, N]`` integers in ``{0, ..., A - 1}``.
+            mask: ``[B] bool``, the lanes to advance; None takes all. The others stay as they are: their observations
+                are those of the present state, their rewards 0 and their flags False.
 
         Returns:
             Fresh arrays: observations ``[B, N, F] float32``, rewards ``[B, N] float32``, terminated ``[B] bool``,
@@ -196,21 +199,22 @@ class BatchedEnv(ABC):
 
         Raises:
             InvalidActionError: wrong shape, a non-integer type or an action out of range; no lane has moved.
-            ResetNeededError: before the first reset, or while a lane that has ended was not reset.
+            InvalidParameterError: a mask of another shape or type.
+            ResetNeededError: before the first reset, or while a lane to advance has ended and was not reset.
         """
         checked = self._checked_actions(actions)
-        if not self._begun:
-            raise ResetNeededError("step() before the first reset(): call reset(seed=...) first.")
-        if self._any_ended:
-            lanes = np.flatnonzero(self._ended)[:8].tolist()
-            raise ResetNeededError(f"step() after the end of lanes {lanes}: call reset(mask=env.ended) first.")
+        chosen = None if mask is None else self._checked_mask(mask)
+        self._require_running(chosen)
         shape = (self.num_envs, self.num_agents)
         obs = np.empty((*shape, self.obs_dim), np.float32)
         rewards = np.empty(shape, np.float32)
         terminated = np.empty(self.num_envs, bool)
         truncated = np.empty(self.num_envs, bool)
-        self._for_lane_ranges(self._step_lanes, checked, obs, rewards, terminated, truncated)
-        np.logical_or(terminated, truncated, out=self._ended)
+        if chosen is None:
+            self._for_lane_ranges(self._step_lanes, checked, obs, rewards, terminated, truncated)
+            np.logical_or(terminated, truncated, out=self._ended)
+        else:
+            self._step_some(chosen, checked, obs, rewards, terminated, truncated)
         self._any_ended = bool(self._ended.any())
         if self._reward_mode is not None:
             rewards[:] = self._reward_mode(rewards, axis=1, keepdims=True)
@@ -232,9 +236,7 @@ class BatchedEnv(ABC):
         """Return copies of all state arrays, lane axis first, the random streams (``rng``) included."""
         return {name: array.copy() for name, array in self._arrays.items()}
 
-    def set_state(
-        self, state: Mapping[str, Any], mask: NDArray[np.bool_] | Sequence[bool] | None = None
-    ) -> None:
+    def set_state(self, state: Mapping[str, Any], mask: NDArray[np.bool_] | Sequence[bool] | None = None) -> None:
         """Overwrite state arrays; absent ones keep their values. The chosen lanes count as running afterwards.
 
         Args:
@@ -242,7 +244,7 @@ class BatchedEnv(ABC):
             mask: ``[B] bool``, the lanes to overwrite; None takes all.
 
         Raises:
-            InvalidStateError: an unknown key, a wrong shape or dtype, or a value outside its range; nothing has changed.
+            InvalidStateError: an unknown key, a wrong shape or dtype, or a value outside its range; nothing changed.
         """
         chosen = self._checked_mask(mask)
         specs = {spec.name: spec for spec in (*self.state_table, RNG_SPEC)}
@@ -266,9 +268,49 @@ class BatchedEnv(ABC):
             self._pool.shutdown()
             self._pool = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything but the worker threads: a pickled environment goes on where it was."""
+        return {**self.__dict__, "_pool": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the environment and start its worker threads again."""
+        self.__dict__.update(state)
+        self._pool = self._new_pool()
+
     # -- private --------------------------------------------------------------------------------------------------
 
-    def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:
+    def _new_pool(self) -> ThreadPoolExecutor | None:
+        return ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+
+    def _require_running(self, chosen: NDArray[np.bool_] | None) -> None:
+        if not self._begun:
+            raise ResetNeededError("step() before the first reset(): call reset(seed=...) first.")
+        if not self._any_ended:
+            return
+        waiting = self._ended if chosen is None else self._ended & chosen
+        if waiting.any():
+            lanes = np.flatnonzero(waiting)[:8].tolist()
+            raise ResetNeededError(f"step() after the end of lanes {lanes}: call reset(mask=env.ended) first.")
+
+    def _step_some(
+        self,
+        chosen: NDArray[np.bool_],
+        actions: NDArray[np.int64],
+        obs: NDArray[np.float32],
+        rewards: NDArray[np.float32],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+    ) -> None:
+        """Advance the chosen lanes, run of neighbours by run of neighbours."""
+        self._observe_lanes(0, self.num_envs, obs)
+        rewards[:] = 0.0
+        terminated[:] = truncated[:] = False
+        edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).reshape(-1, 2)
+        for start, stop in edges.tolist():
+            self._step_lanes(start, stop, actions, obs, rewards, terminated, truncated)
+        self._ended[chosen] = (terminated | truncated)[chosen]
+
+    def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:  # noqa: B027  (a hook that may stay empty)
         """Check rules between arrays; a family with such rules raises InvalidStateError here."""
 
     def _seed(self, seed: int | Sequence[int] | None, chosen: NDArray[np.bool_]) -> None:
@@ -313,7 +355,7 @@ class BatchedEnv(ABC):
             work(0, self.num_envs, *args)
             return
         edges = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
-        jobs = [self._pool.submit(work, lo, hi, *args) for lo, hi in zip(edges, edges[1:], strict=False)]
+        jobs = [self._pool.submit(work, lo, hi, *args) for lo, hi in pairwise(edges)]
         for job in jobs:
             job.result()
 

@@ -40,7 +40,7 @@ def checked_array(value: Any, spec: ArraySpec, target: NDArray[Any]) -> NDArray[
         )
     if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and target.dtype.kind != "f"):
         raise InvalidStateError(
-            f"state array {spec.name!r} has dtype {array.dtype}; give {target.dtype} or a type that converts losslessly."
+            f"state array {spec.name!r} has dtype {array.dtype}; give {target.dtype} or a lossless type."
         )
     if array.size and spec is not RNG_SPEC:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -48,7 +48,7 @@ def checked_array(value: Any, spec: ArraySpec, target: NDArray[Any]) -> NDArray[
         low, high = array.min(), array.max()
         if low < spec.low or high > spec.high:
             raise InvalidStateError(
-                f"state array {spec.name!r} spans [{low}, {high}]; the legal range is [{spec.low}, {spec.high}] {spec.unit}."
+                f"state array {spec.name!r} spans [{low}, {high}]; legal is [{spec.low}, {spec.high}] {spec.unit}."
             )
     return array.astype(target.dtype, casting="unsafe", copy=True)
 

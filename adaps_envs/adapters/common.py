@@ -1,0 +1,112 @@
+"""What the faces share: spaces from the core's declarations, the team's reward, resets with some seeds, options."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = [
+    "RENDER_FPS",
+    "RENDER_MODES",
+    "agent_action_space",
+    "agent_observation_space",
+    "checked_render_mode",
+    "global_state_space",
+    "module_name",
+    "seeded_reset",
+    "team_action_space",
+    "team_observation_space",
+    "team_reward",
+    "warn_unknown_options",
+]
+
+RENDER_MODES = ("rgb_array",)
+RENDER_FPS = 10
+
+
+def agent_observation_space(env: BatchedEnv) -> spaces.Box:
+    """Return the space of one agent's observation, ``[F] float32``."""
+    return spaces.Box(env.obs_space_low, env.obs_space_high, dtype=np.float32)
+
+
+def agent_action_space(env: BatchedEnv) -> spaces.Discrete:
+    """Return the space of one agent's action, A choices."""
+    return spaces.Discrete(env.num_actions)
+
+
+def global_state_space(env: BatchedEnv) -> spaces.Box:
+    """Return the space of the global state, ``[S] float32``."""
+    return spaces.Box(env.state_low, env.state_high, dtype=np.float32)
+
+
+def team_observation_space(env: BatchedEnv) -> spaces.Box:
+    """Return the space of all agents' observations together, ``[N, F] float32``."""
+    shape = (env.num_agents, env.obs_dim)
+    low, high = np.broadcast_to(env.obs_space_low, shape), np.broadcast_to(env.obs_space_high, shape)
+    return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
+
+
+def team_action_space(env: BatchedEnv) -> spaces.MultiDiscrete:
+    """Return the space of all agents' actions together, ``[N]`` integers below A."""
+    return spaces.MultiDiscrete([env.num_actions] * env.num_agents)
+
+
+def team_reward(env: BatchedEnv, rewards: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the team's reward ``[B] float64`` of the agents' rewards ``[B, N] float32``.
+
+    It is the sum over agents of their individual rewards. Where every agent is already paid the team's reward
+    (``reward="team_sum"`` or ``"team_mean"``), it is that reward, counted once.
+    """
+    exact = rewards.astype(np.float64)
+    total: NDArray[np.float64] = exact.sum(axis=1) if env.params.reward == "individual" else exact[:, 0].copy()
+    return total
+
+
+def module_name(env: BatchedEnv) -> str:
+    """Return the PettingZoo-style name of an environment: ``BPS-1-v0`` is ``bps_1_v0``."""
+    return env.spec_id.lower().replace("-", "_")
+
+
+def checked_render_mode(render_mode: str | None, modes: Sequence[str] = RENDER_MODES) -> str | None:
+    """Return ``render_mode``.
+
+    Raises:
+        InvalidParameterError: it is neither None nor one of ``modes``.
+    """
+    if render_mode is not None and render_mode not in modes:
+        raise InvalidParameterError(f"render_mode is {render_mode!r}; choose None or one of {', '.join(modes)}.")
+    return render_mode
+
+
+def seeded_reset(
+    env: BatchedEnv, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Reset the lanes of ``mask`` (all if None), each with its seed; those without one continue their streams.
+
+    Raises:
+        InvalidParameterError: the number of seeds is not B, or a seed is not an integer >= 0.
+    """
+    if len(seeds) != env.num_envs:
+        raise InvalidParameterError(f"{len(seeds)} seeds for {env.num_envs} lanes; give one a lane, or one integer.")
+    seeded = np.array([seed is not None for seed in seeds])
+    filled = [0 if seed is None else seed for seed in seeds]
+    if seeded.all():
+        return env.reset(seed=filled, mask=mask)
+    obs = env.reset(mask=mask)
+    chosen = seeded if mask is None else seeded & mask
+    return env.reset(seed=filled, mask=chosen) if chosen.any() else obs
+
+
+def warn_unknown_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
+    """Tell the caller of ``reset(options=...)`` which options nobody will look at."""
+    unknown = [str(name) for name in options or {} if name not in known]
+    if unknown:
+        warnings.warn(f"reset options {unknown} are not known and are ignored.", UserWarning, stacklevel=3)

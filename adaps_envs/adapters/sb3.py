@@ -1,0 +1,233 @@
+"""stable-baselines3 face: every agent of every lane is one slot of a ``VecEnv``, so stock SB3 shares one policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from adaps_envs.adapters.common import (
+    agent_action_space,
+    agent_observation_space,
+    checked_render_mode,
+    seeded_reset,
+    warn_unknown_options,
+)
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.rng import lane_seeds
+from adaps_envs.errors import InvalidActionError, InvalidParameterError
+from adaps_envs.registry import make_batched
+
+__all__ = ["AgentSlot", "SharedVecEnv", "make_sb3"]
+
+
+class AgentSlot:
+    """What ``get_attr``, ``set_attr`` and ``env_method`` see of one slot: one agent of one lane.
+
+    Public values of the batched environment (``max_cycles``, ``params``, ``spec_id`` ...) can be read through it.
+
+    Attributes:
+        lane: index of the lane.
+        agent_index: index of the agent in its lane.
+        agent: the agent's name.
+    """
+
+    def __init__(self, venv: SharedVecEnv, lane: int, agent_index: int) -> None:
+        self.venv = venv
+        self.lane = lane
+        self.agent_index = agent_index
+        self.agent = f"agent_{agent_index}"
+
+    def __getattr__(self, name: str) -> Any:
+        """Read a public value of the batched environment."""
+        # Unpickling asks for dunders and private names before `venv` exists.
+        if name.startswith("_") or name == "venv":
+            raise AttributeError(name)
+        value = getattr(self.venv.batched, name)
+        if callable(value):
+            raise AttributeError(
+                f"{name}() acts on all lanes together and cannot be called for one slot; call vec_env.batched.{name}()."
+            )
+        return value
+
+    @property
+    def unwrapped(self) -> BatchedEnv:
+        """The batched environment that the slot belongs to."""
+        return self.venv.batched
+
+    @property
+    def render_mode(self) -> str | None:
+        """None or ``rgb_array``."""
+        return self.venv.render_mode
+
+    @property
+    def observation_space(self) -> gymnasium.Space[Any]:
+        """The space of one agent's observation."""
+        return self.venv.observation_space
+
+    @property
+    def action_space(self) -> gymnasium.Space[Any]:
+        """The space of one agent's action."""
+        return self.venv.action_space
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return a picture of the slot's lane, ``[height, width, 3] uint8``; None without a render mode."""
+        return None if self.render_mode is None else self.venv.batched.render_frame(self.lane)
+
+
+class SharedVecEnv(VecEnv):
+    """B lanes of N agents as B*N slots; slot ``b * N + i`` is agent ``i`` of lane ``b``.
+
+    A lane that ends is reset in the same step, as stable-baselines3 expects. Every slot of it then carries
+    ``info["terminal_observation"]`` (``[F] float32``, the observation before the reset) and
+    ``info["TimeLimit.truncated"]`` (True at the time limit, on which the learner must bootstrap).
+
+    Attributes:
+        batched: the :class:`~adaps_envs.core.batched.BatchedEnv` that is stepped.
+        num_lanes: B.
+        num_agents: N.
+        num_envs: B*N, the number of slots.
+    """
+
+    def __init__(self, batched: BatchedEnv, *, render_mode: str | None = None) -> None:
+        """Wrap ``batched``, which must not be stepped by anybody else afterwards.
+
+        Raises:
+            InvalidParameterError: ``render_mode`` is neither None nor ``rgb_array``.
+        """
+        self.batched = batched
+        self.num_lanes = batched.num_envs
+        self.num_agents = batched.num_agents
+        self.render_mode = checked_render_mode(render_mode)
+        self._actions: NDArray[Any] | None = None
+        self._slots = [AgentSlot(self, lane, i) for lane in range(self.num_lanes) for i in range(self.num_agents)]
+        super().__init__(len(self._slots), agent_observation_space(batched), agent_action_space(batched))
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start new episodes in all lanes and return the observations ``[B*N, F] float32``, a fresh array.
+
+        Seeds given to :meth:`seed` are used once; otherwise every lane continues its random stream.
+        """
+        for options in self._options:
+            warn_unknown_options(options)
+        self._actions = None
+        obs = seeded_reset(self.batched, self._seeds[:: self.num_agents])
+        self._reset_seeds()
+        self._reset_options()
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return obs.reshape(self.num_envs, -1)
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Take the actions ``[B*N]`` (integers below A) of the next :meth:`step_wait`.
+
+        Raises:
+            InvalidActionError: wrong shape; types and ranges are checked when the lanes move.
+        """
+        array = np.asarray(actions)
+        if array.shape != (self.num_envs,):
+            raise InvalidActionError(
+                f"actions have shape {array.shape}; give [B*N] = [{self.num_envs}], slot b*N + i for agent i of lane b."
+            )
+        self._actions = array.reshape(self.num_lanes, self.num_agents)
+
+    def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Advance every lane by one step and reset the lanes that end.
+
+        Returns:
+            Fresh arrays: observations ``[B*N, F] float32``, rewards ``[B*N] float32``, dones ``[B*N] bool``, and one
+            fresh info dictionary a slot.
+
+        Raises:
+            InvalidActionError: no actions were given, or they have a wrong type or range.
+            ResetNeededError: before the first reset.
+        """
+        if self._actions is None:
+            raise InvalidActionError("step_wait() without step_async(actions); give the actions first, or call step().")
+        actions, self._actions = self._actions, None
+        obs, rewards, terminated, truncated = self.batched.step(actions)
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if dones.any():
+            self._report_ends(infos, obs, dones, truncated & ~terminated)
+            obs = self.batched.reset(mask=dones)
+        return obs.reshape(self.num_envs, -1), rewards.reshape(-1), dones.repeat(self.num_agents), infos
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next reset: lane ``b`` gets ``seed + b``, and so do all of its slots.
+
+        Args:
+            seed: integer >= 0; None draws one from the system.
+
+        Returns:
+            The B*N seeds, slot by slot.
+
+        Raises:
+            InvalidParameterError: a negative or non-integer seed.
+        """
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
+        self._seeds = [value for value in lane_seeds(seed, self.num_lanes) for _ in range(self.num_agents)]
+        return self._seeds
+
+    def close(self) -> None:
+        """Release the worker threads, if any."""
+        self.batched.close()
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Return one picture a lane (not a slot), ``[height, width, 3] uint8``; all None without a render mode."""
+        return [slot.render() for slot in self._slots[:: self.num_agents]]
+
+    def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
+        """Return the attribute of each slot: its own, or else the batched environment's."""
+        return [getattr(slot, attr_name) for slot in self._chosen(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None) -> None:
+        """Set an attribute of the chosen slots; what the environment itself owns cannot be changed this way.
+
+        Raises:
+            InvalidParameterError: the environment or the slot already defines ``attr_name``.
+        """
+        if hasattr(AgentSlot, attr_name) or hasattr(self.batched, attr_name):
+            raise InvalidParameterError(
+                f"{attr_name!r} belongs to the environment and is shared by all slots; make a new environment with "
+                f"another value, for example adaps_envs.make({self.batched.spec_id!r}, api='sb3', ...)."
+            )
+        for slot in self._chosen(indices):
+            setattr(slot, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: int | Iterable[int] | None = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method of each chosen slot, e.g. ``render``."""
+        return [getattr(slot, method_name)(*method_args, **method_kwargs) for slot in self._chosen(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: int | Iterable[int] | None = None
+    ) -> list[bool]:
+        """Return False for each chosen slot: lanes are never wrapped one by one."""
+        return [False for _ in self._chosen(indices)]
+
+    def _chosen(self, indices: int | Iterable[int] | None) -> list[AgentSlot]:
+        return [self._slots[index] for index in self._get_indices(indices)]
+
+    def _report_ends(
+        self, infos: list[dict[str, Any]], obs: NDArray[np.float32], dones: NDArray[np.bool_], limit: NDArray[np.bool_]
+    ) -> None:
+        """Write the end of the lanes of ``dones [B]`` into their slots' infos."""
+        lanes = np.flatnonzero(dones)
+        # Rows of a private copy: keeping one does not keep the whole batch alive longer than the ended lanes.
+        final = obs[lanes].reshape(-1, obs.shape[-1])
+        truncated = limit[lanes].repeat(self.num_agents).tolist()
+        slots = (lanes[:, None] * self.num_agents + np.arange(self.num_agents)).ravel().tolist()
+        for slot, row, by_limit in zip(slots, final, truncated, strict=True):
+            infos[slot]["terminal_observation"] = row
+            infos[slot]["TimeLimit.truncated"] = by_limit
+
+
+def make_sb3(env_id: str, *, num_envs: int = 1, render_mode: str | None = None, **kwargs: Any) -> SharedVecEnv:
+    """Create ``num_envs`` lanes behind the stable-baselines3 face; ``kwargs`` as for ``make_batched``."""
+    return SharedVecEnv(make_batched(env_id, num_envs, **kwargs), render_mode=render_mode)

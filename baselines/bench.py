@@ -1,0 +1,159 @@
+"""``adaps bench``: stepping and learning speed beside the installed peers, as ratios from one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from adaps_envs.errors import AdapsError
+
+__all__ = ["BenchOutputError", "main", "run_bench"]
+
+# What the original of 2021 did on another machine: agent-steps per second of its large_spread_v1, and two yardsticks
+# measured beside it, by which a figure for this machine is estimated. The peer is the better one: it is the same kind of
+# program, while the loop of that machine's record may have been another.
+ORIGINAL_RATE = 29_000.0
+ORIGINAL_LOOP_RATE = 20.8e6
+ORIGINAL_SPREAD_RATE = 3_100.0
+LOOP = "pure-Python loop"
+SPREAD = "mpe2 simple_spread N=15"
+
+LEARNING = (("fups", 64), ("fups", 8), ("adaps", 64), ("nops", 64))
+LEARNING_QUICK = (("fups", 64), ("fups", 8))
+
+
+class BenchOutputError(AdapsError, OSError):
+    """The file for the figures exists already or cannot be written."""
+
+
+def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = ("stepping", "learning")) -> dict[str, Any]:
+    """Time what is installed, print tables, and return the figures.
+
+    Args:
+        out: new JSON file for the figures; None writes none.
+        quick: shorter repetitions.
+        parts: ``stepping``, ``learning`` or both.
+
+    Raises:
+        BenchOutputError: ``out`` exists or cannot be written; nothing was measured.
+    """
+    if out is not None:
+        _claim(out)
+    console = Console()
+    figures: dict[str, Any] = {"machine": _machine(), "quick": quick}
+    if "stepping" in parts:
+        figures["stepping"] = _stepping(quick)
+        _print_stepping(console, figures["stepping"])
+    if "learning" in parts:
+        figures["learning"] = _learning(quick)
+        _print_learning(console, figures["learning"])
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        console.print(f"Figures written to {out}", soft_wrap=True, markup=False)
+    return figures
+
+
+def _stepping(quick: bool) -> dict[str, Any]:
+    from baselines.bench_stepping import stepping_rates
+
+    rows = stepping_rates(quick=quick)
+    rates = {row["name"]: row["per_second"] for row in rows}
+    references = {
+        "original of 2021, as measured on another machine": ORIGINAL_RATE,
+        "original of 2021, scaled by the pure-Python loop": ORIGINAL_RATE * rates[LOOP] / ORIGINAL_LOOP_RATE,
+    }
+    if SPREAD in rates:
+        references["original of 2021, scaled by mpe2"] = ORIGINAL_RATE * rates[SPREAD] / ORIGINAL_SPREAD_RATE
+    return {"rows": rows, "references": references}
+
+
+def _learning(quick: bool) -> list[dict[str, Any]]:
+    from baselines.bench_learning import learning_ratios
+
+    cases = LEARNING_QUICK if quick else LEARNING
+    return [learning_ratios("BPS-1", scheme, lanes, repeats=3 if quick else 5) for scheme, lanes in cases]
+
+
+def _print_stepping(console: Console, stepping: dict[str, Any]) -> None:
+    references = stepping["references"]
+    rates = {row["name"]: row["per_second"] for row in stepping["rows"]}
+    bases = dict(zip(("x 2021", "x 2021, by loop", "x 2021, by mpe2"), references.values(), strict=False))
+    if SPREAD in rates:
+        bases["x mpe2"] = rates[SPREAD]
+    table = Table(title="Stepping, one thread, CPU time, median of interleaved repetitions")
+    table.add_column("environment", no_wrap=True)
+    for title in ("agent-steps/s", "env-steps/s", *bases):
+        table.add_column(title, justify="right")
+    for row in stepping["rows"]:
+        if row["unit"] == "agent-steps":
+            ratios = (f"{row['per_second'] / base:,.1f}" for base in bases.values())
+            table.add_row(row["name"], _count(row["per_second"]), _count(row["env_steps_per_second"]), *ratios)
+        else:
+            console.print(f"Yardstick: {row['name']} {_count(row['per_second'])} {row['unit']}/s", highlight=False)
+    for name, rate in references.items():
+        console.print(f"Reference: {name}: {_count(rate)} agent-steps/s", highlight=False)
+    console.print(table)
+
+
+def _print_learning(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(title="Learning beside a bare torch loop with full sharing and no environment")
+    table.add_column("scheme")
+    for title in ("lanes", "agent-steps/s", "bare loop", "ratio"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        rates = (_count(row["agent_steps_per_s"]), _count(row["bare_agent_steps_per_s"]))
+        table.add_row(row["scheme"], str(row["lanes"]), *rates, f"{row['ratio']:.2f}")
+    console.print(table)
+
+
+def _count(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:,.1f}{letter}"
+    return f"{value:,.0f}"
+
+
+def _machine() -> dict[str, Any]:
+    import numba
+    import numpy as np
+
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def _claim(out: Path) -> None:
+    """Create the file now: minutes of measuring must not end in an error, nor an older result be lost."""
+    if out.exists():
+        raise BenchOutputError(f"{out} exists; results are never overwritten, choose another --out.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with open(out, "x", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise BenchOutputError(f"cannot write {out}: {error.strerror}; choose another --out.") from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run ``adaps bench`` with its arguments and return the exit status."""
+    parser = argparse.ArgumentParser(prog="adaps bench", description=__doc__)
+    parser.add_argument("--out", type=Path, help="new JSON file for the figures")
+    parser.add_argument("--quick", action="store_true", help="shorter repetitions")
+    parser.add_argument("--only", choices=("stepping", "learning"), help="measure one half")
+    options = parser.parse_args(list(arguments))
+    run_bench(options.out, options.quick, parts=(options.only,) if options.only else ("stepping", "learning"))
+    return 0

@@ -1,0 +1,220 @@
+"""What a run produces, and its exact bytes on disk: arrays in ``.npz``, weights in ``.safetensors``, points as JSON.
+
+The same values always give the same bytes, and nothing that is read back can execute code: arrays are loaded without
+pickle, weights with safetensors, and shapes and types are checked against the configuration.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from baselines.leaderboard.config import TaskConfig
+from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
+
+__all__ = [
+    "ActionLog",
+    "Evaluation",
+    "decode_actions",
+    "decode_evaluation",
+    "decode_metrics",
+    "decode_weights",
+    "encode_actions",
+    "encode_evaluation",
+    "encode_metrics",
+    "encode_weights",
+]
+
+_MAX_MEMBER_BYTES = 1 << 31
+Weights = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Team returns of every evaluation episode of a run. Letters: P points, E episodes a point, Q absolute episodes.
+
+    Attributes:
+        marks: ``[P] int64`` environment steps at which evaluation was due.
+        steps: ``[P] int64`` environment steps really spent then, identity steps included; never below the mark.
+        greedy: ``[P, E] float64`` returns with the most likely actions.
+        sampled: ``[P, E] float64`` returns with sampled actions, the same episodes.
+        seeds: ``[E] int64`` environment seeds of the episodes, the same at every point.
+        absolute: ``[Q] float64`` greedy returns of the best point's policy in fresh episodes.
+        absolute_seeds: ``[Q] int64``.
+        best_point: ``[] int64`` index into P of the point with the highest greedy mean, the earliest of equals.
+    """
+
+    marks: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    greedy: NDArray[np.float64]
+    sampled: NDArray[np.float64]
+    seeds: NDArray[np.int64]
+    absolute: NDArray[np.float64]
+    absolute_seeds: NDArray[np.int64]
+    best_point: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ActionLog:
+    """Actions of held-out episodes, so that returns can be replayed without weights. T is the longest episode.
+
+    Attributes:
+        final: ``[T, E, N] uint8`` greedy actions of the last evaluation point.
+        final_lengths: ``[E] int64`` steps of each episode; later entries of ``final`` are 0.
+        absolute: ``[T, Q, N] uint8`` actions of the absolute episodes.
+        absolute_lengths: ``[Q] int64``.
+    """
+
+    final: NDArray[np.uint8]
+    final_lengths: NDArray[np.int64]
+    absolute: NDArray[np.uint8]
+    absolute_lengths: NDArray[np.int64]
+
+
+def encode_evaluation(evaluation: Evaluation) -> bytes:
+    """Return ``evaluation.npz``."""
+    return _encode_npz({field.name: getattr(evaluation, field.name) for field in fields(Evaluation)})
+
+
+def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
+    """Read ``evaluation.npz`` and hold it to its task.
+
+    Raises:
+        ValueError: wrong members, shapes, dtypes or values.
+    """
+    arrays = _decode_npz(data)
+    points, episodes, held_out = task.eval_points, task.eval_episodes, task.absolute_episodes
+    _check_members(
+        arrays,
+        {
+            "marks": ((points,), "int64"),
+            "steps": ((points,), "int64"),
+            "greedy": ((points, episodes), "float64"),
+            "sampled": ((points, episodes), "float64"),
+            "seeds": ((episodes,), "int64"),
+            "absolute": ((held_out,), "float64"),
+            "absolute_seeds": ((held_out,), "int64"),
+            "best_point": ((), "int64"),
+        },
+    )
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds a value that is not finite")
+    if (arrays["steps"] < 0).any() or (np.diff(arrays["steps"]) < 0).any():
+        raise ValueError("steps must not decrease")
+    if not 0 <= int(arrays["best_point"]) < points:
+        raise ValueError(f"best_point {int(arrays['best_point'])} is not one of the {points} points")
+    return Evaluation(**arrays)
+
+
+def encode_actions(actions: ActionLog) -> bytes:
+    """Return ``actions.npz``."""
+    return _encode_npz({field.name: getattr(actions, field.name) for field in fields(ActionLog)})
+
+
+def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:
+    """Read ``actions.npz`` and hold it to its task.
+
+    Raises:
+        ValueError: wrong members, shapes or dtypes.
+    """
+    arrays = _decode_npz(data)
+    expected: dict[str, tuple[tuple[int, ...], str]] = {}
+    for name, episodes in (("final", task.eval_episodes), ("absolute", task.absolute_episodes)):
+        shape = arrays[name].shape if name in arrays and arrays[name].ndim == 3 else (1, 1, 1)
+        expected[name] = ((shape[0], episodes, shape[2]), "uint8")
+        expected[f"{name}_lengths"] = ((episodes,), "int64")
+    _check_members(arrays, expected)
+    for name in ("final", "absolute"):
+        lengths = arrays[f"{name}_lengths"]
+        if (lengths < 1).any() or (lengths > len(arrays[name])).any():
+            raise ValueError(f"{name}_lengths must lie in 1..{len(arrays[name])}")
+    return ActionLog(**arrays)
+
+
+def encode_weights(weights: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return a safetensors file; no metadata, because its order is not fixed."""
+    return save_safetensors({name: np.ascontiguousarray(array) for name, array in weights.items()})
+
+
+def decode_weights(data: bytes) -> Weights:
+    """Read a safetensors file.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        return load_safetensors(data)
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"not a safetensors file ({error})") from None
+
+
+def encode_metrics(points: list[dict[str, Any]]) -> bytes:
+    """Return ``metrics.jsonl``: one line a point; a scalar that is not finite becomes null."""
+    return b"".join(canonical_json(finite_or_null(point)) + b"\n" for point in points)
+
+
+def decode_metrics(data: bytes) -> list[dict[str, Any]]:
+    """Read ``metrics.jsonl``.
+
+    Raises:
+        ValueError: a line is no JSON object, or the last one is cut off; the message gives the line number.
+    """
+    if data and not data.endswith(b"\n"):
+        raise ValueError("the last line is cut off")
+    points = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            point = parse_json(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+        if not isinstance(point, dict):
+            raise ValueError(f"line {number}: not an object")
+        points.append(point)
+    return points
+
+
+def _encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    # Written member by member with a fixed date: numpy's own archive would do, but promises nothing about its bytes.
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    return buffer.getvalue()
+
+
+def _decode_npz(data: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > _MAX_MEMBER_BYTES:
+                raise ValueError("unpacks to more than 2 GiB")
+            if len(set(archive.namelist())) != len(archive.namelist()):
+                raise ValueError("holds one member twice")
+        with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged bytes; all mean the same here
+        raise ValueError(f"not a readable array archive ({error})") from None
+
+
+def _check_members(arrays: dict[str, NDArray[Any]], expected: dict[str, tuple[tuple[int, ...], str]]) -> None:
+    if set(arrays) != set(expected):
+        raise ValueError(f"holds {sorted(arrays)}, not {sorted(expected)}")
+    for name, (shape, dtype) in expected.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != np.dtype(dtype):
+            raise ValueError(f"{name} is {list(array.shape)} {array.dtype}, not {list(shape)} {dtype}")

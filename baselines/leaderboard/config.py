@@ -1,0 +1,308 @@
+"""What a run is: task, learner, scheme and seed, as frozen pydantic models with one canonical hash.
+
+Every model is frozen and forbids unknown keys, so a typing error in a TOML file is an error and never a silent default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+
+from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.files import canonical_json, sha256_hex
+
+__all__ = [
+    "PROTOCOL",
+    "EvaluationSeeds",
+    "LearnerConfig",
+    "RunConfig",
+    "SchemeConfig",
+    "SuiteConfig",
+    "TaskConfig",
+    "config_error",
+    "evaluation_marks",
+    "faults_of",
+    "seeds_of",
+]
+
+PROTOCOL: Literal["1"] = "1"
+"""Version of the evaluation protocol: seeds, points, metric. Numbers of different protocols are never compared."""
+
+MAX_RUN_SEED = 99_999
+_LANES_PER_SEED = 4_096
+# Learners seed environments below 2**31, identity phase included; what is measured with lies above.
+_EVALUATION_SEED_START = 3_000_000_000
+_ABSOLUTE_SEED_START = 3_100_000_000
+REFERENCE_SEED_START = 3_200_000_000
+
+# Names become directories and table cells: no separator, no leading dot, nothing that a shell or a browser reads.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
+RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+# What the leaderboard itself hands to the learner; a suite that sets one of them would contradict the record.
+RESERVED_SETTINGS = frozenset(
+    {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "_init_setup_model"}
+)
+_RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "scheme", "scheme_kwargs", "num_agents", "seed"})
+
+
+def _check_finite(value: Any) -> None:
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise ValueError("NaN and infinity are not allowed")
+    if isinstance(value, dict):
+        for entry in value.values():
+            _check_finite(entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            _check_finite(entry)
+
+
+def _check_unique(what: str, names: list[str]) -> None:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"{what} holds {', '.join(doubled)} more than once")
+
+
+def _check_known(table: str, given: dict[str, Any], known: list[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"{table} names {', '.join(unknown)}, not in the suite, which has {', '.join(known)}")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _finite_numbers(cls, value: Any) -> Any:
+        _check_finite(value)
+        return value
+
+
+class TaskConfig(_Model):
+    """One task: an environment, a budget and a way to score.
+
+    ``budget`` counts environment steps (one step of one lane moves all N agents), identity steps included. The
+    reference scores are team returns (summed over agents and steps) of random play and of the scripted policy that
+    knows the types; they are frozen: a score of 0 and of 1 means them. Both may be absent for a run that is not ranked.
+    """
+
+    name: Name
+    env: str
+    params: dict[str, JsonValue] = {}
+    budget: Positive
+    eval_points: Annotated[int, Field(ge=2, le=10_000)] = 41
+    eval_episodes: Annotated[int, Field(ge=1, le=100_000)] = 32
+    absolute_episodes: Annotated[int, Field(ge=1, le=100_000)] = 320
+    metric: Literal["return_sum"] = "return_sum"
+    random_score: Finite | None = None
+    scripted_score: Finite | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> TaskConfig:
+        low, high = self.random_score, self.scripted_score
+        if (low is None) != (high is None):
+            raise ValueError("give both random_score and scripted_score, or neither")
+        if low is not None and high is not None and high <= low:
+            raise ValueError(f"scripted_score {high} must be above random_score {low}")
+        if self.budget < self.eval_points - 1:
+            raise ValueError(f"budget {self.budget} is too small for {self.eval_points} evaluation points")
+        return self
+
+    def normalise(self, score: Any) -> Any:
+        """Map team returns to 0 (random play) .. 1 (scripted policy); numbers and arrays alike.
+
+        Raises:
+            ConfigError: the task has no reference scores.
+        """
+        if self.random_score is None or self.scripted_score is None:
+            raise ConfigError(
+                f"task {self.name!r} has no reference scores, so nothing can be normalised; "
+                "measure them with `adaps leaderboard references` and put random_score and scripted_score in the task."
+            )
+        return (score - self.random_score) / (self.scripted_score - self.random_score)
+
+
+class LearnerConfig(_Model):
+    """The learner, the same for every scheme of a task.
+
+    ``settings`` are stable-baselines3's own keyword arguments of the algorithm (``learning_rate``, ``n_steps``, ...),
+    ``policy_settings`` those of the policy (``optimizer_kwargs``, ...).
+    """
+
+    algorithm: Literal["a2c", "ppo"] = "a2c"
+    num_lanes: Annotated[int, Field(ge=1, le=_LANES_PER_SEED)] = 32
+    net_arch: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (64, 64)
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"
+    settings: dict[str, JsonValue] = {}
+    policy_settings: dict[str, JsonValue] = {}
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> LearnerConfig:
+        clash = RESERVED_SETTINGS & self.settings.keys() | _RESERVED_POLICY_SETTINGS & self.policy_settings.keys()
+        if clash:
+            raise ValueError(f"{', '.join(sorted(clash))} cannot be set here; the leaderboard sets it itself")
+        return self
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> LearnerConfig:
+        if self.learning_rate_schedule == "linear" and "learning_rate" not in self.settings:
+            raise ValueError("learning_rate_schedule = 'linear' needs learning_rate in settings to start from")
+        return self
+
+
+class SchemeConfig(_Model):
+    """A sharing scheme and its own settings; ``label`` tells two settings of one scheme apart in the board."""
+
+    name: Name
+    label: Name = ""
+    settings: dict[str, JsonValue] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_label(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "name" in data and not data.get("label"):
+            return {**data, "label": data["name"]}
+        return data
+
+
+class RunConfig(_Model):
+    """One run: everything that its result depends on, and nothing else."""
+
+    protocol: Literal["1"] = PROTOCOL
+    task: TaskConfig
+    learner: LearnerConfig
+    scheme: SchemeConfig
+    seed: RunSeed
+
+    @property
+    def run_id(self) -> str:
+        """``<task>/<scheme>/seed-<s>``, also the path of the run inside the output directory."""
+        return f"{self.task.name}/{self.scheme.label}/seed-{self.seed}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole configuration, 64 hexadecimal digits."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json")))
+
+    @property
+    def context_digest(self) -> str:
+        """SHA-256 of all but scheme and seed: two rows may be compared only where this is the same."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json", exclude={"scheme", "seed"})))
+
+
+class SuiteConfig(_Model):
+    """A list of tasks, schemes and seeds: the job matrix in short.
+
+    ``learner`` holds for all tasks; ``learner_overrides`` replaces single fields of it for one task (``settings`` are
+    merged key by key). ``scheme_settings`` gives a scheme its own settings on every task.
+    """
+
+    name: Name
+    description: str = ""
+    protocol: Literal["1"] = PROTOCOL
+    schemes: tuple[SchemeConfig, ...] = Field(min_length=1)
+    seeds: tuple[RunSeed, ...] = Field(min_length=1)
+    learner: LearnerConfig = LearnerConfig()
+    learner_overrides: dict[str, dict[str, JsonValue]] = {}
+    scheme_settings: dict[str, dict[str, JsonValue]] = {}
+    tasks: tuple[TaskConfig, ...] = Field(min_length=1)
+
+    @field_validator("schemes", mode="before")
+    @classmethod
+    def _names_are_schemes(cls, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [{"name": entry} if isinstance(entry, str) else entry for entry in value]
+
+    @model_validator(mode="after")
+    def _check(self) -> SuiteConfig:
+        _check_unique("tasks", [task.name for task in self.tasks])
+        _check_unique("schemes", [scheme.label for scheme in self.schemes])
+        _check_unique("seeds", [str(seed) for seed in self.seeds])
+        _check_known("learner_overrides", self.learner_overrides, [task.name for task in self.tasks])
+        _check_known("scheme_settings", self.scheme_settings, [scheme.name for scheme in self.schemes])
+        for task in self.tasks:
+            if task.random_score is None:
+                raise ValueError(
+                    f"task {task.name!r} has no random_score and scripted_score; a board normalises by them. "
+                    "Measure them with `adaps leaderboard references`"
+                )
+            self.learner_for(task.name)
+        return self
+
+    def learner_for(self, task: str) -> LearnerConfig:
+        """Return the learner of one task, its overrides applied."""
+        override = self.learner_overrides.get(task, {})
+        base = self.learner.model_dump()
+        settings = override.get("settings", {})
+        if not isinstance(settings, dict):
+            raise ValueError(f"learner_overrides.{task}.settings must be a table")
+        return LearnerConfig(**{**base, **override, "settings": {**base["settings"], **settings}})
+
+    def runs(self) -> list[RunConfig]:
+        """Return every run, ordered by task, then seed, then scheme: an interrupted suite compares all schemes."""
+        return [
+            RunConfig(
+                protocol=self.protocol,
+                task=task,
+                learner=self.learner_for(task.name),
+                scheme=scheme.model_copy(
+                    update={"settings": {**self.scheme_settings.get(scheme.name, {}), **scheme.settings}}
+                ),
+                seed=seed,
+            )
+            for task in self.tasks
+            for seed in self.seeds
+            for scheme in self.schemes
+        ]
+
+
+class EvaluationSeeds(_Model):
+    """The environment seeds of a run; ranges ``[start, start + count)``, disjoint from each other by construction.
+
+    Evaluation and absolute seeds do not depend on scheme or seed: all runs of a task meet the same episodes.
+    """
+
+    training_start: int
+    training_count: int
+    evaluation_start: int
+    evaluation_count: int
+    absolute_start: int
+    absolute_count: int
+
+
+def seeds_of(config: RunConfig) -> EvaluationSeeds:
+    """Return the environment seeds that protocol 1 gives to a run."""
+    return EvaluationSeeds(
+        training_start=config.seed * _LANES_PER_SEED,
+        training_count=config.learner.num_lanes,
+        evaluation_start=_EVALUATION_SEED_START,
+        evaluation_count=config.task.eval_episodes,
+        absolute_start=_ABSOLUTE_SEED_START,
+        absolute_count=config.task.absolute_episodes,
+    )
+
+
+def evaluation_marks(task: TaskConfig) -> list[int]:
+    """Return the P environment-step marks at which a run is evaluated: equally spaced, 0 and the budget included."""
+    return [point * task.budget // (task.eval_points - 1) for point in range(task.eval_points)]
+
+
+def config_error(source: str, error: ValidationError) -> ConfigError:
+    """Turn pydantic's report into one :class:`ConfigError` that names the source, each key and what was given."""
+    return ConfigError(f"{source}: {faults_of(error)}.")
+
+
+def faults_of(error: ValidationError) -> str:
+    """Return pydantic's report as ``key: rule (got value)``, one after the other."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in fault["loc"]) or "the file"
+        given = fault["input"]
+        shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool, type(None))) else ""
+        faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}{shown}")
+    return "; ".join(faults)

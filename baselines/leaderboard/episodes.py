@@ -1,0 +1,56 @@
+"""Playing evaluation episodes: every episode is one lane of one batched environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from adaps_envs.core.batched import BatchedEnv
+
+__all__ = ["Episodes", "play_episodes"]
+
+Act = Callable[[NDArray[np.float32]], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Team returns ``[E] float64``, lengths ``[E] int64`` and actions ``[T, E, N] uint8`` (0 after the end)."""
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    actions: NDArray[np.uint8]
+
+
+def play_episodes(env: BatchedEnv, act: Act, first_seed: int) -> Episodes:
+    """Play one episode in each lane; episode ``e`` starts from seed ``first_seed + e``.
+
+    Args:
+        env: E lanes; its former state is lost.
+        act: from observations ``[E, N, F] float32`` to actions ``[E, N] int64``.
+        first_seed: seed of lane 0.
+
+    Returns:
+        Team returns (summed over agents and steps), lengths and actions.
+    """
+    obs = env.reset(seed=first_seed)
+    returns = np.zeros(env.num_envs, dtype=np.float64)
+    lengths = np.zeros(env.num_envs, dtype=np.int64)
+    running = np.ones(env.num_envs, dtype=bool)
+    actions: list[NDArray[Any]] = []
+    while running.any():
+        chosen = act(obs)
+        obs, rewards, terminated, truncated = env.step(chosen)
+        actions.append(np.where(running[:, None], chosen, 0).astype(np.uint8))
+        returns += np.where(running, rewards.sum(axis=1, dtype=np.float64), 0.0)
+        lengths += running
+        ended = terminated | truncated
+        running &= ~ended
+        if ended.any() and running.any():
+            # A lane whose episode is over plays on, unseen, because the batch steps as one.
+            obs = env.reset(mask=ended)
+    return Episodes(returns, lengths, np.stack(actions))

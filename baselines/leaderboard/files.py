@@ -1,0 +1,132 @@
+"""Canonical JSON, hashes and durable writes: what every other file of the leaderboard stores things with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from baselines.leaderboard.errors import OutputDirectoryError
+
+__all__ = [
+    "canonical_json",
+    "finite_or_null",
+    "fsync_directory",
+    "make_directory",
+    "parse_json",
+    "pretty_json",
+    "replace_file",
+    "sha256_hex",
+    "write_file",
+    "writing",
+]
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one byte string that stands for ``value``: sorted keys, no blanks, ASCII, no NaN or infinity."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def pretty_json(value: Any) -> bytes:
+    """Return ``value`` as indented JSON with sorted keys and a final newline; the same value gives the same bytes."""
+    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode("ascii")
+
+
+def finite_or_null(value: Any) -> Any:
+    """Return ``value`` with every NaN and infinity in it replaced by None, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_null(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Parse strict JSON.
+
+    Raises:
+        ValueError: no JSON, a key given twice, or one of the extensions ``NaN`` and ``Infinity``.
+    """
+    try:
+        return json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn any operating system error while writing ``path`` into an :class:`OutputDirectoryError` that names it."""
+    try:
+        yield
+    except OutputDirectoryError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputDirectoryError(
+            f"cannot write {path}: {reason}. Results written before are intact; "
+            "free space, mend the permissions or choose another --out, then run the same command again."
+        ) from error
+
+
+def make_directory(path: Path) -> None:
+    """Create ``path`` and its parents where they are missing.
+
+    Raises:
+        OutputDirectoryError: it cannot be created, for example because a file has that name.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` and wait until it is on the disk."""
+    with writing(path), open(path, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path`` in one step: readers see the old content or the new one, never a part."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_file(beside, data)
+        with writing(path):
+            os.replace(beside, path)
+            fsync_directory(path.parent)
+    except OutputDirectoryError:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def fsync_directory(path: Path) -> None:
+    """Make renames inside ``path`` durable, where the system lets a directory be opened."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return result
+
+
+def _reject_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number that JSON allows")

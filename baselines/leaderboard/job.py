@@ -1,0 +1,98 @@
+"""One job from configuration to run directory, in this process."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback, copy_weights
+from baselines.leaderboard.files import finite_or_null
+from baselines.leaderboard.learner import build_model
+from baselines.leaderboard.provenance import CostMeter, provenance_of
+from baselines.leaderboard.record import Failure
+from baselines.leaderboard.sidecars import Sharing
+from baselines.leaderboard.writer import RunResult, RunWriter
+
+__all__ = ["JobOutcome", "execute_job"]
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """How a job ended: ``score`` is the final normalised greedy mean (None if failed), ``error`` one line."""
+
+    status: str
+    score: float | None = None
+    error: str = ""
+
+
+def execute_job(config: RunConfig, directory: Path, on_progress: Callable[[int], None]) -> JobOutcome:
+    """Train, evaluate and write one run. An exception of the run itself becomes a record with ``status=failed``.
+
+    Args:
+        config: what to run.
+        directory: where the finished record goes.
+        on_progress: called with the environment steps spent so far.
+
+    Raises:
+        OutputDirectoryError: the record cannot be written; nothing is left behind.
+    """
+    meter = CostMeter()
+    writer = RunWriter(directory, config)
+    try:
+        return _execute(config, writer, meter, on_progress)
+    except OutputDirectoryError:
+        writer.abandon()
+        raise
+    except Exception as error:
+        failure = Failure(type(error).__name__, str(error), traceback.format_exc())
+        try:
+            writer.fail(failure, meter.costs(), provenance_of(config))
+        except OutputDirectoryError:
+            writer.abandon()
+            raise
+        return JobOutcome("failed", error=f"{failure.type}: {failure.message}")
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def _execute(config: RunConfig, writer: RunWriter, meter: CostMeter, on_progress: Callable[[int], None]) -> JobOutcome:
+    model = build_model(config)
+    evaluator = Evaluator(config)
+    callback = LeaderboardCallback(evaluator, config, writer.point, on_progress)
+    model.learn(total_timesteps=config.task.budget, callback=callback)
+    final_weights = copy_weights(model.policy)
+    model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
+    evaluation, actions = callback.result(config, evaluator.absolute(model.policy))
+    result = RunResult(evaluation, actions, final_weights, callback.best_weights, _sharing(config, model))
+    costs = meter.costs(evaluation_seconds=evaluator.seconds)
+    writer.finish(result, costs, provenance_of(config))
+    final = float(evaluation.greedy[-1].mean())
+    score = config.task.normalise(final) if config.task.random_score is not None else None
+    return JobOutcome("done", score=score)
+
+
+def _sharing(config: RunConfig, model: Any) -> Sharing:
+    """What the scheme shares, counts and found; the hidden types are looked up here, for scoring alone."""
+    scheme = model.scheme
+    assignment = scheme.assignment()
+    types = [int(value) for value in model.get_env().batched.agent_types]
+    groups = None if assignment is None else [int(value) for value in assignment]
+    return Sharing(
+        scheme=config.scheme.label,
+        env_steps=int(model.num_timesteps),
+        identity_steps=int(scheme.identity_steps),
+        parameters={name: int(value) for name, value in scheme.param_report().items()},
+        assignment=groups,
+        agent_types=types,
+        ari=None if groups is None else float(adjusted_rand_score(types, groups)),
+        summary=finite_or_null(scheme.sharing_summary()),
+    )

@@ -1,0 +1,127 @@
+"""The job matrix of a suite against what already lies in the output directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from baselines.leaderboard.config import RunConfig, SuiteConfig, faults_of
+from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
+from baselines.leaderboard.files import pretty_json, replace_file
+from baselines.leaderboard.record import read_run
+from baselines.leaderboard.sidecars import SCHEMA, versioned_object
+
+__all__ = ["Job", "JobState", "Plan", "make_plan", "read_suite_file", "write_suite_file"]
+
+SUITE_FILE = "suite.json"
+
+
+class JobState(Enum):
+    """Where a job stands on disk."""
+
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make: its configuration, where it goes, and how it stood when the plan was made."""
+
+    config: RunConfig
+    directory: Path
+    state: JobState
+
+    @property
+    def run_id(self) -> str:
+        """``<task>/<scheme>/seed-<s>``."""
+        return self.config.run_id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a suite, in the order in which they run."""
+
+    suite: SuiteConfig
+    out: Path
+    jobs: tuple[Job, ...]
+
+    def to_do(self, *, retry_failed: bool = False) -> list[Job]:
+        """Return the jobs that are open, and the failed ones where they shall be tried again."""
+        wanted = {JobState.OPEN, JobState.FAILED} if retry_failed else {JobState.OPEN}
+        return [job for job in self.jobs if job.state in wanted]
+
+    def count(self, state: JobState) -> int:
+        """Return how many jobs are in one state."""
+        return sum(job.state is state for job in self.jobs)
+
+
+def make_plan(suite: SuiteConfig, out: Path) -> Plan:
+    """Compare the suite with the run directories in ``out``; nothing is written.
+
+    Raises:
+        ConfigMismatchError: a run directory holds another configuration than the suite asks for.
+        DamagedRecordError: a run directory cannot be trusted.
+    """
+    jobs = []
+    for config in suite.runs():
+        directory = out / config.run_id
+        jobs.append(Job(config, directory, _state_on_disk(config, directory)))
+    return Plan(suite, out, tuple(jobs))
+
+
+def write_suite_file(suite: SuiteConfig, out: Path) -> None:
+    """Record the suite in ``out/suite.json``, so that a report knows runs that are still to come."""
+    replace_file(out / SUITE_FILE, pretty_json({"schema": SCHEMA, "suite": suite.model_dump(mode="json")}))
+
+
+def read_suite_file(out: Path) -> SuiteConfig | None:
+    """Return the suite that was last run in ``out``, or None where no suite was.
+
+    Raises:
+        DamagedRecordError: the file is there and cannot be read.
+    """
+    path = out / SUITE_FILE
+    if not path.exists():
+        return None
+    try:
+        payload = versioned_object(path.read_bytes())
+        return SuiteConfig.model_validate(payload["suite"])
+    except ValidationError as error:
+        fault = faults_of(error)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fault = str(error)
+    raise DamagedRecordError(f"damaged {path}: {fault}. Delete it; `run` writes it again.")
+
+
+def _state_on_disk(config: RunConfig, directory: Path) -> JobState:
+    if not directory.exists():
+        return JobState.OPEN
+    record = read_run(directory)
+    if record.config.digest != config.digest:
+        raise ConfigMismatchError(
+            f"{directory} was run with another configuration ({', '.join(_differences(record.config, config))}). "
+            "It is never overwritten: choose another --out, or move that directory away."
+        )
+    return JobState.DONE if record.status == "done" else JobState.FAILED
+
+
+def _differences(found: RunConfig, wanted: RunConfig) -> list[str]:
+    old, new = _flat(found.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    return [
+        f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} asked for"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ][:4]
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, object] = {}
+    for key, entry in value.items():
+        flat.update(_flat(entry, f"{prefix}.{key}" if prefix else str(key)))
+    return flat

@@ -1,0 +1,278 @@
+"""A small pool of worker processes that survives the death of any of them.
+
+``concurrent.futures`` gives up the whole pool when one worker is killed, and cannot end a running job; here every
+worker has a pipe of its own, a killed one is replaced and its job tried once more, and all can be ended at once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.plan import Job
+
+__all__ = ["Died", "Event", "Finished", "Progress", "Started", "WorkerPool"]
+
+# One thread a worker: jobs are the parallelism, and one thread adds in one order, so results do not depend on cores.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+_ATTEMPTS = 2
+_SECONDS_TO_END = 0.5
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has taken up a job."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A job has spent ``steps`` environment steps."""
+
+    job: Job
+    steps: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job has written its record; ``status`` is ``"done"`` or ``"failed"``."""
+
+    job: Job
+    status: str
+    score: float | None
+    error: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker process ended in the middle of a job; ``final`` means that it will not be tried again."""
+
+    job: Job
+    reason: str
+    pid: int
+    final: bool
+
+
+Event = Started | Progress | Finished | Died
+
+
+class _Worker:
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(target=_worker_main, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.job: Job | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+
+class WorkerPool:
+    """Runs jobs in ``count`` processes and yields what happens. Use as a context manager: leaving it ends them all."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> list[int]:
+        """End every worker now, whatever it is doing, and return their process ids; takes about a second at most."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(_SECONDS_TO_END)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join(_SECONDS_TO_END)
+        pids = [worker.pid for worker in self._workers]
+        self._workers.clear()
+        return pids
+
+    def run(self, jobs: list[Job]) -> Iterator[Event]:
+        """Run the jobs in order and yield events until all have ended.
+
+        Raises:
+            OutputDirectoryError: a worker could not write its record; the other jobs are not waited for.
+        """
+        queue = deque((job, 1) for job in jobs)
+        attempts: dict[str, int] = {}
+        while queue or any(worker.job is not None for worker in self._workers):
+            yield from self._hand_out(queue, attempts)
+            for worker in self._ready():
+                for event in self._receive(worker, attempts):
+                    yield event
+                    if isinstance(event, Died) and not event.final:
+                        queue.appendleft((event.job, attempts[event.job.run_id] + 1))
+
+    def _hand_out(self, queue: deque[tuple[Job, int]], attempts: dict[str, int]) -> Iterator[Event]:
+        while queue and (worker := self._free_worker()) is not None:
+            job, attempt = queue.popleft()
+            attempts[job.run_id] = attempt
+            worker.job = job
+            # If the worker is already gone, its sentinel says so and the job is dealt with there.
+            with suppress(OSError):
+                worker.connection.send((job.config.model_dump(mode="json"), str(job.directory)))
+            yield Started(job)
+
+    def _free_worker(self) -> _Worker | None:
+        for worker in self._workers:
+            if worker.job is None:
+                return worker
+        if len(self._workers) >= self._count:
+            return None
+        with _quiet_start():
+            self._workers.append(_Worker())
+        return self._workers[-1]
+
+    def _ready(self) -> list[_Worker]:
+        handles = {worker.connection: worker for worker in self._workers}
+        sentinels = {worker.process.sentinel: worker for worker in self._workers}
+        found = wait([*handles, *sentinels])
+        ready = [handles.get(item) or sentinels[item] for item in found]  # type: ignore[call-overload,index]
+        return list(dict.fromkeys(ready))
+
+    def _receive(self, worker: _Worker, attempts: dict[str, int]) -> Iterator[Event]:
+        messages, gone = _drain(worker)
+        for message in messages:
+            yield self._event(worker, message)
+        if gone:
+            yield from self._bury(worker, attempts)
+
+    def _event(self, worker: _Worker, message: tuple[Any, ...]) -> Event:
+        kind, *values = message
+        job = worker.job
+        assert job is not None
+        if kind == "progress":
+            return Progress(job, values[0])
+        worker.job = None
+        if kind == "unwritable":
+            raise OutputDirectoryError(values[0])
+        return Finished(job, *values)
+
+    def _bury(self, worker: _Worker, attempts: dict[str, int]) -> Iterator[Event]:
+        worker.process.join(_SECONDS_TO_END)
+        if worker in self._workers:
+            self._workers.remove(worker)
+        if worker.job is not None:
+            job, worker.job = worker.job, None
+            reason = _how_it_ended(worker.process.exitcode)
+            yield Died(job, reason, worker.pid, final=attempts[job.run_id] >= _ATTEMPTS)
+
+
+def _drain(worker: _Worker) -> tuple[list[tuple[Any, ...]], bool]:
+    """Take every message that has arrived; True if the process is gone and none can follow."""
+    messages: list[tuple[Any, ...]] = []
+    # Asked first: what a process sent before it ended is then surely in the pipe.
+    gone = not worker.process.is_alive()
+    try:
+        while worker.connection.poll():
+            messages.append(worker.connection.recv())
+    except (EOFError, OSError):
+        gone = True
+    return messages, gone
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            name = signal.Signals(-code).name
+            hint = " (often the system running out of memory; try fewer --jobs)" if name == "SIGKILL" else ""
+            return f"the worker process was ended by {name}{hint}"
+    return f"the worker process ended with exit code {code}"
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Start children with one thread each and deaf to Ctrl-C, which is for the parent to answer."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    try:
+        yield
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _worker_main(connection: Connection) -> None:
+    """Run jobs from the pipe until it closes. Runs in the child."""
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    with suppress(EOFError, OSError):
+        while True:
+            config, directory = connection.recv()
+            connection.send(_run_one(connection, RunConfig.model_validate(config), Path(directory)))
+
+
+def _run_one(connection: Connection, config: RunConfig, directory: Path) -> tuple[Any, ...]:
+    from baselines.leaderboard.job import execute_job
+
+    try:
+        outcome = execute_job(config, directory, _Throttle(connection))
+    except OutputDirectoryError as error:
+        return ("unwritable", str(error))
+    return ("finished", outcome.status, outcome.score, outcome.error)
+
+
+class _Throttle:
+    """Passes progress on to the parent, at most a few times a second."""
+
+    def __init__(self, connection: Connection, seconds: float = 0.25) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._next = 0.0
+
+    def __call__(self, steps: int) -> None:
+        from time import monotonic
+
+        now = monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._connection.send(("progress", steps))
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent is gone, so that a killed run leaves no worker behind."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

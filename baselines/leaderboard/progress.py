@@ -1,0 +1,121 @@
+"""What a person sees while a suite runs: a bar with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from baselines.leaderboard.plan import Job
+from baselines.leaderboard.pool import Died, Event, Finished, Started
+from baselines.leaderboard.pool import Progress as StepsSpent
+
+__all__ = ["ProgressDisplay", "duration", "time_left"]
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def duration(seconds: float) -> str:
+    """Return ``"42 s"``, ``"7 min"`` or ``"2 h 05 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def time_left(elapsed: float, spent: int, total: int) -> str:
+    """Return how long the rest will take at the rate so far, in words."""
+    if spent <= 0:
+        return "estimating the time left"
+    return f"about {duration(elapsed * (total - spent) / spent)} left"
+
+
+class ProgressDisplay:
+    """Follows the events of a pool. Use as a context manager."""
+
+    def __init__(
+        self, console: Console, title: str, jobs: list[Job], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``jobs`` are those to be run now; ``clock`` gives seconds."""
+        self._console = console
+        self._clock = clock
+        self._started = clock()
+        self._next_line = self._started + _SECONDS_BETWEEN_LINES
+        self._total = sum(job.config.task.budget for job in jobs)
+        self._count = len(jobs)
+        self._ended = 0
+        self._ended_steps = 0
+        self._running: dict[str, tuple[int, float]] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
+            console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._overall = self._bar.add_task(escape(title), total=max(self._total, 1), note="")
+
+    def __enter__(self) -> ProgressDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, event: Event) -> None:
+        """Take in one event."""
+        job = event.job
+        if isinstance(event, Started):
+            self._begin(job)
+        elif isinstance(event, StepsSpent):
+            self._advance(job, event.steps)
+        elif isinstance(event, Finished):
+            verdict = f"{event.score:.3f}" if event.score is not None else event.error
+            self._end(job, event.status, verdict)
+        elif isinstance(event, Died):
+            self._end(job, "failed", event.reason) if event.final else self._again(job, event.reason)
+        self._refresh()
+
+    def _begin(self, job: Job) -> None:
+        self._running[job.run_id] = (0, self._clock())
+        self._bars[job.run_id] = self._bar.add_task(escape(f"  {job.run_id}"), total=job.config.task.budget, note="")
+
+    def _advance(self, job: Job, steps: int) -> None:
+        budget = job.config.task.budget
+        self._running[job.run_id] = (min(steps, budget), self._running[job.run_id][1])
+        self._bar.update(self._bars[job.run_id], completed=min(steps, budget))
+
+    def _again(self, job: Job, reason: str) -> None:
+        self._forget(job)
+        self._line(f"again   {job.run_id}  {reason}; the run starts anew")
+
+    def _end(self, job: Job, status: str, verdict: str) -> None:
+        started = self._forget(job)
+        self._ended += 1
+        self._ended_steps += job.config.task.budget
+        seconds = duration(self._clock() - started)
+        self._line(f"{status:<7} {job.run_id}  {verdict}  {seconds}  [{self._ended}/{self._count}, {self._left()}]")
+
+    def _forget(self, job: Job) -> float:
+        self._bar.remove_task(self._bars.pop(job.run_id))
+        return self._running.pop(job.run_id)[1]
+
+    def _spent(self) -> int:
+        return self._ended_steps + sum(steps for steps, _ in self._running.values())
+
+    def _left(self) -> str:
+        return time_left(self._clock() - self._started, self._spent(), self._total)
+
+    def _refresh(self) -> None:
+        note = f"{self._ended} of {self._count} runs, {self._left()}"
+        self._bar.update(self._overall, completed=self._spent(), note=note)
+        if not self._console.is_terminal and self._clock() >= self._next_line:
+            self._line(f"running {self._spent():,} of {self._total:,} environment steps, {note}")
+
+    def _line(self, text: str) -> None:
+        self._next_line = self._clock() + _SECONDS_BETWEEN_LINES
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,100 @@
+"""Reading the runs of a directory and sorting them into rows; damaged and missing ones are counted, never dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from baselines.leaderboard.config import SuiteConfig, TaskConfig
+from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
+from baselines.leaderboard.record import RunRecord, find_runs, read_run
+
+__all__ = ["Group", "Problem", "check_comparable", "group_runs", "read_all", "tasks_of"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A run that has no result: it failed, or its directory is damaged."""
+
+    task: str
+    scheme: str
+    run: str
+    kind: str
+    message: str
+
+
+@dataclass
+class Group:
+    """The runs of one scheme on one task."""
+
+    task: str
+    scheme: str
+    done: list[RunRecord]
+    failed: int = 0
+    open: int = 0
+
+
+def read_all(out: Path) -> tuple[list[RunRecord], list[Problem]]:
+    """Return every run that can be read, failed ones included, and what is wrong with the others."""
+    records, problems = [], []
+    for directory in find_runs(out):
+        task, scheme = directory.parts[-3:-1]
+        run = "/".join(directory.parts[-3:])
+        try:
+            record = read_run(directory)
+            if record.config.run_id != run:
+                raise DamagedRecordError(f"damaged run {directory}: config.json: it belongs to {record.config.run_id}.")
+        except DamagedRecordError as error:
+            problems.append(Problem(task, scheme, run, "damaged", str(error)))
+            continue
+        records.append(record)
+        if record.failure is not None:
+            text = f"{record.failure.type}: {record.failure.message}"
+            problems.append(Problem(task, scheme, run, "failed", text))
+    return records, problems
+
+
+def check_comparable(records: list[RunRecord]) -> None:
+    """Hold to "one comparison, one change": rows of a task differ in the scheme alone, runs of a row in the seed alone.
+
+    Raises:
+        ConfigMismatchError: two runs differ in more.
+    """
+    context: dict[str, RunRecord] = {}
+    scheme: dict[tuple[str, str], RunRecord] = {}
+    for record in records:
+        config = record.config
+        first = context.setdefault(config.task.name, record)
+        same_scheme = scheme.setdefault((config.task.name, config.scheme.label), record)
+        if first.config.context_digest != config.context_digest or same_scheme.config.scheme != config.scheme:
+            other = first if first.config.context_digest != config.context_digest else same_scheme
+            raise ConfigMismatchError(
+                f"{record.directory} and {other.directory} were run with different settings and cannot be "
+                "compared; keep them in different directories."
+            )
+
+
+def group_runs(records: list[RunRecord], problems: list[Problem], suite: SuiteConfig | None) -> list[Group]:
+    """Return the runs by task and scheme: those of the suite first, in its order, with the runs still to come."""
+    groups: dict[tuple[str, str], Group] = {}
+    planned = {run.run_id: (run.task.name, run.scheme.label) for run in suite.runs()} if suite else {}
+    present = {record.config.run_id: record for record in records}
+    keys = [*planned.values(), *((r.config.task.name, r.config.scheme.label) for r in records)]
+    for key in [*keys, *((problem.task, problem.scheme) for problem in problems)]:
+        groups.setdefault(key, Group(*key, done=[]))
+    for record in records:
+        if record.status == "done":
+            groups[record.config.task.name, record.config.scheme.label].done.append(record)
+    for problem in problems:
+        groups[problem.task, problem.scheme].failed += 1
+    damaged = {problem.run for problem in problems}
+    for run_id, key in planned.items():
+        groups[key].open += run_id not in present and run_id not in damaged
+    return list(groups.values())
+
+
+def tasks_of(records: list[RunRecord], suite: SuiteConfig | None) -> list[TaskConfig]:
+    """Return the tasks of the suite and of the runs."""
+    tasks = {task.name: task for task in suite.tasks} if suite else {}
+    tasks.update({record.config.task.name: record.config.task for record in records})
+    return list(tasks.values())

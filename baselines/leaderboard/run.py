@@ -1,0 +1,149 @@
+"""Running a suite: open jobs in parallel processes, into one directory that may be interrupted at any moment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.files import make_directory
+from baselines.leaderboard.lock import directory_lock
+from baselines.leaderboard.plan import Job, JobState, make_plan, write_suite_file
+from baselines.leaderboard.pool import Died, Event, Finished, WorkerPool
+from baselines.leaderboard.progress import ProgressDisplay
+from baselines.leaderboard.provenance import provenance_of
+from baselines.leaderboard.record import Failure
+from baselines.leaderboard.sidecars import Costs
+from baselines.leaderboard.writer import RunWriter, partials_of, remove_stale_partials
+
+__all__ = ["RunInterrupted", "RunSummary", "available_cores", "run_suite"]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Runs of the suite by state after ``run``."""
+
+    done: int
+    failed: int
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """The run was interrupted; what was finished is on disk. ``done`` of ``total`` runs stand."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__(f"interrupted: {done} of {total} runs are done")
+        self.done = done
+        self.total = total
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def run_suite(
+    suite: SuiteConfig, out: Path, *, jobs: int | None = None, retry_failed: bool = False, console: Console
+) -> RunSummary:
+    """Run every job of ``suite`` that has no record in ``out`` yet.
+
+    Args:
+        suite: what to run.
+        out: output directory, created where it is missing.
+        jobs: worker processes; None takes one for each core.
+        retry_failed: run failed jobs again, too.
+        console: where progress is shown.
+
+    Returns:
+        How many runs are done and how many have failed, those of earlier calls included.
+
+    Raises:
+        RunInterrupted: Ctrl-C or SIGTERM; all workers have been ended, finished runs are kept.
+        ConfigMismatchError, DamagedRecordError: ``out`` holds something that would have to be overwritten.
+        DirectoryLockedError: another process runs jobs there.
+        OutputDirectoryError: ``out`` cannot be written.
+    """
+    make_directory(out)
+    with directory_lock(out):
+        remove_stale_partials(out)
+        plan = make_plan(suite, out)
+        write_suite_file(suite, out)
+        todo = plan.to_do(retry_failed=retry_failed)
+        counts = {state: plan.count(state) for state in JobState}
+        if retry_failed:
+            counts[JobState.FAILED] = 0
+        _announce(console, suite, len(plan.jobs), counts, len(todo))
+        workers = min(jobs or available_cores(), max(1, len(todo)))
+        try:
+            for status in _statuses(todo, workers, out, ProgressDisplay(console, suite.name, todo)):
+                counts[status] += 1
+        except KeyboardInterrupt:
+            raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
+    return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
+
+
+def _announce(console: Console, suite: SuiteConfig, total: int, counts: dict[JobState, int], todo: int) -> None:
+    standing = f"{counts[JobState.DONE]} done, {counts[JobState.FAILED]} failed, {todo} to run"
+    console.print(f"suite {suite.name}: {total} runs ({standing})", markup=False, highlight=False)
+
+
+def _statuses(todo: list[Job], workers: int, out: Path, display: ProgressDisplay) -> Iterator[JobState]:
+    """Run the jobs and yield the state of each as it ends."""
+    if not todo:
+        return
+    with _terminate_as_interrupt(), _tidy_pool(workers, out) as pool, display:
+        for event in pool.run(todo):
+            state = _settle(event, out)
+            display.show(event)
+            if state is not None:
+                yield state
+
+
+def _settle(event: Event, out: Path) -> JobState | None:
+    if isinstance(event, Finished):
+        return JobState.DONE if event.status == "done" else JobState.FAILED
+    if isinstance(event, Died):
+        _remove_partials(out, [event.pid])
+        if event.final:
+            writer = RunWriter(event.job.directory, event.job.config)
+            writer.fail(Failure("WorkerDied", event.reason), Costs(), provenance_of(event.job.config))
+            return JobState.FAILED
+    return None
+
+
+@contextmanager
+def _tidy_pool(workers: int, out: Path) -> Iterator[WorkerPool]:
+    """A pool whose workers, once ended, leave no partial directory behind."""
+    pool = WorkerPool(workers)
+    try:
+        yield pool
+    finally:
+        _remove_partials(out, pool.end())
+
+
+def _remove_partials(out: Path, pids: list[int]) -> None:
+    for pid in pids:
+        for path in partials_of(out, pid):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Answer SIGTERM, which batch systems send, like Ctrl-C. Signals can be set in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

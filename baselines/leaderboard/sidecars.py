@@ -1,0 +1,100 @@
+"""The typed JSON files beside a run's arrays: what is shared, what it cost, where it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from baselines.leaderboard.config import faults_of
+from baselines.leaderboard.files import parse_json, pretty_json
+
+__all__ = ["SCHEMA", "Costs", "Provenance", "Sharing", "decode_sidecar", "encode_sidecar", "versioned_object"]
+
+SCHEMA = 1
+"""Version of the record layout; a reader refuses any other."""
+
+
+class _Sidecar(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Sharing(_Sidecar):
+    """``sharing.json``: what the scheme shares, counts and found.
+
+    ``assignment`` gives the group of each agent, or null for a scheme that looks for none; ``ari`` compares it with
+    ``agent_types``, which are the hidden types and were looked up after training, for this comparison alone.
+    """
+
+    scheme: str
+    env_steps: int = Field(ge=0)
+    identity_steps: int = Field(ge=0)
+    parameters: dict[str, int]
+    assignment: list[int] | None
+    agent_types: list[int]
+    ari: float | None
+    summary: dict[str, JsonValue]
+
+
+class Costs(_Sidecar):
+    """``costs.json``: wall and CPU time of the job, evaluation included, and its peak resident memory."""
+
+    started_at: str = ""
+    finished_at: str = ""
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Git(_Sidecar):
+    """Commit of a source checkout, and whether tracked files were modified."""
+
+    commit: str
+    modified: bool
+
+
+class Provenance(_Sidecar):
+    """``provenance.json``: environment (with the digest of a scripted rollout), versions, commit and machine."""
+
+    environment: str
+    trace_digest: str | None
+    packages: dict[str, str]
+    git: Git | None
+    python: str
+    system: str
+    machine: str
+    processor: str
+    cores: int | None
+
+
+def encode_sidecar(sidecar: _Sidecar) -> bytes:
+    """Return the file: indented JSON with sorted keys."""
+    return pretty_json({"schema": SCHEMA, **sidecar.model_dump(mode="json")})
+
+
+def decode_sidecar(data: bytes, model: type[_Sidecar]) -> Any:
+    """Read a file back into its model.
+
+    Raises:
+        ValueError: no JSON object of this schema, or a key missing, unknown or of the wrong type.
+    """
+    payload = versioned_object(data)
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        raise ValueError(faults_of(error)) from None
+
+
+def versioned_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object and take off its schema number.
+
+    Raises:
+        ValueError: it is none, or another version wrote it.
+    """
+    value = parse_json(data)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    if value.pop("schema", None) != SCHEMA:
+        raise ValueError(f"schema is not {SCHEMA}; it was written by another version of this leaderboard")
+    return value

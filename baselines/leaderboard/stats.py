@@ -1,0 +1,195 @@
+"""Statistics over runs: pure functions of arrays; every random draw comes from the generator passed in.
+
+``scores`` is a list with one array a task, each ``[..., R]`` float64: the normalised scores of its R runs (tasks may
+have different R). Leading axes are resamples. Definitions: Agarwal et al., "Deep Reinforcement Learning at the Edge of
+the Statistical Precipice", NeurIPS 2021.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import trapezoid
+from scipy.stats import trim_mean
+
+__all__ = [
+    "Scores",
+    "area_under_curve",
+    "bootstrap_interval",
+    "curve_interval",
+    "improvement_interval",
+    "iqm",
+    "mean",
+    "median",
+    "optimality_gap",
+    "performance_profile",
+    "probability_of_improvement",
+    "tie_ranks",
+]
+
+Array = NDArray[np.float64]
+Scores = Sequence[Array]
+Statistic = Callable[[Scores], Array]
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+_CHUNK_VALUES = 4_000_000
+
+
+def iqm(scores: Scores) -> Array:
+    """Return the interquartile mean ``[...]`` over all run-task scores pooled: the mean of the middle half."""
+    return np.asarray(trim_mean(np.concatenate(scores, axis=-1), 0.25, axis=-1), dtype=np.float64)
+
+
+def mean(scores: Scores) -> Array:
+    """Return the mean over tasks ``[...]`` of each task's mean over runs."""
+    return _task_means(scores).mean(axis=-1)
+
+
+def median(scores: Scores) -> Array:
+    """Return the median over tasks ``[...]`` of each task's mean over runs."""
+    return np.median(_task_means(scores), axis=-1)
+
+
+def optimality_gap(scores: Scores, target: float = 1.0) -> Array:
+    """Return ``target`` minus the mean score ``[...]``, scores above the target counting as the target."""
+    capped = np.minimum(np.concatenate(scores, axis=-1), target)
+    return np.asarray(target - capped.mean(axis=-1))
+
+
+def probability_of_improvement(x: Scores, y: Scores) -> Array:
+    """Return the probability ``[...]`` that a random run of X beats one of Y on a random task; ties count half.
+
+    Args:
+        x: one ``[..., R]`` array a task.
+        y: one ``[..., Q]`` array a task, the same tasks in the same order.
+    """
+    per_task = []
+    for mine, theirs in zip(x, y, strict=True):
+        difference = mine[..., :, None] - theirs[..., None, :]
+        per_task.append(((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1)))
+    return np.mean(per_task, axis=0)
+
+
+def performance_profile(scores: Scores, thresholds: Array) -> Array:
+    """Return, for each threshold, the fraction ``[..., thresholds]`` of run-task scores above it."""
+    pooled = np.concatenate(scores, axis=-1)
+    return (pooled[..., None, :] > np.asarray(thresholds)[:, None]).mean(axis=-1)
+
+
+def area_under_curve(steps: Array, values: Array, budget: float) -> float:
+    """Return the mean height of a learning curve over ``[0, budget]`` environment steps, by the trapezium rule.
+
+    Before the first point the curve is flat: nothing has been learnt during the identity phase, and its steps count.
+
+    Args:
+        steps: ``[P]`` environment steps of the points, not decreasing.
+        values: ``[P]`` heights.
+        budget: right end of the axis, > 0; the curve is cut or continued flat there.
+    """
+    inner = (steps > 0) & (steps < budget)
+    x = np.concatenate([[0.0], steps[inner], [budget]])
+    return float(trapezoid(np.interp(x, steps, values), x) / budget)
+
+
+def bootstrap_interval(
+    scores: Scores,
+    statistic: Statistic,
+    generator: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float]:
+    """Return the percentile interval of ``statistic``: runs are resampled with replacement within each task.
+
+    With fewer than two runs in a task nothing is known about the spread, and both ends are NaN.
+    """
+    return _interval([scores], lambda groups: statistic(groups[0]), generator, resamples, confidence)
+
+
+def improvement_interval(
+    x: Scores,
+    y: Scores,
+    generator: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float]:
+    """Return the percentile interval of :func:`probability_of_improvement`; both sides are resampled."""
+    return _interval(
+        [x, y], lambda groups: probability_of_improvement(groups[0], groups[1]), generator, resamples, confidence
+    )
+
+
+def curve_interval(
+    values: Array, generator: np.random.Generator, *, resamples: int = 2_000, confidence: float = CONFIDENCE
+) -> tuple[Array, Array, Array]:
+    """Return the interquartile mean over runs at every point, and the ends of its interval: three ``[P]`` arrays.
+
+    Args:
+        values: ``[R, P]``, one learning curve a run; whole curves are resampled.
+        generator: source of the resamples.
+        resamples: how many.
+        confidence: of the interval; with one run both ends are NaN.
+    """
+    centre = np.asarray(trim_mean(values, 0.25, axis=0), dtype=np.float64)
+    runs, points = values.shape
+    if runs < 2:
+        return centre, np.full(points, np.nan), np.full(points, np.nan)
+    draws = values[generator.integers(runs, size=(resamples, runs))]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(trim_mean(draws, 0.25, axis=1), [tail, 1 - tail], axis=0)
+    return centre, low, high
+
+
+def tie_ranks(low: Sequence[float], high: Sequence[float]) -> list[int]:
+    """Return ranks from 1 (best): rows whose intervals overlap, directly or through others, share a rank.
+
+    Args:
+        low: lower ends; NaN counts as unbounded, because such a row cannot be told from any other.
+        high: upper ends, in the same order.
+    """
+    lows = [-math.inf if math.isnan(value) else value for value in low]
+    highs = [math.inf if math.isnan(value) else value for value in high]
+    ranks = [0] * len(lows)
+    rank, floor = 1, math.inf
+    for place, row in enumerate(sorted(range(len(lows)), key=lambda index: -highs[index])):
+        if highs[row] < floor and place:
+            rank, floor = place + 1, lows[row]
+        floor = min(floor, lows[row])
+        ranks[row] = rank
+    return ranks
+
+
+def _task_means(scores: Scores) -> Array:
+    return np.stack([task.mean(axis=-1) for task in scores], axis=-1)
+
+
+def _interval(
+    groups: Sequence[Scores],
+    statistic: Callable[[Sequence[Scores]], Array],
+    generator: np.random.Generator,
+    resamples: int,
+    confidence: float,
+) -> tuple[float, float]:
+    if any(task.shape[-1] < 2 for scores in groups for task in scores):
+        return math.nan, math.nan
+    # A resample of the improvement needs the product of both sides' runs, which bounds the chunk.
+    widest = max(math.prod(max(task.shape[-1] for task in scores) for scores in groups), 1)
+    total = sum(task.shape[-1] for scores in groups for task in scores)
+    chunk = max(1, _CHUNK_VALUES // max(widest, total))
+    values = []
+    for start in range(0, resamples, chunk):
+        count = min(chunk, resamples - start)
+        values.append(statistic([[_resample(task, count, generator) for task in scores] for scores in groups]))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _resample(task: Array, count: int, generator: np.random.Generator) -> Array:
+    runs = len(task)
+    return task[generator.integers(runs, size=(count, runs))]

@@ -1,0 +1,135 @@
+"""Reading suites and tasks from TOML: built in by name, or from a path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adaps_envs.errors import UnknownNameError, suggest
+from baselines.leaderboard.config import SuiteConfig, config_error
+from baselines.leaderboard.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["builtin_tasks", "list_suites", "load_suite", "select", "task_definition"]
+
+_HERE = Path(__file__).parent
+
+
+def list_suites() -> list[str]:
+    """Return the names of the built-in suites."""
+    return sorted(path.stem for path in (_HERE / "suites").glob("*.toml"))
+
+
+def load_suite(name_or_path: str | Path) -> SuiteConfig:
+    """Return a suite by its built-in name or from a ``.toml`` file.
+
+    Raises:
+        UnknownNameError: no built-in suite has that name.
+        ConfigError: the file cannot be read, is no TOML, or breaks a rule; the message names file and key.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        path = Path(name_or_path)
+    elif text in list_suites():
+        path = _HERE / "suites" / f"{text}.toml"
+    else:
+        raise UnknownNameError(
+            f"no suite is called {text!r}. {suggest(text, list_suites())} Or give the path of a .toml file."
+        )
+    data = _read_toml(path)
+    if isinstance(data.get("tasks"), list):
+        data["tasks"] = [_resolve_task(path, entry) for entry in data["tasks"]]
+    try:
+        return SuiteConfig.model_validate(data)
+    except ValidationError as error:
+        raise config_error(str(path), error) from None
+
+
+def builtin_tasks() -> dict[str, dict[str, Any]]:
+    """Return the built-in task definitions by name: environment, parameters and frozen reference scores."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for path in sorted((_HERE / "tasks").glob("*.toml")):
+        for name, definition in _read_toml(path).items():
+            if name in tasks:
+                raise ConfigError(f"{path}: task {name!r} is defined twice.")
+            tasks[name] = definition
+    return tasks
+
+
+def task_definition(name: str) -> dict[str, Any]:
+    """Return one built-in task definition.
+
+    Raises:
+        UnknownNameError: there is no such task.
+    """
+    tasks = builtin_tasks()
+    if name not in tasks:
+        raise UnknownNameError(f"no task is called {name!r}. {suggest(name, tasks)}")
+    return tasks[name]
+
+
+def select(
+    suite: SuiteConfig,
+    *,
+    tasks: list[str] | None = None,
+    schemes: list[str] | None = None,
+    seeds: list[int] | None = None,
+) -> SuiteConfig:
+    """Return the suite cut down to some tasks, scheme labels and seeds; the runs that stay keep their hashes.
+
+    Raises:
+        UnknownNameError: the suite has no such task, scheme or seed.
+    """
+    chosen_tasks = _pick("task", tasks, {task.name: task for task in suite.tasks})
+    chosen_schemes = _pick("scheme", schemes, {scheme.label: scheme for scheme in suite.schemes})
+    wanted = None if seeds is None else [str(seed) for seed in seeds]
+    chosen_seeds = _pick("seed", wanted, {str(seed): seed for seed in suite.seeds})
+    task_names = {task.name for task in chosen_tasks}
+    scheme_names = {scheme.name for scheme in chosen_schemes}
+    return suite.model_copy(
+        update={
+            "tasks": chosen_tasks,
+            "schemes": chosen_schemes,
+            "seeds": chosen_seeds,
+            "learner_overrides": {k: v for k, v in suite.learner_overrides.items() if k in task_names},
+            "scheme_settings": {k: v for k, v in suite.scheme_settings.items() if k in scheme_names},
+        }
+    )
+
+
+def _pick(what: str, wanted: list[str] | None, known: dict[str, Any]) -> tuple[Any, ...]:
+    if not wanted:
+        return tuple(known.values())
+    for name in wanted:
+        if name not in known:
+            raise UnknownNameError(f"the suite has no {what} {name!r}. {suggest(name, known)}")
+    return tuple(value for name, value in known.items() if name in wanted)
+
+
+def _resolve_task(path: Path, entry: Any) -> Any:
+    if not isinstance(entry, dict) or "task" not in entry:
+        return entry
+    own = {key: value for key, value in entry.items() if key != "task"}
+    frozen = sorted({"env", "params", "metric", "random_score", "scripted_score"} & own.keys())
+    if frozen:
+        raise ConfigError(
+            f"{path}: {', '.join(frozen)} of the built-in task {entry['task']!r} cannot be changed, because its "
+            "reference scores hold for it alone; define the task in full under another name."
+        )
+    return {"name": entry["task"], **task_definition(entry["task"]), **own}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None

@@ -1,0 +1,71 @@
+"""``adaps train``: one scheme on one environment, outside any suite, leaving a model that can be loaded again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from adaps_envs import spec
+from baselines.leaderboard.artifacts import encode_metrics
+from baselines.leaderboard.config import RunConfig, SchemeConfig, TaskConfig
+from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback
+from baselines.leaderboard.files import make_directory, pretty_json, write_file, writing
+from baselines.leaderboard.learner import build_model
+from baselines.leaderboard.suite import load_suite
+
+__all__ = ["train_once", "training_config"]
+
+_POINTS = 11
+
+
+def training_config(env: str, scheme: str, steps: int, seed: int) -> RunConfig:
+    """Return a run with the quick suite's learner, evaluated at eleven points and not normalised.
+
+    Raises:
+        UnknownNameError: no such environment.
+    """
+    known = spec(env)
+    task = TaskConfig(name=known.id, env=known.id, budget=max(steps, _POINTS - 1), eval_points=_POINTS)
+    return RunConfig(task=task, learner=load_suite("quick").learner, scheme=SchemeConfig(name=scheme), seed=seed)
+
+
+def train_once(env: str, *, scheme: str, steps: int, seed: int, out: Path, console: Console) -> None:
+    """Train, printing an evaluation now and then; write ``model.zip``, ``config.json`` and ``metrics.jsonl``.
+
+    Args:
+        env: environment id.
+        scheme: sharing scheme.
+        steps: environment steps, identity steps included.
+        seed: of learner and environment.
+        out: directory that is empty or does not exist yet.
+        console: where progress is shown.
+
+    Raises:
+        OutputDirectoryError: ``out`` holds something, or cannot be written.
+        UnknownNameError: unknown environment or scheme.
+    """
+    config = training_config(env, scheme, steps, seed)
+    make_directory(out)
+    if any(out.iterdir()):
+        raise OutputDirectoryError(f"{out} is not empty and nothing is overwritten; choose another --out.")
+    model = build_model(config)
+    write_file(out / "config.json", pretty_json(config.model_dump(mode="json")))
+    points: list[dict[str, Any]] = []
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task(f"{config.task.name} {scheme}", total=config.task.budget)
+
+        def show(point: dict[str, Any]) -> None:
+            points.append(point)
+            scores = f"return {point['greedy_mean']:.1f} (sampled {point['sampled_mean']:.1f})"
+            console.print(f"{point['step']:>12,} steps  {scores}", markup=False, highlight=False)
+
+        callback = LeaderboardCallback(Evaluator(config), config, show, lambda n: progress.update(bar, completed=n))
+        model.learn(total_timesteps=config.task.budget, callback=callback)
+    write_file(out / "metrics.jsonl", encode_metrics(points))
+    with writing(out / "model.zip"):
+        model.save(out / "model.zip")
+    console.print(f"model: {out / 'model.zip'}", markup=False, highlight=False, soft_wrap=True)

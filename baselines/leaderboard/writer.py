@@ -1,0 +1,153 @@
+"""Writing a run directory once, in one step.
+
+While a job works, its files lie in ``seed-<s>.partial-<pid>-<host>`` beside the place where they will go. When it is
+done, or has failed for a reason of its own, the directory is renamed; half a record never has the final name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baselines.leaderboard.artifacts import (
+    ActionLog,
+    Evaluation,
+    Weights,
+    encode_actions,
+    encode_evaluation,
+    encode_metrics,
+    encode_weights,
+)
+from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.files import fsync_directory, make_directory, pretty_json, sha256_hex, write_file, writing
+from baselines.leaderboard.record import SUMS, Failure, config_payload, read_run
+from baselines.leaderboard.sidecars import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
+
+__all__ = ["RunResult", "RunWriter", "partials_of", "remove_stale_partials"]
+
+_HOST = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40] or "host"
+_UNFINISHED_NAME = re.compile(r"seed-\d+\.(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+)")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished job hands over; ``metrics`` has been written point by point already."""
+
+    evaluation: Evaluation
+    actions: ActionLog
+    final_weights: Weights
+    best_weights: Weights
+    sharing: Sharing
+
+
+@dataclass
+class RunWriter:
+    """Writes one run directory; use :meth:`finish` or :meth:`fail` exactly once, or :meth:`abandon`.
+
+    Raises:
+        OutputDirectoryError: from every method, when the disk refuses.
+    """
+
+    directory: Path
+    config: RunConfig
+    _points: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.partial = _beside(self.directory, "partial")
+        make_directory(self.partial)
+        write_file(self.partial / "config.json", pretty_json(config_payload(self.config)))
+
+    def point(self, metrics: dict[str, Any]) -> None:
+        """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory."""
+        self._points.append(metrics)
+        path = self.partial / "metrics.jsonl"
+        with writing(path), open(path, "ab") as stream:
+            stream.write(encode_metrics([metrics]))
+
+    def finish(self, result: RunResult, costs: Costs, provenance: Provenance) -> None:
+        """Write all results and put the directory in its place."""
+        files = {
+            "evaluation.npz": encode_evaluation(result.evaluation),
+            "actions.npz": encode_actions(result.actions),
+            "policy.safetensors": encode_weights(result.final_weights),
+            "policy_best.safetensors": encode_weights(result.best_weights),
+            "sharing.json": encode_sidecar(result.sharing),
+        }
+        self._commit(files, {"status": "done"}, costs, provenance)
+
+    def fail(self, failure: Failure, costs: Costs, provenance: Provenance) -> None:
+        """Write that the job failed, and why, and put the directory in its place."""
+        error = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
+        self._commit({}, {"status": "failed", "error": error}, costs, provenance)
+
+    def abandon(self) -> None:
+        """Remove what was written so far."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def _commit(self, files: dict[str, bytes], status: dict[str, Any], costs: Costs, provenance: Provenance) -> None:
+        files = {
+            "config.json": pretty_json(config_payload(self.config)),
+            "metrics.jsonl": encode_metrics(self._points),
+            **files,
+            "costs.json": encode_sidecar(costs),
+            "provenance.json": encode_sidecar(provenance),
+            "status.json": pretty_json({"schema": SCHEMA, "run_id": self.config.run_id, **status}),
+        }
+        sums = "".join(f"{sha256_hex(data)}  {name}\n" for name, data in sorted(files.items()))
+        for name, data in {**files, SUMS: sums.encode("ascii")}.items():
+            write_file(self.partial / name, data)
+        with writing(self.directory):
+            fsync_directory(self.partial)
+            replaced = self._move_failed_away()
+            os.rename(self.partial, self.directory)
+            fsync_directory(self.directory.parent)
+        if replaced is not None:
+            shutil.rmtree(replaced, ignore_errors=True)
+
+    def _move_failed_away(self) -> Path | None:
+        """A failed record gives way to a retry; any other record stays, and the rename is refused."""
+        if not self.directory.exists():
+            return None
+        if read_run(self.directory).status != "failed":
+            raise OutputDirectoryError(f"{self.directory} holds a finished run already; it is kept as it is.")
+        replaced = _beside(self.directory, "replaced")
+        os.rename(self.directory, replaced)
+        return replaced
+
+
+def remove_stale_partials(out: Path) -> list[Path]:
+    """Remove directories that dead processes of this machine left behind; return them. Hold the lock of ``out``."""
+    removed = []
+    for path in sorted(out.glob("*/*/seed-*.*")):
+        match = _UNFINISHED_NAME.fullmatch(path.name)
+        if match and match["host"] == _HOST and not _alive(int(match["pid"])):
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path)
+    return removed
+
+
+def partials_of(out: Path, pid: int) -> list[Path]:
+    """Return the unfinished directories of one process of this machine."""
+    return [path for path in out.glob(f"*/*/seed-*.*-{pid}-{_HOST}") if _UNFINISHED_NAME.fullmatch(path.name)]
+
+
+def _beside(directory: Path, kind: str) -> Path:
+    return directory.with_name(f"{directory.name}.{kind}-{os.getpid()}-{_HOST}")
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # signal 0 would end the process there; better to leave a directory behind
+    with suppress(PermissionError):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True

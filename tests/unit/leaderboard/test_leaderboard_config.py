@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fabricate import suite_data
+from pydantic import ValidationError
+
+from adaps_envs.errors import UnknownNameError
+from baselines.leaderboard.config import (
+    LearnerConfig,
+    RunConfig,
+    SuiteConfig,
+    TaskConfig,
+    evaluation_marks,
+    seeds_of,
+)
+from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.suite import builtin_tasks, list_suites, load_suite, select
+
+
+def test_every_builtin_suite_loads_and_names_itself() -> None:
+    assert {"quick", "bps"} <= set(list_suites())
+    for name in list_suites():
+        assert load_suite(name).name == name
+
+
+def test_quick_is_bps_1_with_the_seven_schemes_and_three_seeds() -> None:
+    quick = load_suite("quick")
+    assert [task.name for task in quick.tasks] == ["BPS-1"]
+    assert {s.name for s in quick.schemes} == {"nops", "fups", "fups_id", "oracle", "snp_ps", "seps", "adaps"}
+    assert quick.seeds == (0, 1, 2)
+    assert len(quick.runs()) == 21
+
+
+def test_unknown_suite_gets_a_suggestion() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'quick'"):
+        load_suite("quik")
+
+
+def test_jobs_are_ordered_by_task_then_seed_then_scheme(suite: SuiteConfig) -> None:
+    assert [run.run_id for run in suite.runs()][:5] == [
+        "one/fups_id/seed-0",
+        "one/adaps/seed-0",
+        "one/fups_id/seed-1",
+        "one/adaps/seed-1",
+        "two/fups_id/seed-0",
+    ]
+
+
+def test_digest_depends_on_content_and_not_on_key_order(suite: SuiteConfig) -> None:
+    run = suite.runs()[0]
+    data = run.model_dump(mode="json")
+    shuffled = {key: data[key] for key in reversed(data)}
+    assert RunConfig.model_validate(shuffled).digest == run.digest
+    assert RunConfig.model_validate({**data, "seed": 7}).digest != run.digest
+
+
+def test_context_digest_ignores_scheme_and_seed_alone(suite: SuiteConfig) -> None:
+    runs = suite.runs()
+    assert len({run.context_digest for run in runs if run.task.name == "one"}) == 1
+    assert runs[0].context_digest != runs[-1].context_digest
+
+
+def test_digest_is_pinned() -> None:
+    """A changed digest orphans every result on disk: change the protocol when you mean to."""
+    config = RunConfig(
+        task=TaskConfig(name="t", env="BPS-1-v0", budget=100, eval_points=3),
+        learner=LearnerConfig(),
+        scheme={"name": "adaps"},
+        seed=0,
+    )
+    assert config.digest == "2f1f34915e03dec922605048cc2a65809a0ee20a9fa5647ab32728563472327b"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [0, 0]}, "seeds holds 0 more than once"),
+        ({"seeds": [-1]}, "seeds.0"),
+        ({"schemes": ["adaps", "adaps"]}, "schemes holds adaps more than once"),
+        ({"schemes": ["../adaps"]}, "schemes.0.name"),
+        ({"schemes": ["<b>x</b>"]}, "schemes.0.name"),
+        ({"shemes": ["adaps"]}, "shemes"),
+        ({"protocol": "0"}, "protocol"),
+        ({"learner": {"settings": {"seed": 3}}}, "seed cannot be set here"),
+        ({"learner": {"algorithm": "dqn"}}, "algorithm"),
+        ({"learner": {"settings": {"learning_rate": float("nan")}}}, "NaN and infinity"),
+        ({"learner": {"learning_rate_schedule": "linear"}}, "needs learning_rate"),
+        ({"learner_overrides": {"three": {"num_lanes": 2}}}, "learner_overrides names three"),
+        ({"learner_overrides": {"one": {"num_lanes": 0}}}, "num_lanes"),
+        ({"scheme_settings": {"nops": {}}}, "scheme_settings names nops"),
+    ],
+)
+def test_a_wrong_suite_is_one_clear_error(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SuiteConfig.model_validate(suite_data(**changes))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": 0}, "budget"),
+        ({"budget": 1}, "too small for 3 evaluation points"),
+        ({"scripted_score": -300.0}, "must be above random_score"),
+        ({"scripted_score": None}, "give both"),
+        ({"random_score": None, "scripted_score": None}, "has no random_score"),
+        ({"metric": "loss"}, "metric"),
+        ({"eval_points": 1}, "eval_points"),
+    ],
+)
+def test_a_wrong_task_is_one_clear_error(changes: dict[str, Any], message: str) -> None:
+    task = {**suite_data()["tasks"][0], **changes}
+    with pytest.raises(ValidationError) as caught:
+        SuiteConfig.model_validate(suite_data(tasks=[task]))
+    assert message in str(caught.value)
+
+
+def test_a_suite_file_error_names_file_key_and_value(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nschemes = ["adaps"]\nseeds = [0]\n[[tasks]]\ntask = "BPS-1"\nbudget = -5\n')
+    with pytest.raises(ConfigError, match=r"mine\.toml: tasks\.0\.budget: .*\(got -5\)"):
+        load_suite(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("name = ", "not valid TOML"), (None, "cannot read"), ('tasks = "BPS-1"', "tasks")],
+)
+def test_an_unreadable_suite_file(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_suite(str(path))
+
+
+def test_a_builtin_task_brings_its_frozen_scores_and_keeps_them(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    head = 'name = "mine"\nschemes = ["adaps"]\nseeds = [0]\n[[tasks]]\ntask = "BPS-1"\nbudget = 500\n'
+    path.write_text(head)
+    task = load_suite(path).tasks[0]
+    assert task.random_score == builtin_tasks()["BPS-1"]["random_score"]
+    path.write_text(head + "random_score = 0.0\n")
+    with pytest.raises(ConfigError, match="random_score of the built-in task 'BPS-1' cannot be changed"):
+        load_suite(path)
+
+
+def test_learner_overrides_replace_fields_and_merge_settings(make_suite: Callable[..., SuiteConfig]) -> None:
+    suite = make_suite(learner_overrides={"two": {"num_lanes": 2, "settings": {"gamma": 0.9}}})
+    assert suite.learner_for("one") == suite.learner
+    assert suite.learner_for("two").num_lanes == 2
+    assert suite.learner_for("two").settings == {"n_steps": 5, "gamma": 0.9}
+    assert suite.learner_for("two").net_arch == (8,)
+
+
+def test_scheme_settings_and_labels_reach_the_run(make_suite: Callable[..., SuiteConfig]) -> None:
+    suite = make_suite(
+        schemes=["adaps", {"name": "adaps", "label": "adaps-sparse", "settings": {"keep": 0.25}}],
+        scheme_settings={"adaps": {"keep": 0.5, "depth": 2}},
+    )
+    runs = {run.scheme.label: run for run in suite.runs()}
+    assert runs["adaps"].scheme.settings == {"keep": 0.5, "depth": 2}
+    assert runs["adaps-sparse"].scheme.settings == {"keep": 0.25, "depth": 2}
+    assert runs["adaps-sparse"].run_id == "two/adaps-sparse/seed-1"
+
+
+def test_select_keeps_hashes(suite: SuiteConfig) -> None:
+    part = select(suite, tasks=["two"], schemes=["adaps"], seeds=[1])
+    (run,) = part.runs()
+    assert run.digest == {r.run_id: r.digest for r in suite.runs()}["two/adaps/seed-1"]
+    with pytest.raises(UnknownNameError, match=r"no scheme 'adap'\. Did you mean 'adaps'"):
+        select(suite, schemes=["adap"])
+
+
+def test_marks_are_equally_spaced_with_both_ends() -> None:
+    task = TaskConfig(name="t", env="e", budget=100, eval_points=6)
+    assert evaluation_marks(task) == [0, 20, 40, 60, 80, 100]
+
+
+def test_seed_ranges_never_meet() -> None:
+    suites = [load_suite(name) for name in list_suites()]
+    for run in (run for suite in suites for run in suite.runs()):
+        seeds = seeds_of(run)
+        training = range(seeds.training_start, seeds.training_start + seeds.training_count)
+        evaluation = range(seeds.evaluation_start, seeds.evaluation_start + seeds.evaluation_count)
+        absolute = range(seeds.absolute_start, seeds.absolute_start + seeds.absolute_count)
+        assert training.stop <= evaluation.start
+        assert evaluation.stop <= absolute.start
+
+
+def test_neighbouring_run_seeds_share_no_training_lane(suite: SuiteConfig) -> None:
+    first, second = (seeds_of(suite.runs()[index]) for index in (0, 2))
+    assert first.training_start + first.training_count <= second.training_start
+
+
+def test_normalise() -> None:
+    task = TaskConfig(name="t", env="e", budget=100, random_score=-200.0, scripted_score=-100.0)
+    assert task.normalise(-150.0) == 0.5
+    with pytest.raises(ConfigError, match="no reference scores"):
+        TaskConfig(name="t", env="e", budget=100).normalise(1.0)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import csv
+import html.parser
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fabricate import fabricate_failure, fabricate_run, snapshot
+from rich.console import Console
+
+from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
+from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.report import collect_board, print_board, write_report
+from baselines.leaderboard.report.tables import csv_board, markdown_board
+
+REQUIRED_KEYS = {
+    "task", "scheme", "runs", "failed", "iqm", "ci_low", "ci_high", "return_mean", "trainable_parameters", "ari",
+    "env_steps", "cpu_seconds",
+}  # fmt: skip
+SCORES = {("fups_id", 0): 0.2, ("fups_id", 1): 0.4, ("adaps", 0): 0.8, ("adaps", 1): 1.0}
+
+
+def fabricate_suite(out: Path, suite: SuiteConfig) -> None:
+    for run in suite.runs():
+        identity = 300 if run.scheme.name == "adaps" else 0
+        fabricate_run(out, run, SCORES[run.scheme.name, run.seed], identity)
+    write_suite_file(suite, out)
+
+
+class Tags(html.parser.HTMLParser):
+    """Collects tags, and every attribute that could make a browser fetch something."""
+
+    VOID = frozenset({"meta", "br", "hr", "img", "link", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href", "action")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+
+def test_rows_hold_the_promised_numbers(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    write_report(tmp_path)
+    rows = json.loads((tmp_path / "board.json").read_text())
+    assert [(row["task"], row["scheme"]) for row in rows] == [
+        ("one", "adaps"), ("one", "fups_id"), ("two", "adaps"), ("two", "fups_id"),
+    ]  # fmt: skip
+    assert all(row.keys() >= REQUIRED_KEYS for row in rows)
+    best, other = rows[:2]
+    assert best["iqm"] == pytest.approx(0.9)
+    assert (best["ci_low"], best["ci_high"]) == (pytest.approx(0.8), pytest.approx(1.0))
+    assert best["return_mean"] == pytest.approx(-110.0)
+    assert best["sampled_iqm"] == pytest.approx(0.89)
+    assert best["absolute_iqm"] == pytest.approx(0.9)
+    assert (best["runs"], best["failed"], best["open"]) == (2, 0, 0)
+    assert (best["rank"], other["rank"]) == (1, 2)
+    assert (best["ari"], other["ari"]) == (1.0, None)
+    assert (best["trainable_parameters"], best["fixed_bits"]) == (100, 7)
+    assert (best["identity_steps"], best["env_steps"]) == (300, 2000)
+    assert (best["cpu_seconds"], best["peak_memory_bytes"]) == (55.5, 300 * 2**20)
+    assert (best["improvement_over"], best["improvement"]) == ("fups_id", 1.0)
+    assert other["improvement"] is None
+    assert best["context_digest"] == other["context_digest"]
+
+
+def test_area_charges_the_identity_phase(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    areas = {}
+    for identity in (0, 1500):
+        suite = make_suite(schemes=["adaps"], seeds=[0])
+        out = tmp_path / str(identity)
+        fabricate_run(out, suite.runs()[0], 1.0, identity)
+        (row,) = collect_board(out).rows
+        areas[identity] = row["auc"]
+    assert areas[0] == pytest.approx(0.5)
+    assert areas[1500] == pytest.approx(0.125)
+
+
+def test_totals_pool_all_tasks(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    write_report(tmp_path)
+    totals = json.loads((tmp_path / "aggregate.json").read_text())
+    assert [row["scheme"] for row in totals] == ["adaps", "fups_id"]
+    assert totals[0]["iqm"] == pytest.approx(0.9)
+    assert (totals[0]["tasks"], totals[0]["runs"]) == (2, 4)
+    assert totals[1]["optimality_gap"] == pytest.approx(0.7)
+
+
+def test_failed_open_and_damaged_runs_are_rows(tmp_path: Path, suite: SuiteConfig) -> None:
+    runs = {run.run_id: run for run in suite.runs()}
+    fabricate_run(tmp_path, runs["one/adaps/seed-0"], 0.7)
+    fabricate_failure(tmp_path, runs["one/adaps/seed-1"], "loss is NaN")
+    fabricate_failure(tmp_path, runs["one/fups_id/seed-0"], "no memory")
+    damaged = fabricate_run(tmp_path, runs["one/fups_id/seed-1"], 0.7)
+    (damaged / "config.json").write_text("{")
+    write_suite_file(suite, tmp_path)
+    board = collect_board(tmp_path)
+    rows = {(row["task"], row["scheme"]): row for row in board.rows}
+    assert {key: (row["runs"], row["failed"], row["open"]) for key, row in rows.items()} == {
+        ("one", "adaps"): (1, 1, 0),
+        ("one", "fups_id"): (0, 2, 0),
+        ("two", "adaps"): (0, 0, 2),
+        ("two", "fups_id"): (0, 0, 2),
+    }
+    assert rows["one", "adaps"]["ci_low"] is None
+    assert rows["one", "fups_id"]["iqm"] is None
+    assert {(problem.kind, problem.run) for problem in board.problems} == {
+        ("failed", "one/adaps/seed-1"),
+        ("failed", "one/fups_id/seed-0"),
+        ("damaged", "one/fups_id/seed-1"),
+    }
+    _, page = write_report(tmp_path)
+    assert "loss is NaN" in page.read_text()
+    assert "config.json" in page.read_text()
+
+
+def test_a_run_under_anothers_name_is_damaged(tmp_path: Path, suite: SuiteConfig) -> None:
+    directory = fabricate_run(tmp_path, suite.runs()[0], 0.7)
+    directory.rename(directory.with_name("seed-9"))
+    (problem,) = collect_board(tmp_path).problems
+    assert "belongs to one/fups_id/seed-0" in problem.message
+
+
+def test_no_runs_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no runs"):
+        write_report(tmp_path)
+
+
+def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    fabricate_run(tmp_path, make_suite().runs()[0], 0.5)
+    other = make_suite(learner={"num_lanes": 8}).runs()[1]
+    fabricate_run(tmp_path, other, 0.5)
+    with pytest.raises(ConfigMismatchError, match="cannot be compared"):
+        collect_board(tmp_path)
+
+
+def test_one_row_cannot_mix_scheme_settings(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    fabricate_run(tmp_path, make_suite(scheme_settings={"adaps": {"keep": 0.5}}).runs()[1], 0.5)
+    fabricate_run(tmp_path, make_suite(scheme_settings={"adaps": {"keep": 0.2}}).runs()[3], 0.5)
+    with pytest.raises(ConfigMismatchError, match="seed-"):
+        collect_board(tmp_path)
+
+
+def test_the_same_runs_give_the_same_report(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    write_report(tmp_path)
+    before = snapshot(tmp_path)
+    write_report(tmp_path)
+    assert snapshot(tmp_path) == before
+
+
+def test_the_page_is_whole_and_fetches_nothing(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    _, page = write_report(tmp_path)
+    text = page.read_text()
+    found = Tags(text)
+    assert found.open == []
+    assert found.tags.count("svg") == 6
+    assert {"script", "iframe", "link", "img"}.isdisjoint(found.tags)
+    outside = [link for link in found.links if not link.startswith("#")]
+    assert sorted(outside) == ["../board.csv", "../board.json", "../board.md"]
+    assert all((page.parent / link).exists() for link in outside)
+    assert 'name="viewport"' in text
+    assert "url(http" not in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) > 6
+    assert len(ids) == len(set(ids)), "two pictures share an id"
+
+
+def test_markup_in_any_text_is_shown_and_not_obeyed(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    attack = "<script>alert(1)</script>"
+    suite = make_suite(description=attack)
+    fabricate_run(tmp_path, suite.runs()[0], 0.5)
+    fabricate_failure(tmp_path, suite.runs()[1], attack)
+    strange = tmp_path / "one" / "<img src=x onerror=alert(1)>" / "seed-0"
+    strange.mkdir(parents=True)
+    write_suite_file(suite, tmp_path)
+    board, page = write_report(tmp_path)
+    found = Tags(page.read_text())
+    assert {"script", "img"}.isdisjoint(found.tags)
+    assert "&lt;script&gt;alert(1)" in page.read_text()
+    markdown = markdown_board(board)
+    assert "<script" not in markdown
+    assert "<img" not in markdown
+
+
+def test_csv_holds_every_row_and_no_formula(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    (tmp_path / "one" / "=cmd()" / "seed-0").mkdir(parents=True)
+    board = collect_board(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(csv_board(board))))
+    assert len(rows) == 5
+    assert set(rows[0]) == set(board.rows[0])
+    assert "'=cmd()" in {row["scheme"] for row in rows}
+
+
+def test_markdown_tables_are_rectangular(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    for block in markdown_board(collect_board(tmp_path)).split("\n\n"):
+        widths = {line.count("|") for line in block.splitlines() if line.startswith("|")}
+        assert len(widths) <= 1
+
+
+def test_the_terminal_shows_every_row(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    console = Console(file=io.StringIO(), width=120)
+    print_board(collect_board(tmp_path), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("adaps") == 3
+    assert "0.900" in shown
+
+
+def test_curves_are_drawn_over_real_steps(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    curve = next(c for c in collect_board(tmp_path).curves if (c.task, c.scheme) == ("one", "adaps"))
+    np.testing.assert_array_equal(curve.steps, [300, 1000, 2000])
+    np.testing.assert_allclose(curve.centre, [0.0, 0.45, 0.9], atol=1e-12)
+    assert curve.identity_steps == 300

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.leaderboard import stats
+
+
+def scores(seed: int = 0, runs: int = 10, tasks: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.6, 0.3, (runs, tasks))
+
+
+def columns(matrix: np.ndarray) -> list[np.ndarray]:
+    return list(matrix.T)
+
+
+def test_iqm_is_the_mean_of_the_middle_half() -> None:
+    assert float(stats.iqm([np.array([100.0, 1.0, 2.0, -50.0])])) == 1.5
+    assert float(stats.iqm([np.array([0.0, 10.0]), np.array([2.0, 4.0])])) == 3.0
+
+
+def test_point_estimates_agree_with_rliable() -> None:
+    metrics = pytest.importorskip("rliable.metrics")
+    x, y = scores(1), scores(2, runs=7)
+    assert float(stats.iqm(columns(x))) == pytest.approx(metrics.aggregate_iqm(x), abs=1e-12)
+    assert float(stats.mean(columns(x))) == pytest.approx(metrics.aggregate_mean(x), abs=1e-12)
+    assert float(stats.median(columns(x))) == pytest.approx(metrics.aggregate_median(x), abs=1e-12)
+    assert float(stats.optimality_gap(columns(x))) == pytest.approx(metrics.aggregate_optimality_gap(x), abs=1e-12)
+    assert float(stats.probability_of_improvement(columns(x), columns(y))) == pytest.approx(
+        metrics.probability_of_improvement(x, y), abs=1e-12
+    )
+
+
+def test_improvement_counts_ties_half() -> None:
+    assert float(stats.probability_of_improvement([np.array([1.0, 2.0])], [np.array([1.0, 0.0])])) == 0.875
+    same = [np.array([1.0, 2.0, 3.0])]
+    assert float(stats.probability_of_improvement(same, same)) == 0.5
+
+
+def test_interval_is_reproducible_and_touches_no_global_generator() -> None:
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    one = stats.bootstrap_interval(columns(scores()), stats.iqm, np.random.default_rng(3))
+    two = stats.bootstrap_interval(columns(scores()), stats.iqm, np.random.default_rng(3))
+    other = stats.bootstrap_interval(columns(scores()), stats.iqm, np.random.default_rng(4))
+    assert one == two != other
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+def test_interval_of_the_mean_agrees_with_theory() -> None:
+    sample = np.random.default_rng(0).normal(0, 1, 400)
+    low, high = stats.bootstrap_interval([sample], stats.mean, np.random.default_rng(1))
+    half = 1.96 * sample.std() / math.sqrt(len(sample))
+    assert low == pytest.approx(sample.mean() - half, abs=0.006)
+    assert high == pytest.approx(sample.mean() + half, abs=0.006)
+
+
+def test_resampling_stays_within_tasks() -> None:
+    """Tasks without spread have none in the aggregate, however far they lie apart."""
+    apart = [np.full(5, 0.0), np.full(5, 100.0)]
+    assert stats.bootstrap_interval(apart, stats.mean, np.random.default_rng(0)) == (50.0, 50.0)
+
+
+def test_chunks_do_not_change_the_interval_much_and_cover_all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = stats.bootstrap_interval([scores(runs=8)[:, 0]], stats.mean, np.random.default_rng(0))
+    monkeypatch.setattr(stats, "_CHUNK_VALUES", 80)
+    parts = stats.bootstrap_interval([scores(runs=8)[:, 0]], stats.mean, np.random.default_rng(0))
+    assert parts == whole
+
+
+def test_one_run_has_no_interval() -> None:
+    assert all(math.isnan(end) for end in stats.bootstrap_interval([np.ones(1)], stats.iqm, np.random.default_rng(0)))
+    centre, low, high = stats.curve_interval(np.ones((1, 3)), np.random.default_rng(0))
+    assert centre.tolist() == [1, 1, 1]
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+
+
+def test_improvement_interval_of_separated_rows_is_a_point() -> None:
+    low, high = stats.improvement_interval([np.arange(5) + 10.0], [np.arange(5) * 1.0], np.random.default_rng(0))
+    assert (low, high) == (1.0, 1.0)
+
+
+def test_curve_interval_encloses_its_centre() -> None:
+    curves = np.random.default_rng(0).normal(0, 1, (6, 11)).cumsum(axis=1)
+    centre, low, high = stats.curve_interval(curves, np.random.default_rng(1))
+    assert (low <= centre).all()
+    assert (centre <= high).all()
+
+
+def test_performance_profile() -> None:
+    profile = stats.performance_profile([np.array([0.1, 0.5]), np.array([0.9])], np.array([0.0, 0.5, 1.0]))
+    assert profile.tolist() == [1.0, 1 / 3, 0.0]
+
+
+def test_area_charges_the_identity_phase() -> None:
+    learnt_at_once = stats.area_under_curve(np.array([0.0, 50.0, 100.0]), np.array([1.0, 1.0, 1.0]), 100)
+    late = stats.area_under_curve(np.array([50.0, 50.0, 100.0]), np.array([0.0, 0.0, 1.0]), 100)
+    assert learnt_at_once == 1.0
+    assert late == 0.25
+
+
+def test_area_stops_at_the_budget() -> None:
+    assert stats.area_under_curve(np.array([0.0, 110.0]), np.array([0.0, 1.1]), 100) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ranks"),
+    [
+        ([0.9, 0.5, 0.1], [1.0, 0.6, 0.2], [1, 2, 3]),
+        ([0.9, 0.5, 0.1], [1.0, 0.95, 0.2], [1, 1, 3]),
+        ([0.1, 0.9, 0.5], [0.2, 1.0, 0.95], [3, 1, 1]),
+        ([0.5, 0.5], [0.5, 0.5], [1, 1]),
+        ([math.nan, 0.5], [math.nan, 0.6], [1, 1]),
+        ([], [], []),
+    ],
+)
+def test_ranks(low: list[float], high: list[float], ranks: list[int]) -> None:
+    assert stats.tie_ranks(low, high) == ranks
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5)), min_size=1, max_size=8))
+def test_overlapping_rows_share_a_rank_and_better_rows_never_rank_below(ends: list[tuple[int, int]]) -> None:
+    low = [float(start) for start, _ in ends]
+    high = [float(start + width) for start, width in ends]
+    ranks = stats.tie_ranks(low, high)
+    assert min(ranks) == 1
+    for i in range(len(ends)):
+        for j in range(len(ends)):
+            if low[i] <= high[j] and low[j] <= high[i]:
+                assert ranks[i] == ranks[j]
+            if low[i] > high[j]:
+                assert ranks[i] <= ranks[j]
