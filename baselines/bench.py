@@ -18,8 +18,8 @@ from adaps_envs.errors import AdapsError
 __all__ = ["BenchOutputError", "main", "run_bench"]
 
 # What the original of 2021 did on another machine: agent-steps per second of its large_spread_v1, and two yardsticks
-# measured beside it, by which a figure for this machine is estimated. The peer is the better one: it is the same kind of
-# program, while the loop of that machine's record may have been another.
+# measured beside it, by which a figure for this machine is estimated. The peer is the better of the two: it is the same
+# kind of program, while the loop of that record may have been another one.
 ORIGINAL_RATE = 29_000.0
 ORIGINAL_LOOP_RATE = 20.8e6
 ORIGINAL_SPREAD_RATE = 3_100.0

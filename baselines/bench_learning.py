@@ -44,7 +44,14 @@ class BareA2C:
     """
 
     def __init__(
-        self, rows: int, obs_dim: int, num_actions: int, *, steps: int = STEPS, epochs: int | None = None, batch: int = 0
+        self,
+        rows: int,
+        obs_dim: int,
+        num_actions: int,
+        *,
+        steps: int = STEPS,
+        epochs: int | None = None,
+        batch: int = 0,
     ) -> None:
         self.steps, self.epochs, self.batch = steps, epochs, batch
         self.actor = _mlp(obs_dim, num_actions)
@@ -129,7 +136,9 @@ class _Clock(BaseCallback):
         self.marks.append(time.process_time())
 
 
-def learning_ratios(env_id: str, scheme: str, lanes: int, *, algorithm: str = "a2c", repeats: int = 5) -> dict[str, Any]:
+def learning_ratios(
+    env_id: str, scheme: str, lanes: int, *, algorithm: str = "a2c", repeats: int = 5
+) -> dict[str, Any]:
     """Return agent steps per CPU second of the learner and of the bare loop, and the median of their ratios.
 
     Args:
@@ -149,7 +158,9 @@ def learning_ratios(env_id: str, scheme: str, lanes: int, *, algorithm: str = "a
         model = SharingA2C(scheme, env, use_rms_prop=False, **common)
     rows = lanes * env.num_agents
     epochs = PPO_EPOCHS if ppo else None
-    bare = BareA2C(rows, env.observation_space.shape[0], int(env.action_space.n), steps=steps, epochs=epochs, batch=PPO_BATCH)
+    bare = BareA2C(
+        rows, env.observation_space.shape[0], int(env.action_space.n), steps=steps, epochs=epochs, batch=PPO_BATCH
+    )
     window = max(4, 200_000 // (rows * steps))
     ours, bares = [], []
     for _ in range(repeats):

@@ -18,6 +18,7 @@ class FuPS(SharingScheme):
     summary = "full sharing: one network for all agents, without identity"
     source = "Gupta, Egorov and Kochenderfer, AAMAS workshops 2017"
     parameter_formula = "P"
+    fups_options = {}
 
     def make_networks(self) -> None:
         """Make one actor and one critic."""

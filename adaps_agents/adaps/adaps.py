@@ -16,7 +16,7 @@ from adaps_agents.adaps.mapping import MappingConfig, group_masks
 from adaps_agents.identity.labels import IdentifiedScheme
 from adaps_agents.identity.phase import Identity, IdentityConfig
 from adaps_agents.sharing.base import ACTOR_GAIN, CRITIC_GAIN
-from adaps_agents.sharing.layers import Activation
+from adaps_agents.sharing.layers import EXECUTION, Activation
 from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError, suggest
 
@@ -25,7 +25,6 @@ __all__ = ["SCHEME", "AdaPS"]
 MASKED = ("separate", "same", "actor")
 UNITS = ("neurons", "weights", "both")
 RESCALE = {"none": 0.0, "inverse": 1.0, "inverse_sqrt": 0.5}
-EXECUTION = ("auto", "compact", "dense")
 
 
 Centres: TypeAlias = "NDArray[np.float32]"
@@ -65,6 +64,7 @@ class AdaPS(IdentifiedScheme):
     summary = "one shared network, a mask over hidden neurons for each group found by the identity phase"
     source = "Li et al., ICASSP 2024, arXiv 2312.09009"
     parameter_formula = "P"
+    fups_options = {"keep": 1.0}
 
     def __init__(
         self,
@@ -108,11 +108,13 @@ class AdaPS(IdentifiedScheme):
         centres = self._centres
         if centres is None or len(centres) != number:
             centres = np.eye(number, dtype=np.float32)
-        exponent = RESCALE[self.rescale]
+        exponent = RESCALE[self.rescale] if number > 1 else 0.0
         activation = Rescaled(self.activation, self.mapping.keep**-exponent) if exponent else self.activation
         if self.units == "neurons":
             actor, critic = self._masks(centres, list(self.hidden), list(self.hidden))
             self.make_masked_networks(actor, critic, self.execution, activation)
+            if self.masked == "actor":
+                self.critic_net.activation = self.activation
         else:
             self._make_weight_masked(centres, activation)
 
@@ -147,7 +149,7 @@ class AdaPS(IdentifiedScheme):
         if self.mapping.codes == "mapped" and int(self.labels.max()) > 0:
             nets = (self.actor_net, self.critic_net) if self.masked == "separate" else (self.actor_net,)
             outputs = sum(mask.shape[1] for net in nets for mask in net.masks)  # type: ignore[union-attr]
-            inputs = self._centres.shape[1] if self._centres is not None else int(self.labels.max()) + 1
+            inputs = self.identity_config.encoder.latent if self.identity_steps else int(self.labels.max()) + 1
             hidden = self.mapping.hidden
             report["fixed_parameters"] = (inputs + 1) * hidden + (hidden + 1) * outputs
         return report

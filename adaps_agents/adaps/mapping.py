@@ -64,6 +64,11 @@ class MappingConfig:
                 raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
         if not isinstance(self.keep, (int, float)) or not 0 < self.keep <= 1:
             raise InvalidParameterError(f"keep is {self.keep!r}; it must lie in (0, 1].")
+        if not isinstance(self.min_hamming, (int, float)) or not 0 <= self.min_hamming <= 1:
+            raise InvalidParameterError(f"min_hamming is {self.min_hamming!r}; it must lie in [0, 1].")
+        for name in ("max_redraws", "hidden"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; it must be an integer >= 1.")
 
 
 def standardised_centres(centres: NDArray[np.float32], method: str) -> NDArray[np.float64]:
@@ -114,6 +119,8 @@ def group_masks(
         InvalidParameterError: ``disjoint`` with more groups than neurons in a layer.
     """
     groups = len(centres)
+    if not widths:
+        return []
     if groups == 1:
         return [torch.ones(1, width, dtype=torch.bool) for width in widths]
     if config.codes == "disjoint":

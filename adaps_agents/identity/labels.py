@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Collector
-from adaps_agents.identity.encoder import EncoderConfig
+from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder
 from adaps_agents.identity.phase import Identity, IdentityConfig, identify
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.base import SharingScheme, checked_labels
 from adaps_envs.errors import InvalidParameterError, suggest
 
 __all__ = ["IdentifiedScheme"]
@@ -39,8 +39,6 @@ class IdentifiedScheme(SharingScheme):
         """Return the given labels, or one group until the identity phase has run."""
         if self.given_labels is None:
             return super().initial_labels()
-        from adaps_agents.sharing.base import checked_labels
-
         return checked_labels(self.given_labels, self.spaces.num_agents)
 
     def prepare(self, collector: Collector) -> int:
@@ -62,15 +60,22 @@ class IdentifiedScheme(SharingScheme):
 
     def param_report(self) -> dict[str, int]:
         """Add the autoencoder, which is discarded before training."""
-        used = 0 if self.identity is None else self.identity.encoder_parameters
+        used = self._encoder_parameters() if self.identity_steps else 0
         return {**super().param_report(), "pretraining_parameters": used}
+
+    def _encoder_parameters(self) -> int:
+        """Count a freshly made autoencoder: the trained one is discarded, and absent after loading."""
+        sizes = self.spaces.num_agents, self.spaces.obs_dim, self.spaces.num_actions
+        model = IdentityEncoder(*sizes, self.identity_config.encoder, torch.Generator())
+        return sum(parameter.numel() for parameter in model.parameters())
 
     def sharing_summary(self) -> dict[str, Any]:
         """Add what the identity phase found and spent."""
         summary = super().sharing_summary()
         summary["identity_steps"] = int(self.identity_steps)
+        if self.identity_steps:
+            summary["groups_found"] = int(self.labels.max()) + 1
         if self.identity is not None:
-            summary["groups_found"] = self.identity.num_groups
             summary["selection_curve"] = {str(k): round(score, 6) for k, score in self.identity.curve.items()}
         return summary
 

@@ -66,14 +66,12 @@ class Identity:
         codes: ``[N, Z] float32`` code of each agent (the encoder's mean).
         env_steps: environment steps spent.
         curve: score of every number of groups that was tried.
-        encoder_parameters: parameters of the discarded autoencoder.
     """
 
     labels: NDArray[np.int64]
     codes: NDArray[np.float32]
     env_steps: int
     curve: dict[int, float]
-    encoder_parameters: int
 
     @property
     def num_groups(self) -> int:
@@ -110,8 +108,7 @@ def identify(collector: Collector, config: IdentityConfig, seed: int) -> Identit
     labels, curve = _groups(codes, config, derived_seed(seed, "identity", "clusters"))
     if config.num_groups == "auto" and config.swap_test:
         labels = merge_exchangeable(labels, model, held_out, standardiser)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve, parameters)
+    return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve)
 
 
 def _codes(model: IdentityEncoder, kind: str, generator: torch.Generator) -> NDArray[np.float32]:

@@ -40,7 +40,8 @@ class SharingA2C(SharingOnPolicy, A2C):
         policy_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs)
+        from_file = not kwargs.get("_init_setup_model", True)
+        policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
         kwargs.setdefault("rollout_buffer_class", AgentRolloutBuffer)
         kwargs.setdefault("rollout_buffer_kwargs", {"num_agents": options.get("num_agents", 1)})
         super().__init__(policy, env, seed=seed, policy_kwargs=options, **kwargs)

@@ -62,6 +62,21 @@ class SharingOnPolicy(OnPolicyAlgorithm):
             if self.env is not None:
                 self.env.seed(seed)
 
+    def _setup_model(self) -> None:
+        """Make buffer and policy once the environment is known to fit the policy's team."""
+        if self.env is not None:
+            check_team(self.env, self.num_agents)
+        super()._setup_model()
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Take another environment of the same team; see stable-baselines3.
+
+        Raises:
+            InvalidParameterError: it has another number of agents.
+        """
+        check_team(env, self.num_agents)
+        super().set_env(env, force_reset)
+
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "generator"]
 
@@ -162,13 +177,22 @@ class SharingOnPolicy(OnPolicyAlgorithm):
 
 
 def sharing_arguments(
-    policy: str | type[SharingPolicy], env: Any, num_lanes: int, seed: int | None, policy_kwargs: dict[str, Any] | None
+    policy: str | type[SharingPolicy],
+    env: Any,
+    num_lanes: int,
+    seed: int | None,
+    policy_kwargs: dict[str, Any] | None,
+    *,
+    from_file: bool = False,
 ) -> tuple[type[SharingPolicy], Any, dict[str, Any]]:
     """Return policy class, environment and complete policy keywords from what the caller of a learner gave.
 
+    Args:
+        from_file: the model is being loaded: its keywords come from the file, nothing is completed.
+
     Raises:
         UnknownNameError: ``policy`` names no scheme.
-        InvalidParameterError: the number of agents is not known, or does not divide the environment's slots.
+        InvalidParameterError: the number of agents is not known, or another argument does not fit.
     """
     options = dict(policy_kwargs or {})
     if isinstance(policy, str):
@@ -180,21 +204,41 @@ def sharing_arguments(
         from adaps_envs import make
 
         env = make(env, api="sb3", num_envs=num_lanes)
-    if env is None:
-        return policy, None, options
-    if "scheme" not in options:
+    if from_file:
+        return policy, env, options
+    if not (isinstance(policy, type) and issubclass(policy, SharingPolicy)) or "scheme" not in options:
         raise InvalidParameterError('no sharing scheme: pass its name as policy, for example SharingA2C("adaps", env).')
-    options.setdefault("num_agents", _num_agents(env))
-    options.setdefault("seed", int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
-    if scheme_class(options["scheme"]).needs_types:
-        options["scheme_kwargs"] = {"types": _true_types(env), **options.get("scheme_kwargs", {})}
+    if env is None:
+        raise InvalidParameterError("env is None; give a vectorised environment or an id such as 'BPS-1'.")
+    if "num_agents" not in options:
+        options["num_agents"] = _num_agents(env)
+    options.setdefault("seed", int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else _checked_seed(seed))
+    scheme_kwargs = dict(options.get("scheme_kwargs") or {})
+    if scheme_class(options["scheme"]).needs_types and "types" not in scheme_kwargs:
+        scheme_kwargs["types"] = _true_types(env)
+    options["scheme_kwargs"] = scheme_kwargs
     return policy, env, options
+
+
+def check_team(env: Any, num_agents: int) -> None:
+    """Raise InvalidParameterError unless the slots of ``env`` are whole teams of ``num_agents`` agents."""
+    declared, slots = getattr(env, "num_agents", num_agents), getattr(env, "num_envs", 1)
+    if not isinstance(num_agents, int) or num_agents < 1 or declared != num_agents or slots % num_agents:
+        raise InvalidParameterError(
+            f"num_agents is {num_agents!r}, but the environment has {slots} slots for teams of {declared}; "
+            "slots are lane * num_agents + agent, so give an environment of the same team."
+        )
+
+
+def _checked_seed(seed: Any) -> int:
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise InvalidParameterError(f"seed is {seed!r}; it must be None or an integer >= 0.")
+    return int(seed)
 
 
 def _num_agents(env: Any) -> int:
     number = getattr(env, "num_agents", None)
-    slots = getattr(env, "num_envs", None)
-    if not isinstance(number, int) or not isinstance(slots, int) or slots % number:
+    if not isinstance(number, int):
         raise InvalidParameterError(
             f"{type(env).__name__} does not say how its slots divide into agents; make it with "
             "adaps_envs.make(id, api='sb3', num_envs=...), or pass policy_kwargs=dict(num_agents=...)."

@@ -60,6 +60,7 @@ class SharingPolicy(ActorCriticPolicy):
             raise InvalidParameterError("use_sde=True needs continuous actions; these environments have discrete ones.")
         self.num_agents = num_agents
         self.scheme_name, self.scheme_kwargs, self.policy_seed = scheme, dict(scheme_kwargs or {}), seed
+        self.generator = torch_stream(seed, "policy")
         self.hidden = checked_widths([64, 64] if net_arch is None else net_arch)
         super().__init__(observation_space, action_space, lr_schedule, activation_fn=activation_fn, **kwargs)
 
@@ -72,6 +73,14 @@ class SharingPolicy(ActorCriticPolicy):
         activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
         self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation)
         self.rebuild_optimizer()
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Return what ``save`` stores, so that ``load`` can build the same policy."""
+        return {
+            **super()._get_constructor_parameters(),
+            "num_agents": self.num_agents, "scheme": self.scheme_name, "scheme_kwargs": self.scheme_kwargs,
+            "seed": self.policy_seed, "net_arch": self.hidden,
+        }  # fmt: skip
 
     def rebuild_optimizer(self) -> None:
         """Make a fresh optimiser over exactly the scheme's trainable parameters."""
@@ -109,18 +118,25 @@ class SharingPolicy(ActorCriticPolicy):
 
         Args:
             deterministic: the most probable action instead of a sample.
-            generator: source of the sample; required unless deterministic.
+            generator: source of the sample; None takes the policy's own.
+
+        Raises:
+            InvalidParameterError: observations of another shape.
         """
+        frames = torch.from_numpy(np.asarray(obs, dtype=np.float32))
+        expected = (self.num_agents, *(self.observation_space.shape or ()))
+        if frames.shape[1:] != expected:
+            raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F] with N, F = {expected}.")
         with torch.no_grad():
-            logits = self.scheme.actor(torch.from_numpy(obs).to(self.device)).cpu()
-        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator)
+            logits = self.scheme.actor(frames.to(self.device)).cpu()
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator or self.generator)
         return np.asarray(actions)
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""
         frames = self.by_lane(obs)
         logits = self.scheme.actor(frames).log_softmax(dim=-1)
-        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, None)
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
         log_prob = logits.gather(-1, actions[..., None]).flatten()
         return actions.flatten(), self.scheme.critic(frames).reshape(-1, 1), log_prob
 
@@ -128,7 +144,7 @@ class SharingPolicy(ActorCriticPolicy):
         """Return actions ``[M]`` for slots ``[M, F]``; called by ``predict``."""
         assert isinstance(observation, Tensor)
         logits = self.scheme.actor(self.by_lane(observation))
-        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, None)
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
         return actions.flatten()
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
@@ -154,7 +170,7 @@ class SharingPolicy(ActorCriticPolicy):
             grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
 
 
-def sample_actions(logits: Tensor, generator: torch.Generator | None) -> Tensor:
+def sample_actions(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Sample from categorical distributions ``[..., A]`` by an exponential race; drawn on the CPU."""
     race = torch.empty(logits.shape).exponential_(generator=generator).to(logits.device)
     return (logits - race.log_()).argmax(dim=-1)
@@ -170,6 +186,6 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
 
 def checked_widths(net_arch: Any) -> list[int]:
     """Return hidden widths as a list, or raise InvalidParameterError."""
-    if not isinstance(net_arch, (list, tuple)) or any(not isinstance(w, int) or w < 1 for w in net_arch):
+    if not isinstance(net_arch, (list, tuple)) or any(type(w) is not int or w < 1 for w in net_arch):
         raise InvalidParameterError(f"net_arch is {net_arch!r}; give the widths of the hidden layers, e.g. [64, 64].")
     return list(net_arch)

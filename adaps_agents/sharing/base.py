@@ -7,7 +7,7 @@ tell which scheme runs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -58,6 +58,7 @@ class SharingScheme(nn.Module, ABC):
         source: paper.
         parameter_formula: trainable parameters in the letters N, K, P (one actor plus one critic), H.
         needs_types: True only for oracles, which are handed the true types.
+        fups_options: options under which the scheme is full sharing, if there are any; ``check_scheme`` holds it to them.
         labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
         identity_steps: environment steps spent by :meth:`prepare`.
     """
@@ -67,6 +68,7 @@ class SharingScheme(nn.Module, ABC):
     source: ClassVar[str]
     parameter_formula: ClassVar[str]
     needs_types: ClassVar[bool] = False
+    fups_options: ClassVar[Mapping[str, Any] | None] = None
 
     labels: Tensor
     identity_steps: Tensor

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaps_agents.streams import torch_stream
+from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["Activation", "GroupedMLP", "MaskedMLP", "entries", "orthogonal_stack"]
+__all__ = ["EXECUTION", "Activation", "GroupedMLP", "MaskedMLP", "entries", "orthogonal_stack"]
 
 Activation = Callable[[Tensor], Tensor]
 HIDDEN_GAIN = 2**0.5
+EXECUTION = ("auto", "compact", "dense")
 
 
 def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, seed: int, name: str) -> list[Tensor]:
@@ -89,7 +91,11 @@ class MaskedMLP(nn.Module):
         labels: ``[N] int64`` group of each agent.
         masks: one ``[K, H_l]`` tensor a hidden layer; booleans, or soft gates in [0, 1].
         activation, head_gain, seed, name: as in :class:`GroupedMLP`.
-        execution: ``auto``, ``compact`` or ``dense``.
+        execution: ``auto`` and ``compact`` run smaller networks where all groups keep equally many neurons, ``dense``
+            never does.
+
+    Raises:
+        InvalidParameterError: unknown ``execution``, or no hidden layer to mask.
     """
 
     def __init__(
@@ -105,6 +111,10 @@ class MaskedMLP(nn.Module):
         execution: str = "auto",
     ) -> None:
         super().__init__()
+        if execution not in EXECUTION:
+            raise InvalidParameterError(f"execution is {execution!r}; choose one of {', '.join(EXECUTION)}.")
+        if not masks:
+            raise InvalidParameterError("there is no hidden neuron to mask; give net_arch a layer, e.g. [64, 64].")
         self.sizes = tuple(sizes)
         self.activation = activation
         self.groups = AgentGroups(labels)
@@ -167,11 +177,15 @@ class MaskedMLP(nn.Module):
         return functional.linear(h, self.weights[-1][0], self.biases[-1][0])
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
-        """Return (weight ``[out, in]``, bias ``[out]``) of each layer with masked rows and columns set to zero."""
+        """Return (weight ``[out, in]``, bias ``[out]``) of each layer with masked rows and columns set to zero.
+
+        A soft gate scales what the next layer reads of its neuron, so it is folded into that layer's columns.
+        """
         group = int(self.groups.labels[agent])
-        ones = [torch.ones(self.sizes[0])], [torch.ones(self.sizes[-1])]
-        gates = [*ones[0], *(mask[group].float() for mask in self.masks), *ones[1]]
-        layers = zip(self.weights, self.biases, gates[:-1], gates[1:], strict=True)
+        gates = [mask[group].float() for mask in self.masks]
+        columns = [torch.ones_like(self.weights[0][0, 0]), *gates]
+        rows = [*((gate != 0).float() for gate in gates), torch.ones_like(self.biases[-1][0])]
+        layers = zip(self.weights, self.biases, columns, rows, strict=True)
         return [(w[0] * after[:, None] * before[None, :], b[0] * after) for w, b, before, after in layers]
 
     @property

@@ -34,7 +34,7 @@ class AECFace(parallel_to_aec_wrapper):
         over = self.terminations[agent] or self.truncations[agent]
         if over and action is not None:
             raise InvalidActionError(f"action {action!r} of {agent}, whose episode is over; its only action is None.")
-        if not over and not self.action_space(agent).contains(action):
+        if not over and not self._legal(agent, action):
             raise InvalidActionError(
                 f"action {action!r} of {agent} is not legal; give an integer in 0..{self.action_space(agent).n - 1}."
             )
@@ -44,6 +44,11 @@ class AECFace(parallel_to_aec_wrapper):
         """Return the agent's observation, ``[F] float32``, a copy."""
         self.env.observation_space(agent)
         return self._observations[agent].copy()
+
+    def _legal(self, agent: str, action: int | None) -> bool:
+        if type(action) is int:
+            return 0 <= action < self.env.batched.num_actions
+        return bool(self.action_space(agent).contains(action))
 
 
 class TurnOrder(OrderEnforcingWrapper[str, NDArray[np.float32], int]):
@@ -65,9 +70,18 @@ class TurnOrder(OrderEnforcingWrapper[str, NDArray[np.float32], int]):
             ResetNeededError: before the first reset, or after the last agent has left.
         """
         self._require_reset("step")
-        if not self.agents:
+        if not self.env.agents:
             raise ResetNeededError("step() after the end of the episode: call reset() first.")
         super().step(action)
+
+    def last(self, observe: bool = True) -> tuple[NDArray[np.float32] | None, float, bool, bool, dict[str, Any]]:
+        """Return what the agent to move sees: observation (None without ``observe``), reward, flags and info.
+
+        Raises:
+            ResetNeededError: before the first reset.
+        """
+        self._require_reset("last")
+        return self.env.last(observe)
 
     def observe(self, agent: str) -> NDArray[np.float32] | None:
         """Return the agent's observation, ``[F] float32``, a copy.

@@ -57,7 +57,9 @@ def make_env(config: Mapping[str, Any], num_envs: int) -> BatchedEnv:
     Raises:
         UnknownNameError: the family is unknown or has no recorded trajectories.
     """
-    replayable = {name: (family.env, function) for family in families().values() for name, function in family.golden.items()}
+    replayable = {
+        name: (family.env, function) for family in families().values() for name, function in family.golden.items()
+    }
     name = config.get("family")
     if name not in replayable:
         raise UnknownNameError(f"no family {name!r} with golden trajectories. {suggest(name, replayable)}")

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from baselines.leaderboard.plan import Job
 from baselines.leaderboard.pool import Died, Event, Finished, Started
@@ -52,8 +52,8 @@ class ProgressDisplay:
         self._running: dict[str, tuple[int, float]] = {}
         self._bars: dict[str, TaskID] = {}
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-            console=console, disable=not console.is_terminal, transient=True,
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"),
+            console=console, disable=not console.is_terminal, transient=True, refresh_per_second=2,
         )  # fmt: skip
         self._overall = self._bar.add_task(escape(title), total=max(self._total, 1), note="")
 

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from baselines.leaderboard.report.rows import Curve
 
@@ -81,6 +81,9 @@ def cost_chart(rows: Sequence[dict[str, Any]], places: dict[str, int], title: st
                 color=style_of(place)["color"], markersize=8,
             )  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(FuncFormatter(_short))
         axes.set_xlabel("trainable parameters")
         axes.set_ylabel("normalised return at the budget")
         if shown:

@@ -91,8 +91,8 @@ COST_COLUMNS = (
     Column("FLOPs", "floating-point operations of one agent's decision", _count("flops_per_decision")),
     Column("identity steps", "environment steps of the identity phase, part of the budget", _count("identity_steps")),
     Column("steps", "environment steps in all", _count("env_steps")),
-    Column("CPU s", "processor seconds of a run, evaluation included (mean)", _number("cpu_seconds", 0)),
-    Column("wall s", "seconds of a run (mean)", _number("wall_seconds", 0)),
+    Column("CPU s", "processor seconds of a run, evaluation included (mean)", _number("cpu_seconds", 1)),
+    Column("wall s", "seconds of a run (mean)", _number("wall_seconds", 1)),
     Column(
         "peak MiB",
         "peak memory of the run's process (mean)",

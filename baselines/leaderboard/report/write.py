@@ -86,16 +86,19 @@ def _section(board: Board, task: str, places: dict[str, int]) -> dict[str, Any]:
     charts = []
     if config is not None and curves:
         charts = [
-            score_chart(rows, places, f"{task}: final scores"),
-            curve_chart(curves, places, config.budget, f"{task}: learning curves"),
-            cost_chart(rows, places, f"{task}: score and parameters"),
+            ("Scores at the budget, with 95 % intervals", score_chart(rows, places, f"{task}: final scores")),
+            (
+                "Learning curves, with 95 % intervals; a dotted line ends an identity phase",
+                curve_chart(curves, places, config.budget, f"{task}: learning curves"),
+            ),
+            ("Score and size", cost_chart(rows, places, f"{task}: score and parameters")),
         ]
     return {
         "name": task,
         "rows": rows,
         "task": config,
         # Our own drawing, with every name in it escaped by matplotlib; all else goes through the autoescape.
-        "charts": [Markup(chart) for chart in charts],
+        "charts": [(caption, Markup(chart)) for caption, chart in charts],
         "facts": [] if config is None else _task_facts(config),
         "settings": _settings(board.records, task),
         "digests": _distinct(board.records, task, lambda record: record.provenance.trace_digest),

@@ -206,6 +206,7 @@ def test_gymnasium_statistics_wrapper_counts_episodes() -> None:
     assert infos["episode"]["l"].tolist() == [3, 3]
 
 
+@pytest.mark.filterwarnings("ignore:.*HumanRendering")
 def test_human_mode_is_served_by_gymnasiums_wrapper(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")

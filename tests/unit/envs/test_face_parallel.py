@@ -258,7 +258,7 @@ def test_action_after_the_end_is_refused() -> None:
 
 def test_turns_before_the_first_reset() -> None:
     env = adaps_envs.make("BPS-1", api="aec", render_mode="rgb_array")
-    for call in (lambda: env.step(0), lambda: env.observe("agent_0"), env.state, env.render, env.agent_iter):
+    for call in (lambda: env.step(0), lambda: env.observe("agent_0"), env.last, env.state, env.render, env.agent_iter):
         with pytest.raises(ResetNeededError, match="before the first reset"):
             call()
 

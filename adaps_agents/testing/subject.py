@@ -1,0 +1,169 @@
+"""A scheme under test: how it is built on a small team, and what the checks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.sharing.layers import Activation
+from adaps_agents.streams import torch_stream
+from adaps_envs.errors import AdapsError, InvalidParameterError
+
+__all__ = ["PARTS", "FullSharing", "SchemeCheckError", "Subject", "loop_over_agents", "randomise", "require", "used_entries"]
+
+PARTS = ("actor", "critic")
+# Two hidden layers of unequal width, so that a transposed or exchanged layer is noticed.
+HIDDEN = (16, 12)
+OBS_DIM = 5
+NUM_ACTIONS = 3
+SEED = 7
+# By these options a scheme takes groups from outside; the first that it accepts is used.
+GROUP_OPTIONS = ("labels", "types")
+
+
+class SchemeCheckError(AdapsError):
+    """A scheme breaks a rule; the message names the rule and what was seen."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise SchemeCheckError with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise SchemeCheckError(message)
+
+
+class FullSharing(SharingScheme):
+    """The yardstick of the limits: one network for all agents."""
+
+    name = "full_sharing"
+    summary = "one network for all agents"
+    source = "definition"
+    parameter_formula = "P"
+
+    def make_networks(self) -> None:
+        """Make one actor and one critic."""
+        self.make_grouped_networks()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scheme, its options and the team that it is tried on.
+
+    Attributes:
+        scheme: registered name, or a class that is not registered.
+        options: the scheme's options.
+        team: ``[N]`` groups, handed over if the scheme takes groups from outside.
+    """
+
+    scheme: str | type[SharingScheme]
+    options: Mapping[str, Any]
+    team: tuple[int, ...]
+
+    @property
+    def spaces(self) -> AgentSpaces:
+        """Sizes of the task."""
+        return AgentSpaces(len(self.team), OBS_DIM, NUM_ACTIONS)
+
+    @property
+    def group_option(self) -> str | None:
+        """The option by which the scheme takes groups from outside, if there is one."""
+        return next((option for option in GROUP_OPTIONS if self.accepts(**{option: list(self.team)})), None)
+
+    def accepts(self, **changes: Any) -> bool:
+        """Whether the scheme takes these options; nothing is built."""
+        try:
+            self._unbuilt({**self.options, **changes})
+        except InvalidParameterError:
+            return False
+        return True
+
+    def make(self, *, seed: int = SEED, activation: Activation = torch.relu, **changes: Any) -> SharingScheme:
+        """Return the scheme, built on the team; ``changes`` replace options, None takes the scheme's own default."""
+        options = dict(self.options)
+        if self.group_option is not None:
+            options.setdefault(self.group_option, list(self.team))
+        options.update(changes)
+        scheme = self._unbuilt({name: value for name, value in options.items() if value is not None})
+        scheme.build(self.spaces, HIDDEN, torch_stream(seed, "scheme"), activation)
+        return scheme
+
+    def full_sharing(self, *, seed: int = SEED) -> FullSharing:
+        """Return full sharing on the same team with the same seed."""
+        scheme = FullSharing()
+        scheme.build(self.spaces, HIDDEN, torch_stream(seed, "scheme"))
+        return scheme
+
+    def observations(self, lanes: int = 4, seed: int = SEED) -> Tensor:
+        """Return observations ``[B, N, F] float32``."""
+        return torch.randn(lanes, len(self.team), OBS_DIM, generator=torch_stream(seed, "observations"))
+
+    def _unbuilt(self, options: Mapping[str, Any]) -> SharingScheme:
+        if isinstance(self.scheme, str):
+            return make_scheme(self.scheme, **options)
+        try:
+            return self.scheme(**options)
+        except TypeError as error:
+            raise InvalidParameterError(f"{self.scheme.__name__} does not take {sorted(options)}: {error}") from error
+
+
+def randomise(scheme: SharingScheme, seed: int = SEED) -> SharingScheme:
+    """Fill all parameters with noise, biases and heads included, and return the scheme: nothing hides behind a zero."""
+    generator = torch_stream(seed, "noise")
+    with torch.no_grad():
+        for parameter in scheme.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+    return scheme
+
+
+def forward(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
+    """Return logits ``[B, N, A]`` or values ``[B, N, 1]``."""
+    return scheme.actor(obs) if part == "actor" else scheme.critic(obs)[..., None]
+
+
+def loop_over_agents(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
+    """Return what ``forward`` must return, agent by agent from the effective parameters alone."""
+    activation = getattr(getattr(scheme, f"{part}_net", None), "activation", scheme.activation)
+    columns = []
+    for agent in range(scheme.spaces.num_agents):
+        *hidden, (head, offset) = scheme.effective_params(agent)[part]
+        h = obs[:, agent]
+        for w, b in hidden:
+            h = activation(functional.linear(h, w, b))
+        columns.append(functional.linear(h, head, offset))
+    return torch.stack(columns, dim=1)
+
+
+def used_entries(scheme: SharingScheme, part: str, agent: int) -> dict[str, Tensor]:
+    """Return for every trainable parameter which entries the agent's effective parameters are made of (bool)."""
+    generator = torch_stream(SEED, "probe")
+    total = torch.zeros(())
+    for tensor in (tensor for layer in scheme.effective_params(agent)[part] for tensor in layer):
+        total = total + (tensor * (0.5 + torch.rand(tensor.shape, generator=generator))).sum()
+    require(total.requires_grad, "effective_params returns detached copies; return functions of the parameters")
+    return {name: gradient != 0 for name, gradient in gradients(scheme, total).items()}
+
+
+def gradients(scheme: SharingScheme, scalar: Tensor) -> dict[str, Tensor]:
+    """Return the gradient of ``scalar`` on every trainable parameter, zeros where it has none."""
+    named = {name: parameter for name, parameter in scheme.named_parameters() if parameter.requires_grad}
+    found = torch.autograd.grad(scalar, list(named.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(parameter) if gradient is None else gradient
+        for (name, parameter), gradient in zip(named.items(), found, strict=True)
+    }
+
+
+def twin_classes(scheme: SharingScheme) -> list[list[int]]:
+    """Return the agents grouped by equal effective parameters, in agent order."""
+    classes: dict[bytes, list[int]] = {}
+    for agent in range(scheme.spaces.num_agents):
+        layers = scheme.effective_params(agent)
+        tensors = [tensor for part in PARTS for layer in layers[part] for tensor in layer]
+        key = b"".join(tensor.detach().contiguous().numpy().tobytes() for tensor in tensors)
+        classes.setdefault(key, []).append(agent)
+    return list(classes.values())

@@ -1,0 +1,28 @@
+"""Control: AdaPS whose groups get neurons of its own instead of a mapped mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adaps_agents.adaps.adaps import AdaPS
+
+__all__ = ["SCHEME", "DisjointMasks"]
+
+
+class DisjointMasks(AdaPS):
+    """AdaPS with ``codes="disjoint"``: tells whether the mapping network matters.
+
+    Args:
+        **options: AdaPS's options.
+    """
+
+    name = "disjoint_masks"
+    summary = "control: AdaPS whose groups get neurons of its own instead of a mapped mask"
+    source = "control for AdaPS"
+    parameter_formula = "P"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"codes": "disjoint", **options})
+
+
+SCHEME = DisjointMasks

@@ -1,0 +1,321 @@
+"""Worker processes, interruption, exit codes: what a person and a batch system meet."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from fabricate import fabricate_failure, fabricate_run, snapshot
+from rich.console import Console
+
+from adaps_agents import SharingA2C
+from baselines import cli
+from baselines.leaderboard.config import RunConfig, SuiteConfig
+from baselines.leaderboard.job import execute_job
+from baselines.leaderboard.lock import directory_lock
+from baselines.leaderboard.plan import Job, JobState, make_plan
+from baselines.leaderboard.pool import Died, Finished, Progress, Started, WorkerPool
+from baselines.leaderboard.progress import ProgressDisplay, duration, time_left
+from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
+from baselines.leaderboard.run import run_suite
+from baselines.leaderboard.suite import load_suite
+
+SUITE = """
+name = "tiny"
+schemes = ["fups", "nops"]
+seeds = [0, 1]
+[learner]
+num_lanes = 8
+net_arch = [8]
+[[tasks]]
+name = "one"
+env = "BPS-1-v0"
+params = {{ groups = [2, 2] }}
+budget = {budget}
+eval_points = 3
+eval_episodes = 4
+absolute_episodes = 5
+random_score = -200.0
+scripted_score = -100.0
+"""
+
+
+@pytest.fixture
+def suite_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE.format(budget=2_000))
+    return path
+
+
+def run_cli(*words: str | Path) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    return int(stop.value.code or 0)
+
+
+def start(suite_file: Path, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "baselines.cli", "leaderboard", "run", "--suite", str(suite_file)]
+    return subprocess.Popen(
+        [*command, "--out", str(out), "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def lines_until(stream: IO[str] | None, pattern: str) -> str:
+    assert stream is not None
+    read: Iterator[str] = iter(stream.readline, "")
+    for line in read:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"no line matched {pattern}")
+
+
+def children_of(pid: int) -> list[int]:
+    text = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
+    return [int(child) for child in text.split()]
+
+
+def test_interrupted_killed_and_continued_gives_the_undisturbed_bytes(tmp_path: Path) -> None:
+    suite_file = tmp_path / "tiny.toml"
+    suite_file.write_text(SUITE.format(budget=8_000))
+    out = tmp_path / "out"
+
+    process = start(suite_file, out)
+    lines_until(process.stdout, r"^done ")
+    workers = children_of(process.pid)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert re.search(
+        r"interrupted: \d of 4 runs are done\. To go on: adaps leaderboard run --suite \S+tiny\.toml", errors
+    )
+    assert "Traceback" not in errors
+    assert time.monotonic() - began < 20  # a hang; the seconds themselves are measured elsewhere
+    assert list(out.glob("*/*/*.partial-*")) == []
+    finished = {path: path.stat().st_mtime_ns for path in find_runs(out)}
+    assert finished
+
+    process = start(suite_file, out)
+    lines_until(process.stdout, r"^suite tiny")
+    while not list(out.glob("*/*/*.partial-*")) and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+
+    process = start(suite_file, out)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "page:" in output
+    assert list(out.glob("*/*/*.partial-*")) == []
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished, "a finished run was made again"
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+    for directory in set(find_runs(out)) - finished.keys():
+        record = read_run(directory)
+        undisturbed = tmp_path / "undisturbed" / record.config.run_id
+        execute_job(record.config, undisturbed, lambda steps: None)
+        for name in REPRODUCIBLE_FILES:
+            assert (directory / name).read_bytes() == (undisturbed / name).read_bytes(), (directory, name)
+    assert len(find_runs(out)) == 4
+
+
+def job_of(config: RunConfig, out: Path) -> Job:
+    return Job(config, out / config.run_id, JobState.OPEN)
+
+
+def test_a_killed_worker_is_replaced_and_its_job_tried_once_more(
+    tmp_path: Path, make_suite: Callable[..., SuiteConfig]
+) -> None:
+    suite = make_suite(schemes=["fups"], seeds=[0])
+    jobs = [job_of(config, tmp_path) for config in suite.runs()]
+    seen = []
+    with WorkerPool(1) as pool:
+        for event in pool.run(jobs):
+            seen.append(event)
+            if isinstance(event, Started) and event.job is jobs[0]:
+                os.kill(pool._workers[0].pid, signal.SIGKILL)
+    kinds = [type(event) for event in seen if not isinstance(event, Progress)]
+    assert kinds == [Started, Died, Started, Died, Started, Finished]
+    first, second = (event for event in seen if isinstance(event, Died))
+    assert (first.final, second.final) == (False, True)
+    assert "SIGKILL" in first.reason
+    assert find_runs(tmp_path) == [jobs[1].directory]
+
+
+def test_a_job_whose_workers_die_becomes_a_failed_row(
+    tmp_path: Path, make_suite: Callable[..., SuiteConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = make_suite(schemes=["fups"], seeds=[0, 1])
+    victim = make_plan(suite, tmp_path).jobs[0]
+
+    class Killing(WorkerPool):
+        def run(self, jobs: list[Job]) -> Iterator[object]:  # type: ignore[override]
+            for event in super().run(jobs):
+                if isinstance(event, Started) and event.job.run_id == victim.run_id:
+                    os.kill(self._workers[-1].pid, signal.SIGKILL)
+                yield event
+
+    monkeypatch.setattr("baselines.leaderboard.run.WorkerPool", Killing)
+    console = Console(file=io.StringIO(), width=140)
+    summary = run_suite(suite, tmp_path, jobs=1, console=console)
+    assert (summary.done, summary.failed) == (3, 1)
+    failure = read_run(victim.directory).failure
+    assert failure is not None
+    assert failure.type == "WorkerDied"
+    assert "SIGKILL" in failure.message
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"again   {victim.run_id}" in text
+    assert f"failed  {victim.run_id}" in text
+
+    monkeypatch.undo()
+    assert run_suite(suite, tmp_path, jobs=1, console=console).failed == 1
+    again = run_suite(suite, tmp_path, jobs=1, retry_failed=True, console=console)
+    assert (again.done, again.failed) == (4, 0)
+
+
+def test_nothing_to_do_starts_no_process(tmp_path: Path, suite: SuiteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for config in suite.runs():
+        fabricate_run(tmp_path, config, 0.5)
+    monkeypatch.setattr("baselines.leaderboard.run.WorkerPool", None)
+    summary = run_suite(suite, tmp_path, console=Console(file=io.StringIO()))
+    assert (summary.done, summary.failed) == (8, 0)
+
+
+def test_failed_runs_are_left_alone_and_give_exit_code_1(
+    tmp_path: Path, suite_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    runs = load_suite(suite_file).runs()
+    for config in runs[1:]:
+        fabricate_run(out, config, 0.5)
+    fabricate_failure(out, runs[0])
+    before = snapshot(out / "one")
+    code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", out)
+    assert code == 1
+    assert "1 runs failed; --retry-failed runs them again" in capsys.readouterr().err
+    assert snapshot(out / "one") == before
+    assert (out / "board.json").exists()
+
+
+def test_dry_run_shows_the_plan_and_writes_nothing(
+    tmp_path: Path, suite_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path / "out", "--dry-run")
+    assert code == 0
+    assert capsys.readouterr().out.count("open ") == 4
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["leaderboard", "run", "--suite", "quik"], "Did you mean 'quick'"),
+        (["leaderboard", "run", "--suite", "absent.toml"], "cannot read absent.toml"),
+        (["leaderboard", "run", "--suite", "quick", "--scheme", "adap"], "no scheme 'adap'"),
+        (["leaderboard", "run", "--suite", "quick", "--out", "/proc/adaps"], "cannot write /proc/adaps"),
+        (["leaderboard", "run", "--suite", "quick", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
+        (["leaderboard", "report", "absent"], "absent is not a directory"),
+        (["leaderboard", "references", "BPS-77"], "no environment 'BPS-77'"),
+        (["train", "BPS-77", "--out", "x"], "no environment 'BPS-77'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_cli(*words)
+    captured = capsys.readouterr()
+    assert code == 2
+    assert message in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+    assert "Traceback" not in captured.err
+
+
+def test_a_damaged_run_stops_run_and_is_a_row_of_report(
+    tmp_path: Path, suite_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    directory = fabricate_run(out, load_suite(suite_file).runs()[0], 0.5)
+    (directory / "status.json").write_text("")
+    before = snapshot(out)
+    code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", out)
+    assert code == 2
+    assert "status.json" in capsys.readouterr().err
+    assert {name: data for name, data in snapshot(out).items() if name != ".lock"} == before
+    code = run_cli("leaderboard", "report", out)
+    assert code == 0
+    assert "damaged one/fups/seed-0" in capsys.readouterr().out
+
+
+def test_a_directory_in_use_is_left_alone(tmp_path: Path, suite_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with directory_lock(tmp_path):
+        code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path)
+    assert code == 2
+    assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, expected in ((["envs"], "BPS-1-v0"), (["schemes"], "adaps"), (["leaderboard", "suites"], "quick")):
+        code = run_cli(*words)
+        assert code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_train_leaves_a_model_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "model"
+    code = run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", out)
+    assert code == 0
+    assert "return" in capsys.readouterr().out
+    assert SharingA2C.load(out / "model.zip").num_timesteps >= 2000
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 11
+    code = run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", out)
+    assert code == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (120, "2 min"), (89 * 60, "89 min"), (2 * 3600 + 299, "2 h 05 min")],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_time_left_follows_the_rate() -> None:
+    assert time_left(10.0, 0, 100) == "estimating the time left"
+    assert time_left(10.0, 25, 100) == "about 30 s left"
+
+
+def test_plain_lines_for_a_log_file(tmp_path: Path, suite: SuiteConfig) -> None:
+    now = [0.0]
+    console = Console(file=io.StringIO(), width=140)
+    jobs = [job_of(config, tmp_path) for config in suite.runs()[:2]]
+    with ProgressDisplay(console, "tiny", jobs, clock=lambda: now[0]) as display:
+        display.show(Started(jobs[0]))
+        now[0] = 40.0
+        display.show(Progress(jobs[0], 1_000))
+        now[0] = 80.0
+        display.show(Finished(jobs[0], "done", 0.91234, ""))
+        display.show(Started(jobs[1]))
+        display.show(Died(jobs[1], "killed", 1, final=False))
+        display.show(Started(jobs[1]))
+        display.show(Finished(jobs[1], "failed", None, "ValueError: [bold]markup[/bold]"))
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "running 1,000 of 4,000 environment steps, 0 of 2 runs, about 2 min left",
+        "done    one/fups_id/seed-0  0.912  80 s  [1/2, about 80 s left]",
+        "again   one/adaps/seed-0  killed; the run starts anew",
+        "failed  one/adaps/seed-0  ValueError: [bold]markup[/bold]  0 s  [2/2, about 0 s left]",
+    ]
