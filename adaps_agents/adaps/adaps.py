@@ -64,7 +64,7 @@ class AdaPS(IdentifiedScheme):
     summary = "one shared network, a mask over hidden neurons for each group found by the identity phase"
     source = "Li et al., ICASSP 2024, arXiv 2312.09009"
     parameter_formula = "P"
-    fups_options = {"keep": 1.0}
+    fups_options = {"keep": 1.0, "codes": "mapped", "binarisation": "top_k", "units": "neurons"}
 
     def __init__(
         self,

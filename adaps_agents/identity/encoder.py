@@ -62,17 +62,13 @@ class IdentityEncoder(nn.Module):
         super().__init__()
         self.num_actions = num_actions
         hidden, latent = config.hidden, config.latent
-        self.encoder = nn.Sequential(nn.Linear(num_agents, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent))
+        first = _linear(num_agents, hidden, seed_of)
+        self.encoder = nn.Sequential(first, nn.ReLU(), _linear(hidden, 2 * latent, seed_of))
         self.decoder = nn.Sequential(
-            nn.Linear(latent + obs_dim + num_actions, hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.ReLU(),
-            nn.Linear(hidden, obs_dim + 1),
+            _linear(latent + obs_dim + num_actions, hidden, seed_of), nn.ReLU(),
+            _linear(hidden, hidden, seed_of), nn.ReLU(),
+            _linear(hidden, obs_dim + 1, seed_of),
         )  # fmt: skip
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                bound = module.in_features**-0.5
-                nn.init.uniform_(module.weight, -bound, bound, generator=seed_of)
-                nn.init.uniform_(module.bias, -bound, bound, generator=seed_of)
 
     def codes(self) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of every agent's code, each ``[N, Z]``."""
@@ -87,6 +83,15 @@ class IdentityEncoder(nn.Module):
         onehot = functional.one_hot(actions, self.num_actions).to(obs.dtype)
         out: Tensor = self.decoder(torch.cat([code, obs, onehot], dim=-1))
         return out
+
+
+def _linear(fan_in: int, out: int, generator: torch.Generator) -> nn.Linear:
+    """Return torch's default linear layer, drawn from ``generator`` instead of the global one."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, out)  # type: ignore[arg-type]
+    bound = fan_in**-0.5
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer
 
 
 class Standardiser:

@@ -33,7 +33,7 @@ RTOL, ATOL = 1e-4, 1e-5
 
 
 def check_shapes(subject: Subject) -> None:
-    """Logits are ``[B, N, A]``, values ``[B, N]``, float32 and finite, for any B; the observations are not written to."""
+    """Logits are ``[B, N, A]``, values ``[B, N]``, float32 and finite, for any B; observations are not written to."""
     scheme = subject.make()
     sizes = subject.spaces
     for lanes in (1, 3):
@@ -54,12 +54,11 @@ def check_batch_equals_loop(subject: Subject) -> None:
     """The batched forward equals a loop over the agents' effective parameters, for actor and critic."""
     scheme, obs = randomise(subject.make()), subject.observations()
     for part in PARTS:
-        difference = (forward(scheme, part, obs) - loop_over_agents(scheme, part, obs)).abs().amax(dim=(0, 2))
+        batch, loop = forward(scheme, part, obs).detach(), loop_over_agents(scheme, part, obs).detach()
+        difference = (batch - loop).abs().amax(dim=(0, 2))
         worst = int(difference.argmax())
-        require(
-            _close(forward(scheme, part, obs), loop_over_agents(scheme, part, obs)),
-            f"{part}: agent {worst} differs by {float(difference[worst]):.3g} from its effective parameters",
-        )
+        seen = f"agent {worst} differs by {float(difference[worst]):.3g} from its effective parameters"
+        require(_close(batch, loop), f"{part}: {seen}")
 
 
 def check_same_group_same_output(subject: Subject) -> None:
@@ -77,8 +76,8 @@ def check_same_group_same_output(subject: Subject) -> None:
     for part in PARTS:
         out = forward(scheme, part, obs)
         for agents in classes:
-            spread = (out[:, agents] - out[:, agents[:1]]).abs().max()
-            require(float(spread) <= ATOL, f"{part}: equal inputs of agents {agents} give outputs {float(spread):.3g} apart")
+            spread = float((out[:, agents] - out[:, agents[:1]]).detach().abs().max())
+            require(spread <= ATOL, f"{part}: equal inputs of agents {agents} give outputs {spread:.3g} apart")
 
 
 def check_permutation(subject: Subject) -> str | None:
@@ -99,18 +98,18 @@ def check_permutation(subject: Subject) -> str | None:
 
 
 def check_gradient_reach(subject: Subject) -> None:
-    """A loss of agent j alone reaches exactly the entries that j's effective parameters are made of."""
+    """A loss of agent j alone reaches no entry outside j's effective parameters, and all that they reach."""
     # A smooth activation has no dead units, so that a missing gradient means an unused entry.
     scheme = randomise(subject.make(activation=torch.tanh))
     obs = subject.observations(8)
     for part in PARTS:
         for agent in range(len(subject.team)):
-            out = forward(scheme, part, obs)[:, agent]
-            weights = torch.linspace(0.5, 1.5, out.numel()).view(out.shape)
-            reached = gradients(scheme, (out * weights).sum())
-            for name, used in used_entries(scheme, part, agent).items():
-                leaked = int(((reached[name] != 0) & ~used).sum())
-                missed = int(((reached[name] == 0) & used).sum())
+            entries = used_entries(scheme, part, agent)
+            reached = _reach(scheme, forward(scheme, part, obs)[:, agent])
+            wanted = _reach(scheme, loop_over_agents(scheme, part, obs)[:, agent])
+            for name, used in entries.items():
+                leaked = int((reached[name] & ~used).sum())
+                missed = int((wanted[name] & ~reached[name]).sum())
                 where = f"{part}: a loss of agent {agent} alone"
                 require(leaked == 0, f"{where} leaks into {leaked} entries of {name} that it does not use")
                 require(missed == 0, f"{where} does not reach {missed} entries of {name} that it uses")
@@ -142,6 +141,11 @@ def check_execution(subject: Subject) -> str | None:
         for name in left:
             require(_close(left[name], right[name]), f"{part}: compact and dense gradients of {name} differ")
     return None
+
+
+def _reach(scheme: SharingScheme, out: Tensor) -> dict[str, Tensor]:
+    weights = torch.linspace(0.5, 1.5, out.numel()).view(out.shape)
+    return {name: gradient != 0 for name, gradient in gradients(scheme, (out * weights).sum()).items()}
 
 
 def _disturb(scheme: SharingScheme, used: dict[str, Tensor]) -> bool:

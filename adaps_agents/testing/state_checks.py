@@ -154,7 +154,7 @@ def _global_generators() -> tuple[bytes, bytes, Any]:
 def check_checkpoint(subject: Subject) -> None:
     """``state_dict`` carries groups and masks: a scheme built with another seed and no groups goes on identically."""
     origin = randomise(subject.make())
-    changes = {"labels": None} if subject.group_option == "labels" else {}
+    changes: dict[str, Any] = {"labels": None} if subject.group_option == "labels" else {}
     target = subject.make(seed=SEED + 1, **changes)
     target.load_state_dict(origin.state_dict())
     obs = subject.observations()
@@ -178,7 +178,7 @@ def check_structure_is_fixed(subject: Subject) -> None:
     for _ in range(3):
         loss = sum((forward(scheme, part, obs).square().mean() for part in PARTS), torch.zeros(()))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     after = dict(scheme.named_buffers())
     for name, buffer in before.items():
@@ -186,7 +186,7 @@ def check_structure_is_fixed(subject: Subject) -> None:
 
 
 def check_hooks(subject: Subject) -> None:
-    """``aux_loss`` gives None or a scalar with a gradient; ``after_update`` gives a bool; the class describes itself."""
+    """``aux_loss`` is None or a scalar with a gradient, ``after_update`` gives a bool, the class describes itself."""
     scheme = subject.make()
     loss = scheme.aux_loss()
     if loss is not None:

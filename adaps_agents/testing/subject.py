@@ -15,7 +15,19 @@ from adaps_agents.sharing.layers import Activation
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import AdapsError, InvalidParameterError
 
-__all__ = ["PARTS", "FullSharing", "SchemeCheckError", "Subject", "loop_over_agents", "randomise", "require", "used_entries"]
+__all__ = [
+    "PARTS",
+    "FullSharing",
+    "SchemeCheckError",
+    "Subject",
+    "forward",
+    "gradients",
+    "loop_over_agents",
+    "randomise",
+    "require",
+    "twin_classes",
+    "used_entries",
+]
 
 PARTS = ("actor", "critic")
 # Two hidden layers of unequal width, so that a transposed or exchanged layer is noticed.

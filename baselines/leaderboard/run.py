@@ -84,8 +84,7 @@ def run_suite(
         _announce(console, suite, len(plan.jobs), counts, len(todo))
         workers = min(jobs or available_cores(), max(1, len(todo)))
         try:
-            for status in _statuses(todo, workers, out, ProgressDisplay(console, suite.name, todo)):
-                counts[status] += 1
+            _run_jobs(todo, workers, out, ProgressDisplay(console, suite.name, todo), counts)
         except KeyboardInterrupt:
             raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
@@ -96,16 +95,16 @@ def _announce(console: Console, suite: SuiteConfig, total: int, counts: dict[Job
     console.print(f"suite {suite.name}: {total} runs ({standing})", markup=False, highlight=False)
 
 
-def _statuses(todo: list[Job], workers: int, out: Path, display: ProgressDisplay) -> Iterator[JobState]:
-    """Run the jobs and yield the state of each as it ends."""
+def _run_jobs(todo: list[Job], workers: int, out: Path, display: ProgressDisplay, counts: dict[JobState, int]) -> None:
+    """Run the jobs and count the state of each as it ends; whatever happens, no worker outlives the call."""
     if not todo:
         return
     with _terminate_as_interrupt(), _tidy_pool(workers, out) as pool, display:
         for event in pool.run(todo):
             state = _settle(event, out)
-            display.show(event)
             if state is not None:
-                yield state
+                counts[state] += 1
+            display.show(event)
 
 
 def _settle(event: Event, out: Path) -> JobState | None:

@@ -1,0 +1,249 @@
+"""Parameters of the warehouses: the floor, the rules of pay, and who the robots are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from adaps_envs.core.batched import REWARD_MODES
+from adaps_envs.crware.layout import Layout, grid_layout, text_layout
+from adaps_envs.crware.roster import CRWAREType, build_roster, is_int, vector_size
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = [
+    "DIFFICULTIES",
+    "IMAGE_LAYERS",
+    "MOVES",
+    "OBSERVATION_TYPES",
+    "REWARD_TYPES",
+    "CRWAREParams",
+    "CRWAREType",
+    "RWAREParams",
+    "WarehouseParams",
+    "params_from_golden",
+]
+
+MOVES = ("noop", "forward", "turn left", "turn right", "toggle load")
+REWARD_TYPES = ("individual", "global", "two_stage")
+OBSERVATION_TYPES = ("flattened", "dict", "image", "image_dict")
+IMAGE_LAYERS = ("shelves", "requests", "agents", "agent_direction", "agent_load", "goals", "accessible")
+# Requested shelves per robot.
+DIFFICULTIES: Mapping[str, float] = {"easy": 2.0, "normal": 1.0, "hard": 0.5}
+MAX_AGENTS = 32_000
+MAX_MESSAGE_BITS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarehouseParams:
+    """What both warehouses share.
+
+    Attributes:
+        shelf_rows, shelf_columns, column_height: the regular plan; ``shelf_columns`` must be odd. Tiny is (1, 3, 8),
+            small (2, 3, 8), medium (2, 5, 8), large (3, 5, 8).
+        layout: a plan as text instead (``x`` shelf, ``.`` corridor, ``g`` goal); it overrides the three sizes.
+        num_agents: N; of C-RWARE it is used only if neither ``groups`` nor ``roster`` is given.
+        sensor_range: s; a robot sees the ``2 s + 1`` by ``2 s + 1`` cells around it.
+        difficulty: ``easy``, ``normal`` or ``hard``: 2, 1 or 0.5 requested shelves a robot.
+        request_queue_size: Q, the number of requested shelves; None takes it from ``difficulty``.
+        reward_type: ``individual`` (1 for the deliverer), ``global`` (1 for everybody) or ``two_stage`` (0.5 at the
+            goal, 0.5 when the shelf is put back).
+        normalised_coordinates: observe x and y divided by the last column's and row's index.
+        max_cycles: episode length in steps; reaching it truncates.
+        max_inactivity_steps: steps without any delivery after which the episode terminates; None for no such limit.
+        reward: ``individual``, ``team_sum`` or ``team_mean`` of what ``reward_type`` pays.
+    """
+
+    shelf_rows: int = 1
+    shelf_columns: int = 3
+    column_height: int = 8
+    layout: str | None = None
+    num_agents: int = 4
+    sensor_range: int = 1
+    difficulty: str = "normal"
+    request_queue_size: int | None = None
+    reward_type: str = "individual"
+    normalised_coordinates: bool = False
+    max_cycles: int = 500
+    max_inactivity_steps: int | None = None
+    reward: str = "individual"
+    plan: Layout = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._set("reward_type", _choice("reward_type", self.reward_type, REWARD_TYPES))
+        self._set("difficulty", _choice("difficulty", self.difficulty, DIFFICULTIES))
+        _choice("reward", self.reward, REWARD_MODES)
+        self._check_scalars()
+        sizes = (self.shelf_rows, self.shelf_columns, self.column_height)
+        self._set("plan", grid_layout(*sizes) if self.layout is None else text_layout(self.layout))
+        self._build()
+        self._check_fit()
+        self._set_queue()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _build(self) -> None:
+        """Fill in what a family adds; after the plan is known, before the robots are counted."""
+
+    def _check_scalars(self) -> None:
+        for name in ("num_agents", "max_cycles", "sensor_range"):
+            if not is_int(getattr(self, name)) or getattr(self, name) < 1:
+                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; it must be an integer >= 1.")
+        for name, limit in (("max_cycles", 2**31 - 2), ("sensor_range", 64)):
+            if getattr(self, name) > limit:
+                raise InvalidParameterError(f"{name} is {getattr(self, name)}; the limit is {limit}.")
+        limit_steps = self.max_inactivity_steps
+        if limit_steps is not None and (not is_int(limit_steps) or limit_steps < 1):
+            raise InvalidParameterError(f"max_inactivity_steps is {limit_steps!r}; give an integer >= 1, or None.")
+        _check_bool("normalised_coordinates", self.normalised_coordinates)
+
+    def _check_fit(self) -> None:
+        cells = self.plan.width * self.plan.height
+        limit = min(cells, MAX_AGENTS)
+        if self.num_agents > limit:
+            raise InvalidParameterError(
+                f"{self.num_agents} agents on {cells} cells; at most {limit} fit: give a larger warehouse or fewer."
+            )
+
+    def _set_queue(self) -> None:
+        shelves = len(self.plan.shelves)
+        size = self.request_queue_size
+        if size is None:
+            size = int(self.num_agents * DIFFICULTIES[self.difficulty])
+            origin = f"difficulty {self.difficulty!r} asks for {size} of {self.num_agents} agents"
+        else:
+            origin = "request_queue_size"
+        if not is_int(size) or not 1 <= size < shelves:
+            raise InvalidParameterError(
+                f"the request queue holds {size!r} shelves ({origin}); it must hold 1 to {shelves - 1}, "
+                f"fewer than there are shelves: set request_queue_size."
+            )
+        self._set("request_queue_size", size)
+
+    @property
+    def queue_size(self) -> int:
+        """Q as an integer."""
+        assert self.request_queue_size is not None
+        return self.request_queue_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class CRWAREParams(WarehouseParams):
+    """Everything that can be set in C-RWARE, see also :class:`WarehouseParams`.
+
+    Attributes:
+        num_colours: C, the number of shelf colours; None takes the smallest number that serves the roster (2 without).
+        num_types: number of types K among which colours and agents are dealt, 1 to C; None takes C. A dial at fixed
+            spaces: with 1 every robot delivers every colour, the homogeneous control.
+        groups: number of agents of each type, types in order.
+        roster: the types with their capabilities; give ``num_agents``, ``groups`` or ``roster``.
+        type_seed: seed of the types' observation permutations; copies with the same seed have the same types.
+        shuffle_obs: give each type its own fixed order of observation entries.
+        rotate_actions: shift the actions of type k by k: it executes ``(action - k) mod 5``.
+    """
+
+    num_colours: int | None = None
+    num_types: int | None = None
+    groups: tuple[int, ...] | None = None
+    roster: tuple[CRWAREType, ...] | None = None
+    type_seed: int = 0
+    shuffle_obs: bool = True
+    rotate_actions: bool = True
+
+    # Of each group one is given; the registry drops a preset's others.
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("roster", "groups", "num_agents"),)
+
+    def _build(self) -> None:
+        for name in ("shuffle_obs", "rotate_actions"):
+            _check_bool(name, getattr(self, name))
+        if not is_int(self.type_seed) or self.type_seed < 0:
+            raise InvalidParameterError(f"type_seed is {self.type_seed!r}; it must be an integer >= 0.")
+        num_colours, roster = build_roster(self)
+        self._set("num_colours", num_colours)
+        self._set("num_types", len(roster))
+        self._set("roster", roster)
+        self._set("groups", tuple(kind.count for kind in roster))
+        self._set("num_agents", sum(kind.count for kind in roster))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RWAREParams(WarehouseParams):
+    """Everything that can be set in RWARE, see also :class:`WarehouseParams`.
+
+    Attributes:
+        msg_bits: m message bits a robot; with messages an action is ``move + 5 * message`` with a message below 2^m.
+        observation_type: ``flattened``, ``dict`` (the same numbers, named by ``structure``), ``image`` (layers of the
+            window) or ``image_dict`` (the image and six numbers). The batched face always carries flat vectors.
+        image_observation_layers: layers of an image, a selection of ``IMAGE_LAYERS`` in any order.
+        image_observation_directional: turn images so that up is where the robot faces.
+    """
+
+    msg_bits: int = 0
+    observation_type: str = "flattened"
+    image_observation_layers: tuple[str, ...] = ("shelves", "requests", "agents", "goals", "accessible")
+    image_observation_directional: bool = True
+
+    def _build(self) -> None:
+        if not is_int(self.msg_bits) or not 0 <= self.msg_bits <= MAX_MESSAGE_BITS:
+            raise InvalidParameterError(f"msg_bits is {self.msg_bits!r}; it must be 0 to {MAX_MESSAGE_BITS}.")
+        _check_bool("image_observation_directional", self.image_observation_directional)
+        self._set("observation_type", _choice("observation_type", self.observation_type, OBSERVATION_TYPES))
+        layers = self.image_observation_layers
+        if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
+            raise InvalidParameterError(f"image_observation_layers is {layers!r}; list some of {', '.join(IMAGE_LAYERS)}.")
+        chosen = tuple(_choice("image_observation_layers", layer, IMAGE_LAYERS) for layer in layers)
+        if len(set(chosen)) < len(chosen):
+            raise InvalidParameterError(f"image_observation_layers is {chosen!r}; name each layer once.")
+        self._set("image_observation_layers", chosen)
+
+
+def params_from_golden(config: Mapping[str, Any]) -> WarehouseParams:
+    """Return the parameters of a recorded trajectory's ``config``, of C-RWARE or RWARE."""
+    common = {
+        "layout": config.get("layout"),
+        "request_queue_size": config["request_queue_size"],
+        "sensor_range": config.get("sensor_range", 1),
+        "reward_type": config.get("reward_type", "INDIVIDUAL"),
+        "normalised_coordinates": config.get("normalised_coordinates", False),
+        # A recorded time limit may be none; the longest stands for it.
+        "max_cycles": config.get("max_steps") or 2**31 - 2,
+        "max_inactivity_steps": config.get("max_inactivity_steps") or None,
+    }
+    if not common["layout"]:
+        common |= {name: config[name] for name in ("shelf_rows", "shelf_columns", "column_height")}
+        common["layout"] = None
+    if config["family"] == "rware":
+        kind = config.get("observation_type", "FLATTENED")
+        return RWAREParams(
+            num_agents=config["n_agents"], msg_bits=config.get("msg_bits", 0), observation_type=kind, **common
+        )
+    return CRWAREParams(num_colours=config["colors"], roster=_golden_roster(config), **common)
+
+
+def _golden_roster(config: Mapping[str, Any]) -> tuple[CRWAREType, ...]:
+    colours = config["colors"]
+    share = config["n_agents"] // colours
+    owners = config.get("agent_color", [0] * (config["n_agents"] - share * colours))
+    counts = [owners.count(kind) if "agent_color" in config else share for kind in range(colours)]
+    if "agent_color" not in config:
+        counts[0] += len(owners)
+    size = vector_size(colours, config.get("sensor_range", 1))
+    orders = config.get("obs_permutation", [list(range(size))] * colours)
+    return tuple(
+        CRWAREType(count=counts[kind], obs_permutation=tuple(orders[kind]), action_rotation=kind % len(MOVES))
+        for kind in range(colours)
+    )
+
+
+def _choice(name: str, value: Any, known: Any) -> str:
+    # The originals' enumeration members and upper-case names are understood.
+    text = str(getattr(value, "name", value)).lower()
+    if text not in known:
+        raise InvalidParameterError(f"{name} is {value!r}; choose one of {', '.join(known)}.")
+    return text
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidParameterError(f"{name} is {value!r}; it must be True or False.")

@@ -1,0 +1,192 @@
+"""The robots' hidden types in C-RWARE, and how a short description becomes a full roster."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from adaps_envs.errors import InvalidParameterError, suggest
+from adaps_envs.types import AgentType
+
+if TYPE_CHECKING:
+    from adaps_envs.crware.params import CRWAREParams
+
+__all__ = ["CRWAREType", "build_roster", "is_int", "shuffled_indices", "split_evenly", "vector_size"]
+
+OWN_ENTRIES = 8
+NUM_MOVES = 5
+MAX_COLOURS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class CRWAREType(AgentType):
+    """A hidden type of robot.
+
+    Attributes:
+        count: number of agents of this type.
+        colours: shelf colours that it can deliver; None takes the colour of the type's own index.
+        sensor_range: how many cells it sees in each direction, at most the warehouse's ``sensor_range``; the entries of
+            cells beyond it are 0. None takes the warehouse's.
+        obs_permutation: ``out[j] = vec[obs_permutation[j]]`` over the F observation entries; None draws it from
+            ``type_seed``, or leaves the entries in order if ``shuffle_obs`` is off.
+        action_rotation: r; action a is executed as ``(a - r) mod 5``. None takes the type's index, or 0 if
+            ``rotate_actions`` is off.
+    """
+
+    colours: tuple[int, ...] | None = None
+    sensor_range: int | None = None
+    obs_permutation: tuple[int, ...] | None = None
+    action_rotation: int | None = None
+
+
+def vector_size(num_colours: int, sensor_range: int) -> int:
+    """Return F of C-RWARE: 8 entries on the robot itself, and ``C + 2`` for each cell that it sees."""
+    return OWN_ENTRIES + (2 * sensor_range + 1) ** 2 * (num_colours + 2)
+
+
+def shuffled_indices(type_seed: int, type_index: int, size: int) -> tuple[int, ...]:
+    """Return a type's order of observation entries; it depends on the arguments alone, so all copies agree."""
+    order = list(range(size))
+    random.Random(f"observation entries of type {type_index}, seed {type_seed}").shuffle(order)
+    return tuple(order)
+
+
+def split_evenly(total: int, parts: int) -> tuple[int, ...]:
+    """Return ``total`` in ``parts`` equal shares; the first gets the whole remainder."""
+    return (total - total // parts * (parts - 1), *[total // parts] * (parts - 1))
+
+
+def build_roster(params: CRWAREParams) -> tuple[int, tuple[CRWAREType, ...]]:
+    """Return the number of colours and the full roster that ``params`` describes.
+
+    Raises:
+        InvalidParameterError: an illegal count, colour, permutation, rotation or sensor range.
+    """
+    kinds = _given(params)
+    colours = _num_colours(params, kinds)
+    owned = tuple(_own_colours(index, kind, len(kinds), colours, params) for index, kind in enumerate(kinds))
+    orphans = sorted(set(range(colours)) - {colour for part in owned for colour in part})
+    if orphans:
+        raise InvalidParameterError(
+            f"no type delivers colour {orphans[0]}, so its shelves would block the queue for ever; "
+            f"give it to a type, or set num_colours lower."
+        )
+    size = vector_size(colours, params.sensor_range)
+    filled = (_filled(index, kind, owned[index], size, params) for index, kind in enumerate(kinds))
+    return colours, tuple(filled)
+
+
+def is_int(value: object) -> bool:
+    """Return whether ``value`` is an integer and not a truth value."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _given(params: CRWAREParams) -> tuple[CRWAREType, ...]:
+    if params.roster is not None:
+        kinds = _as_types(params.roster)
+        if params.groups is not None and tuple(params.groups) != tuple(kind.count for kind in kinds):
+            raise InvalidParameterError(f"groups {params.groups!r} and roster disagree; give one of the two.")
+    else:
+        kinds = tuple(CRWAREType(count=count) for count in _counts(params))
+    if not kinds:
+        raise InvalidParameterError("the roster is empty; give at least one type, for example groups=[2, 2].")
+    for index, kind in enumerate(kinds):
+        if not is_int(kind.count) or kind.count < 1:
+            raise InvalidParameterError(f"type {index} has {kind.count!r} agents; every group needs an integer >= 1.")
+    if params.num_types is not None and params.num_types != len(kinds):
+        raise InvalidParameterError(f"num_types is {params.num_types!r}, the roster has {len(kinds)} types; give one.")
+    return kinds
+
+
+def _counts(params: CRWAREParams) -> Sequence[Any]:
+    if params.groups is not None:
+        if isinstance(params.groups, (str, bytes)) or not isinstance(params.groups, Sequence):
+            raise InvalidParameterError(f"groups is {params.groups!r}; give a list of agents a type, such as [2, 2].")
+        return params.groups
+    colours = 2 if params.num_colours is None else params.num_colours
+    types = colours if params.num_types is None else params.num_types
+    for name, value in (("num_colours", colours), ("num_types", types)):
+        if not is_int(value) or value < 1:
+            raise InvalidParameterError(f"{name} is {value!r}; it must be an integer >= 1.")
+    if params.num_agents < types:
+        raise InvalidParameterError(
+            f"{params.num_agents} agents cannot have {types} types, one each at least; "
+            f"give at least {types} agents, or set num_types lower."
+        )
+    return split_evenly(params.num_agents, types)
+
+
+def _as_types(roster: Any) -> tuple[CRWAREType, ...]:
+    if isinstance(roster, (str, bytes)) or not isinstance(roster, Sequence):
+        raise InvalidParameterError(f"roster is {roster!r}; give a list of CRWAREType.")
+    names = [item.name for item in fields(CRWAREType)]
+    kinds = []
+    for entry in roster:
+        if isinstance(entry, Mapping):
+            unknown = [name for name in entry if name not in names]
+            if unknown or "count" not in entry:
+                what = f"unknown field {unknown[0]!r}" if unknown else "no 'count'"
+                raise InvalidParameterError(f"a roster entry has {what}. {suggest(*(unknown or ['count'])[:1], names)}")
+            entry = CRWAREType(**entry)
+        if not isinstance(entry, CRWAREType):
+            raise InvalidParameterError(f"roster holds {entry!r}; every entry must be a CRWAREType or its fields.")
+        kinds.append(entry)
+    return tuple(kinds)
+
+
+def _num_colours(params: CRWAREParams, kinds: Sequence[CRWAREType]) -> int:
+    named = [colour for kind in kinds if isinstance(kind.colours, Sequence) for colour in kind.colours if is_int(colour)]
+    least = max([len(kinds) if any(kind.colours is None for kind in kinds) else 1, *(1 + colour for colour in named)])
+    colours = least if params.num_colours is None else params.num_colours
+    if not is_int(colours) or not 1 <= colours <= MAX_COLOURS:
+        raise InvalidParameterError(f"num_colours is {colours!r}; it must be an integer from 1 to {MAX_COLOURS}.")
+    return colours
+
+
+def _own_colours(
+    index: int, kind: CRWAREType, num_types: int, num_colours: int, params: CRWAREParams
+) -> tuple[int, ...]:
+    colours = kind.colours
+    if colours is None:
+        if params.roster is not None:
+            colours = (index,)
+        elif num_types > num_colours:
+            raise InvalidParameterError(f"{num_types} types for {num_colours} colours; set num_colours to {num_types}.")
+        else:
+            colours = tuple(range(index * num_colours // num_types, (index + 1) * num_colours // num_types))
+    legal = isinstance(colours, Sequence) and not isinstance(colours, str) and len(colours) > 0
+    if not legal or any(not is_int(colour) or not 0 <= colour < num_colours for colour in colours):
+        raise InvalidParameterError(
+            f"type {index} delivers colours {colours!r}; give a list of colours below num_colours = {num_colours}."
+        )
+    return tuple(sorted(set(colours)))
+
+
+def _filled(
+    index: int, kind: CRWAREType, colours: tuple[int, ...], size: int, params: CRWAREParams
+) -> CRWAREType:
+    order = kind.obs_permutation
+    if order is None:
+        order = shuffled_indices(params.type_seed, index, size) if params.shuffle_obs else tuple(range(size))
+    if not isinstance(order, Sequence) or isinstance(order, str) or not all(is_int(entry) for entry in order):
+        raise InvalidParameterError(f"type {index} has obs_permutation {order!r}; give {size} indices.")
+    if sorted(order) != list(range(size)):
+        raise InvalidParameterError(
+            f"type {index} has an obs_permutation of {len(order)} entries; it must order 0..{size - 1}, each once."
+        )
+    rotation = kind.action_rotation
+    if rotation is None:
+        rotation = index % NUM_MOVES if params.rotate_actions else 0
+    if not is_int(rotation) or not 0 <= rotation < NUM_MOVES:
+        raise InvalidParameterError(f"type {index} has action_rotation {rotation!r}; it must be 0..{NUM_MOVES - 1}.")
+    sight = params.sensor_range if kind.sensor_range is None else kind.sensor_range
+    if not is_int(sight) or not 1 <= sight <= params.sensor_range:
+        raise InvalidParameterError(
+            f"type {index} has sensor_range {sight!r}; it must be 1 to the warehouse's sensor_range "
+            f"{params.sensor_range}, which you may raise."
+        )
+    return replace(
+        kind, colours=colours, sensor_range=sight, obs_permutation=tuple(order), action_rotation=rotation
+    )

@@ -1,0 +1,252 @@
+"""Every check of ``check_scheme`` is fed a scheme that breaks exactly its rule, and must say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adaps_agents.sharing import SharingScheme
+from adaps_agents.testing import CHECKS, SchemeCheckError, check_scheme
+from baselines.fups import FuPS
+from baselines.nops import NoPS
+from baselines.oracle import Oracle
+from baselines.seps import SePS
+from baselines.snp_ps import SNPPS
+
+
+class WrongShape(FuPS):
+    def critic(self, obs: Tensor) -> Tensor:
+        return super().critic(obs)[..., None]
+
+
+class WritesIntoObservations(FuPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs.mul_(2.0))
+
+
+class DoublePrecision(FuPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs).double()
+
+
+class WrongAgentOrder(NoPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs.flip(1))
+
+
+class FalseEffectiveParams(FuPS):
+    def effective_params(self, agent: int) -> Any:
+        layers = super().effective_params(agent)
+        return {**layers, "critic": [(weight, bias + 1) for weight, bias in layers["critic"]]}
+
+
+class KnowsItsIndex(SePS):
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs) + torch.arange(obs.shape[1])[:, None]
+
+
+class FalseAssignment(NoPS):
+    def assignment(self) -> Any:
+        return np.zeros(self.spaces.num_agents, np.int64)
+
+
+class LeansOnTheNeighbour(SePS):
+    def actor(self, obs: Tensor) -> Tensor:
+        logits = super().actor(obs)
+        return logits + 0.1 * logits.roll(1, dims=1)
+
+
+class SeesTheTeam(SePS):
+    def critic(self, obs: Tensor) -> Tensor:
+        values = super().critic(obs)
+        return values + values.detach().mean(dim=1, keepdim=True)
+
+
+class BlockedGradient(FuPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        agents = torch.arange(obs.shape[1])[:, None]
+        logits = super().actor(obs)
+        return torch.where(agents == 0, logits.detach(), logits)
+
+
+class DetachedEffectiveParams(FuPS):
+    def effective_params(self, agent: int) -> Any:
+        layers = super().effective_params(agent)
+        return {part: [(w.detach(), b.detach()) for w, b in layers[part]] for part in layers}
+
+
+class UnlikeExecution(SNPPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs) * (1.001 if self.execution == "dense" else 1.0)
+
+
+class NoFullSharingLimit(Oracle):
+    def critic(self, obs: Tensor) -> Tensor:
+        return super().critic(obs) * 1.0001
+
+
+class NoFullSharingGradient(FuPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        logits = super().actor(obs)
+        return logits.detach() + 0.5 * (logits - logits.detach())
+
+
+class OtherRoot(FuPS):
+    def make_networks(self) -> None:
+        super().make_networks()
+        with torch.no_grad():
+            self.actor_net.weights[0].mul_(2.0)
+
+
+class ForgetsTheCritic(FuPS):
+    def param_report(self) -> dict[str, int]:
+        report = super().param_report()
+        return {**report, "trainable": report["trainable_actor"]}
+
+
+class MixesUpTheParts(FuPS):
+    def param_report(self) -> dict[str, int]:
+        report = super().param_report()
+        return {**report, "trainable_actor": report["trainable_critic"], "trainable_critic": report["trainable_actor"]}
+
+
+class MissingCount(FuPS):
+    def param_report(self) -> dict[str, int]:
+        report = super().param_report()
+        del report["fixed_bits"]
+        return report
+
+
+class HiddenParameters(FuPS):
+    def make_networks(self) -> None:
+        super().make_networks()
+        self.extra = nn.Parameter(torch.zeros(3))
+
+
+class DrawsGlobally(FuPS):
+    def make_networks(self) -> None:
+        super().make_networks()
+        torch.rand(1)
+
+
+class DrawsGloballyInNumpy(FuPS):
+    def make_networks(self) -> None:
+        super().make_networks()
+        np.random.rand()  # noqa: NPY002  (the fault)
+
+
+class NeverTheSame(FuPS):
+    made = 0
+
+    def make_networks(self) -> None:
+        super().make_networks()
+        type(self).made += 1
+        self.register_buffer("number", torch.tensor(type(self).made))
+
+
+class IgnoresTheSeed(FuPS):
+    def make_networks(self) -> None:
+        self.seed = 3
+        super().make_networks()
+
+
+class MasksNotInState(SNPPS):
+    def make_networks(self) -> None:
+        super().make_networks()
+        for net in (self.actor_net, self.critic_net):
+            for name in [name for name, _ in net.named_buffers() if name.startswith("mask_")]:
+                net._non_persistent_buffers_set.add(name)
+
+
+class ReportForgets(FuPS):
+    def param_report(self) -> dict[str, int]:
+        return {**super().param_report(), "pretraining_parameters": self.seed % 1000}
+
+
+class DriftingMask(SNPPS):
+    def actor(self, obs: Tensor) -> Tensor:
+        logits = super().actor(obs)
+        self.actor_net.masks[0].logical_not_()
+        return logits
+
+
+class VectorLoss(FuPS):
+    def aux_loss(self) -> Tensor | None:
+        return torch.zeros(3, requires_grad=True)
+
+
+class SilentUpdate(FuPS):
+    def after_update(self, update: int) -> Any:
+        return None
+
+
+class Nameless(FuPS):
+    summary = " "
+
+
+TWINS: list[tuple[type[SharingScheme], str, str]] = [
+    (WrongShape, "shapes", "critic returns"),
+    (WritesIntoObservations, "shapes", "writes into the observations"),
+    (DoublePrecision, "shapes", "float64"),
+    (WrongAgentOrder, "batch_equals_loop", "actor: agent"),
+    (FalseEffectiveParams, "batch_equals_loop", "critic: agent"),
+    (KnowsItsIndex, "same_group_same_output", "equal inputs of agents"),
+    (FalseAssignment, "same_group_same_output", "share a group but not all parameters"),
+    (KnowsItsIndex, "permutation", "inside their groups"),
+    (LeansOnTheNeighbour, "gradient_reach", "leaks into"),
+    (BlockedGradient, "gradient_reach", "does not reach"),
+    (DetachedEffectiveParams, "gradient_reach", "detached copies"),
+    (SeesTheTeam, "outside_is_inert", "feels a change"),
+    (UnlikeExecution, "execution", "compact and dense"),
+    (NoFullSharingLimit, "fups_limit", "outputs are not those"),
+    (NoFullSharingGradient, "fups_limit", "gradients are not those"),
+    (OtherRoot, "fups_limit", "weights are not those"),
+    (OtherRoot, "root_weights", "actor_net.weights.0"),
+    (ForgetsTheCritic, "counts", "the optimiser holds"),
+    (MixesUpTheParts, "counts", "its output depends on"),
+    (MissingCount, "counts", "'fixed_bits'"),
+    (HiddenParameters, "counts", "parameter_formula 'P'"),
+    (DrawsGlobally, "determinism", "global generator"),
+    (DrawsGloballyInNumpy, "determinism", "global generator"),
+    (NeverTheSame, "determinism", "differ in number"),
+    (IgnoresTheSeed, "determinism", "does not reach the weights"),
+    (MasksNotInState, "checkpoint", "state_dict"),
+    (ReportForgets, "checkpoint", "param_report() changes"),
+    (DriftingMask, "structure_is_fixed", "mask_0 changes"),
+    (VectorLoss, "hooks", "aux_loss()"),
+    (SilentUpdate, "hooks", "after_update() returns None"),
+    (Nameless, "hooks", "summary"),
+]
+
+
+@pytest.mark.parametrize(("twin", "check", "said"), TWINS, ids=[f"{twin.__name__}-{check}" for twin, check, _ in TWINS])
+def test_the_fault_is_found_by_its_check(twin: type[SharingScheme], check: str, said: str) -> None:
+    result = next(result for result in check_scheme(twin).results if result.name == check)
+    assert not result.passed
+    assert said in result.message
+
+
+def test_every_check_has_a_broken_twin() -> None:
+    assert {check for _, check, _ in TWINS} == set(CHECKS)
+
+
+@pytest.mark.parametrize("sound", [FuPS, NoPS, SePS, Oracle, SNPPS])
+def test_the_unbroken_schemes_pass(sound: type[SharingScheme]) -> None:
+    check_scheme(sound).raise_if_failed()
+
+
+def test_an_error_inside_a_check_is_a_failure_not_a_crash() -> None:
+    class Crashes(FuPS):
+        def assignment(self) -> Any:
+            raise RuntimeError("boom")
+
+    report = check_scheme(Crashes)
+    assert {result.name for result in report.results if not result.passed} == {"same_group_same_output", "checkpoint"}
+    failed: Callable[[], None] = report.raise_if_failed
+    with pytest.raises(SchemeCheckError, match=r"(?s)fails 2 checks.*boom"):
+        failed()

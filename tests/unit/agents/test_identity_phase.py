@@ -1,0 +1,163 @@
+"""The identity phase on games whose types are known, with its controls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+from type_game import type_game
+
+from adaps_agents.identity.clustering import candidate_numbers, cluster_codes, ordered_labels, selection_curve
+from adaps_agents.identity.collect import Collector, Transitions
+from adaps_agents.identity.encoder import EncoderConfig, Standardiser
+from adaps_agents.identity.labels import identity_config
+from adaps_agents.identity.phase import Identity, IdentityConfig, identify
+from adaps_envs.errors import InvalidParameterError
+
+QUICK = EncoderConfig(latent=4, hidden=32, updates=400, batch_size=256)
+LANES = 8
+
+
+def _collector(groups: tuple[int, ...], seed: int = 0) -> Collector:
+    env = type_game(LANES, groups=groups)
+    env.seed(seed)
+    return Collector(env, env.num_agents, 2, np.random.default_rng(seed))
+
+
+def _identify(groups: tuple[int, ...], seed: int = 0, **options: Any) -> Identity:
+    config = IdentityConfig(**{"env_steps": 800, "encoder": QUICK, **options})
+    return identify(_collector(groups, seed), config, seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_types_are_found_and_the_steps_charged(seed: int) -> None:
+    found = _identify((3, 3), seed)
+    assert adjusted_rand_score([0, 0, 0, 1, 1, 1], found.labels) == 1.0
+    assert found.env_steps == 800
+    assert found.codes.shape == (6, 4)
+    assert found.centres.shape == (2, 4)
+    assert set(found.curve) == {2, 3}
+
+
+def test_a_homogeneous_team_is_one_group() -> None:
+    assert _identify((6,)).labels.tolist() == [0] * 6
+
+
+def test_shuffled_agents_have_no_identity() -> None:
+    assert _identify((3, 3), shuffle_agents=True).labels.tolist() == [0] * 6
+
+
+@pytest.mark.parametrize(("groups", "expected"), [((1, 1), [0, 1]), ((2,), [0, 0]), ((1,), [0])])
+def test_the_smallest_teams(groups: tuple[int, ...], expected: list[int]) -> None:
+    assert _identify(groups).labels.tolist() == expected
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 6])
+def test_a_given_number_of_groups_is_kept(number: int) -> None:
+    found = _identify((3, 3), num_groups=number)
+    assert found.num_groups == number
+    assert found.curve == {}
+
+
+def test_more_groups_than_agents_are_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="num_groups is 7, but there are 6 agents"):
+        _identify((3, 3), num_groups=7)
+
+
+def test_davies_bouldin_and_sampled_codes_are_options() -> None:
+    found = _identify((3, 3), selection="davies_bouldin", code="sample")
+    assert adjusted_rand_score([0, 0, 0, 1, 1, 1], found.labels) == 1.0
+    assert all(score <= 0 for score in found.curve.values())
+    assert not np.array_equal(found.codes, _identify((3, 3)).codes)
+
+
+def test_one_seed_one_result() -> None:
+    first, second, other = _identify((3, 3), 1), _identify((3, 3), 1), _identify((3, 3), 2)
+    np.testing.assert_array_equal(first.codes, second.codes)
+    assert first.curve == second.curve
+    assert not np.array_equal(first.codes, other.codes)
+
+
+def test_no_global_generator_is_touched() -> None:
+    state, legacy = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002  (looked at, not drawn from)
+    _identify((2, 2))
+    assert torch.equal(state, torch.random.get_rng_state())
+    np.testing.assert_array_equal(legacy[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_groups_are_numbered_by_their_smallest_agent() -> None:
+    assert ordered_labels(np.array([5, 2, 5, 0, 2])).tolist() == [0, 1, 0, 2, 1]
+
+
+def test_clusters_of_separated_codes() -> None:
+    codes = np.array([[9.0], [0.0], [9.1], [0.1], [-9.0], [-9.1]], np.float32)
+    assert cluster_codes(codes, 3, 0).tolist() == [0, 1, 0, 1, 2, 2]
+    assert max((curve := selection_curve(codes, "silhouette", 0)), key=lambda number: curve[number]) == 3
+
+
+def test_candidates_run_from_two_to_half_the_team() -> None:
+    numbers = [list(candidate_numbers(team)) for team in (1, 2, 3, 4, 7, 10)]
+    assert numbers == [[], [], [2], [2], [2, 3], [2, 3, 4, 5]]
+
+
+def test_transitions_end_at_the_terminal_observation() -> None:
+    collector = _collector((1, 1))
+    data = collector.collect(12 * LANES)
+    assert collector.env_steps == 12 * LANES
+    assert data.agents.tolist() == [0, 1] * (12 * LANES)
+    frames = data.obs.reshape(12, LANES, 2, 2)
+    landed = data.next_obs.reshape(12, LANES, 2, 2)
+    within = [step for step in range(11) if step != 9]
+    np.testing.assert_array_equal(frames[1:][within], landed[:-1][within])
+    assert not np.array_equal(frames[10], landed[9])
+
+
+def test_steps_are_rounded_up_to_whole_steps_of_all_lanes() -> None:
+    collector = _collector((1, 1))
+    collector.collect(9)
+    assert collector.env_steps == 2 * LANES
+
+
+def test_standardised_columns_and_constant_ones() -> None:
+    generator = np.random.default_rng(0)
+    obs = generator.normal(5, 3, (200, 2)).astype(np.float32)
+    obs[:, 1] = 4.0
+    agents, rewards = np.zeros(200, np.int64), generator.normal(-100, 20, 200).astype(np.float32)
+    data = Transitions(agents, obs, agents, rewards, obs + generator.normal(1, 2, obs.shape).astype(np.float32))
+    scaled, _, targets = Standardiser(data)(data)
+    assert float(scaled[:, 0].mean()) == pytest.approx(0, abs=1e-4)
+    assert float(scaled[:, 0].std()) == pytest.approx(1, abs=1e-4)
+    assert float(scaled[:, 1].abs().max()) == 0
+    torch.testing.assert_close(targets.std(dim=0), torch.ones(3), atol=1e-4, rtol=0)
+    _, _, raw = Standardiser(data, "raw")(data)
+    np.testing.assert_array_equal(raw[:, -1], rewards)
+
+
+def test_held_out_rows_are_the_last_ones() -> None:
+    data = _collector((1, 1)).collect(50)
+    training, rest = data.split(0.2)
+    assert len(rest.agents) == round(0.2 * len(data.agents))
+    np.testing.assert_array_equal(np.concatenate([training.obs, rest.obs]), data.obs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"steps": 5}, "no identity setting 'steps'"),
+        ({"env_step": 5}, "Did you mean 'env_steps'"),
+        ({"env_steps": 0}, "env_steps is 0"),
+        ({"num_groups": "two"}, "num_groups is 'two'"),
+        ({"num_groups": 0}, "num_groups is 0"),
+        ({"selection": "elbow"}, "selection is 'elbow'"),
+        ({"code": "mode"}, "code is 'mode'"),
+        ({"encoder": {"latents": 3}}, "Did you mean 'latent'"),
+        ({"encoder": {"updates": 0}}, "updates is 0"),
+        ({"encoder": {"targets": "scaled"}}, "targets is 'scaled'"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidParameterError, match=said):
+        identity_config(settings)
