@@ -74,6 +74,19 @@ def bench(context: typer.Context) -> None:
     raise typer.Exit(import_module("baselines.bench").main(list(context.args)) or 0)
 
 
+@app.command()
+def identify(
+    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
+    env_steps: Annotated[int, typer.Option(min=1, help="Environment steps of random play.")] = 10_000,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
+) -> None:
+    """Run the identity phase alone and compare the groups that it finds with the hidden types."""
+    from baselines.identify import print_study
+
+    print_study(env, range(seeds), env_steps=env_steps, shuffle=shuffle, say=typer.echo)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error of the suite is one line on standard error and exit code 2."""
     try:

@@ -42,7 +42,8 @@ def run(
     from baselines.leaderboard.suite import load_suite, select
 
     console = _console()
-    chosen = select(load_suite(suite), tasks=task, schemes=scheme, seeds=seed)
+    whole = load_suite(suite)
+    chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
     if dry_run:
         _print_plan(console, chosen, out)
         return
@@ -52,7 +53,7 @@ def run(
 
     check_suite(chosen)
     try:
-        summary = run_suite(chosen, out, jobs=jobs, retry_failed=retry_failed, console=console)
+        summary = run_suite(whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console)
     except RunInterrupted as stop:
         again = shlex.join(_command(suite, out, jobs, task, scheme, seed))
         typer.echo(f"\ninterrupted: {stop.done} of {stop.total} runs are done. To go on: {again}", err=True)

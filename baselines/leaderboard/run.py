@@ -52,19 +52,26 @@ def available_cores() -> int:
 
 
 def run_suite(
-    suite: SuiteConfig, out: Path, *, jobs: int | None = None, retry_failed: bool = False, console: Console
+    suite: SuiteConfig,
+    out: Path,
+    *,
+    console: Console,
+    part: SuiteConfig | None = None,
+    jobs: int | None = None,
+    retry_failed: bool = False,
 ) -> RunSummary:
     """Run every job of ``suite`` that has no record in ``out`` yet.
 
     Args:
-        suite: what to run.
+        suite: what belongs into ``out``; the report counts what is missing of it as open.
         out: output directory, created where it is missing.
+        console: where progress is shown.
+        part: the part of ``suite`` to run now; None runs all of it.
         jobs: worker processes; None takes one for each core.
         retry_failed: run failed jobs again, too.
-        console: where progress is shown.
 
     Returns:
-        How many runs are done and how many have failed, those of earlier calls included.
+        How many runs of the part are done and how many have failed, those of earlier calls included.
 
     Raises:
         RunInterrupted: Ctrl-C or SIGTERM; all workers have been ended, finished runs are kept.
@@ -75,7 +82,7 @@ def run_suite(
     make_directory(out)
     with directory_lock(out):
         remove_stale_partials(out)
-        plan = make_plan(suite, out)
+        plan = make_plan(part or suite, out)
         write_suite_file(suite, out)
         todo = plan.to_do(retry_failed=retry_failed)
         counts = {state: plan.count(state) for state in JobState}

@@ -145,9 +145,18 @@ def _beside(directory: Path, kind: str) -> Path:
 def _alive(pid: int) -> bool:
     if os.name != "posix":
         return True  # signal 0 would end the process there; better to leave a directory behind
-    with suppress(PermissionError):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-    return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, but not yet collected by its parent, which in a container may take for ever."""
+    with suppress(OSError, IndexError):
+        # The state follows the command, which is in parentheses and may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False

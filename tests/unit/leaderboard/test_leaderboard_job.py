@@ -132,11 +132,15 @@ def test_the_best_weights_play_the_absolute_episodes(tmp_path: Path, config_of: 
     )
     assert found.evaluation.best_point == found.evaluation.greedy.mean(axis=1).argmax()
     policy = build_model(config).policy
-    for best, recorded in ((True, found.evaluation.absolute), (False, found.evaluation.greedy[-1])):
+    evaluator = Evaluator(config)
+    for best, play, recorded in (
+        (True, evaluator.absolute, found.evaluation.absolute),
+        (True, evaluator.greedy, found.evaluation.greedy[found.evaluation.best_point]),
+        (False, evaluator.greedy, found.evaluation.greedy[-1]),
+    ):
         weights = read_weights(found, best=best)
         policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-        played = Evaluator(config).absolute(policy) if best else Evaluator(config).greedy(policy)
-        np.testing.assert_array_equal(played.returns, recorded)
+        np.testing.assert_array_equal(play(policy).returns, recorded)
 
 
 def test_episodes_are_common_to_schemes_and_seeds(tmp_path: Path, config_of: Callable[..., RunConfig]) -> None:

@@ -229,6 +229,16 @@ def test_only_partials_of_dead_processes_are_removed(
     assert not stale.exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no process table to read")
+def test_a_dead_process_that_nobody_collected_is_dead(tmp_path: Path, config: RunConfig) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    stale = tmp_path / "one" / "adaps" / f"seed-0.partial-{dead.pid}-{writer._HOST}"
+    stale.mkdir(parents=True)
+    assert remove_stale_partials(tmp_path) == [stale]
+    dead.wait()
+
+
 def test_a_full_disk_leaves_earlier_results_and_no_record(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, suite: SuiteConfig
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from adaps_agents import SharingA2C
 from baselines import cli
+from baselines.leaderboard import writer
 from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.job import execute_job
 from baselines.leaderboard.lock import directory_lock
@@ -96,7 +98,6 @@ def test_interrupted_killed_and_continued_gives_the_undisturbed_bytes(tmp_path: 
     process = start(suite_file, out)
     lines_until(process.stdout, r"^done ")
     workers = children_of(process.pid)
-    began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -104,7 +105,6 @@ def test_interrupted_killed_and_continued_gives_the_undisturbed_bytes(tmp_path: 
         r"interrupted: \d of 4 runs are done\. To go on: adaps leaderboard run --suite \S+tiny\.toml", errors
     )
     assert "Traceback" not in errors
-    assert time.monotonic() - began < 20  # a hang; the seconds themselves are measured elsewhere
     assert list(out.glob("*/*/*.partial-*")) == []
     finished = {path: path.stat().st_mtime_ns for path in find_runs(out)}
     assert finished
@@ -122,7 +122,7 @@ def test_interrupted_killed_and_continued_gives_the_undisturbed_bytes(tmp_path: 
     assert "page:" in output
     assert list(out.glob("*/*/*.partial-*")) == []
     assert {path: path.stat().st_mtime_ns for path in finished} == finished, "a finished run was made again"
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in workers if writer._alive(pid)]
 
     for directory in set(find_runs(out)) - finished.keys():
         record = read_run(directory)
@@ -209,6 +209,19 @@ def test_failed_runs_are_left_alone_and_give_exit_code_1(
     assert "1 runs failed; --retry-failed runs them again" in capsys.readouterr().err
     assert snapshot(out / "one") == before
     assert (out / "board.json").exists()
+
+
+def test_a_part_of_a_suite_leaves_the_rest_open(tmp_path: Path, suite_file: Path) -> None:
+    out = tmp_path / "out"
+    whole = load_suite(suite_file)
+    fabricate_run(out, next(run for run in whole.runs() if run.run_id == "one/nops/seed-1"), 0.5)
+    code = run_cli(
+        "leaderboard", "run", "--suite", suite_file, "--out", out, "--scheme", "nops", "--seed", "1"
+    )  # fmt: skip
+    assert code == 0
+    rows = {row["scheme"]: row for row in json.loads((out / "board.json").read_text())}
+    assert (rows["nops"]["runs"], rows["nops"]["open"]) == (1, 1)
+    assert (rows["fups"]["runs"], rows["fups"]["open"]) == (0, 2)
 
 
 def test_dry_run_shows_the_plan_and_writes_nothing(
