@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class AdaPS(IdentifiedScheme):
         masked: ``separate`` masks for actor and critic (default: the critic cannot see the type either), the ``same``
             mask for both, or ``actor`` only.
         units: what is masked: hidden ``neurons`` (default), single ``weights``, or ``both``.
-        rescale: multiply hidden activations by ``1/keep`` (``inverse``) or its root (``inverse_sqrt``); default ``none``.
+        rescale: multiply hidden activations by ``1/keep`` (``inverse``) or its root (``inverse_sqrt``), or ``none``.
         execution: ``auto``, ``compact`` or ``dense``, see :class:`~adaps_agents.sharing.layers.MaskedMLP`.
         labels: groups from outside; their centres are then one-hot vectors.
         identity: settings of the identity phase.
@@ -64,7 +64,9 @@ class AdaPS(IdentifiedScheme):
     summary = "one shared network, a mask over hidden neurons for each group found by the identity phase"
     source = "Li et al., ICASSP 2024, arXiv 2312.09009"
     parameter_formula = "P"
-    fups_options = {"keep": 1.0, "codes": "mapped", "binarisation": "top_k", "units": "neurons"}
+    fups_options: ClassVar[Mapping[str, Any] | None] = {
+        "keep": 1.0, "codes": "mapped", "binarisation": "top_k", "units": "neurons"
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -90,7 +92,8 @@ class AdaPS(IdentifiedScheme):
                 raise InvalidParameterError(f"{option} is {value!r}; choose one of {', '.join(allowed)}.")
         if masked == "same" and units != "neurons":
             raise InvalidParameterError(
-                f"masked='same' with units={units!r}: actor and critic have different weights; mask neurons, or use 'separate'."
+                f"masked='same' with units={units!r}: actor and critic have different weights; "
+                "mask neurons, or use 'separate'."
             )
         self.masked, self.units, self.rescale = masked, units, rescale
         self.execution = execution
@@ -148,7 +151,8 @@ class AdaPS(IdentifiedScheme):
         report = super().param_report()
         if self.mapping.codes == "mapped" and int(self.labels.max()) > 0:
             nets = (self.actor_net, self.critic_net) if self.masked == "separate" else (self.actor_net,)
-            outputs = sum(mask.shape[1] for net in nets for mask in net.masks)  # type: ignore[union-attr]
+            masks: list[Tensor] = [mask for net in nets for mask in net.masks]  # type: ignore[union-attr]
+            outputs = sum(mask.shape[1] for mask in masks)
             inputs = self.identity_config.encoder.latent if self.identity_steps else int(self.labels.max()) + 1
             hidden = self.mapping.hidden
             report["fixed_parameters"] = (inputs + 1) * hidden + (hidden + 1) * outputs

@@ -87,7 +87,7 @@ def standardised_centres(centres: NDArray[np.float32], method: str) -> NDArray[n
 
 
 def mapping_logits(centres: NDArray[np.float64], num_neurons: int, hidden: int, generator: torch.Generator) -> Tensor:
-    """Return ``g``'s logits ``[K, M]``: one hidden ReLU layer, orthogonal weights, no biases (so scale is immaterial)."""
+    """Return ``g``'s logits ``[K, M]``: one hidden ReLU layer, orthogonal weights, no biases (scale is immaterial)."""
     first = torch.empty(hidden, centres.shape[1], dtype=torch.float64)
     second = torch.empty(num_neurons, hidden, dtype=torch.float64)
     nn.init.orthogonal_(first, gain=2**0.5, generator=generator)
@@ -188,7 +188,8 @@ def _disjoint(groups: int, width: int) -> Tensor:
     share = width // groups
     if share == 0:
         raise InvalidParameterError(
-            f"{groups} groups cannot have disjoint masks in a layer of {width} neurons; widen net_arch or use codes='mapped'."
+            f"{groups} groups cannot have disjoint masks in a layer of {width} neurons; "
+            "widen net_arch or use codes='mapped'."
         )
     mask = torch.zeros(groups, width, dtype=torch.bool)
     for group in range(groups):

@@ -99,7 +99,9 @@ def _most_exchangeable(
 ) -> tuple[int, int] | None:
     num_groups = int(labels.max()) + 1
     centres = torch.stack([codes[labels == group].mean(dim=0) for group in range(num_groups)])
-    errors = [_errors(model, centres, rows, np.flatnonzero(labels[rows.agents] == g)[:SWAP_ROWS]) for g in range(num_groups)]
+    group_of_row = labels[rows.agents]
+    chosen = [np.flatnonzero(group_of_row == group)[:SWAP_ROWS] for group in range(num_groups)]
+    errors = [_errors(model, centres, rows, of_group) for of_group in chosen]
     best, best_z = None, np.inf
     for a in range(num_groups):
         for b in range(a + 1, num_groups):
@@ -109,7 +111,9 @@ def _most_exchangeable(
     return best
 
 
-def _errors(model: IdentityEncoder, centres: torch.Tensor, rows: _HeldOut, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+def _errors(
+    model: IdentityEncoder, centres: torch.Tensor, rows: _HeldOut, chosen: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Return squared errors ``[K, M]`` of the chosen rows decoded with each centre."""
     obs, actions, targets = rows.obs[chosen], rows.actions[chosen], rows.targets[chosen]
     out = [((model.decode(c.expand(len(obs), -1), obs, actions) - targets) ** 2).sum(dim=1) for c in centres]

@@ -1,7 +1,7 @@
 """The identity encoder: a variational autoencoder whose code depends on the agent's index alone.
 
-``q(z | i)`` sees the one-hot index, ``p(r, o' | z, o, a)`` predicts how the environment answers; agents that get the same
-answers can share one code. Architecture, optimiser and weights of the loss follow Christianos et al., "Scaling
+``q(z | i)`` sees the one-hot index, ``p(r, o' | z, o, a)`` predicts how the environment answers; agents that get
+the same answers can share one code. Architecture, optimiser and weights of the loss follow Christianos et al., "Scaling
 multi-agent reinforcement learning with selective parameter sharing" (SePS, arXiv 2102.07475); inputs and targets are
 standardised, because a raw reward is one of F + 1 targets and drowns among them.
 """
@@ -30,7 +30,7 @@ class EncoderConfig:
         latent: size Z of the code.
         hidden: width of all hidden layers.
         kl_weight: weight of the Kullback-Leibler term in the summed loss.
-        targets: ``standardised`` changes of the observation and reward, or the ``raw`` next observation and reward of SePS.
+        targets: ``standardised`` changes of the observation and reward, or SePS's ``raw`` next observation and reward.
         reward_weight: weight of the reward's squared error; 1 gives it the weight of all observation entries together
             (``standardised``) or of a single one (``raw``).
         learning_rate: of Adam.
@@ -58,16 +58,18 @@ class EncoderConfig:
 class IdentityEncoder(nn.Module):
     """VAE with encoder ``N -> H -> 2Z`` on the one-hot index and decoder ``Z + F + A -> H -> H -> F + 1``."""
 
-    def __init__(self, num_agents: int, obs_dim: int, num_actions: int, config: EncoderConfig, seed_of: torch.Generator):
+    def __init__(
+        self, num_agents: int, obs_dim: int, num_actions: int, config: EncoderConfig, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.num_actions = num_actions
         hidden, latent = config.hidden, config.latent
-        first = _linear(num_agents, hidden, seed_of)
-        self.encoder = nn.Sequential(first, nn.ReLU(), _linear(hidden, 2 * latent, seed_of))
+        first = _linear(num_agents, hidden, generator)
+        self.encoder = nn.Sequential(first, nn.ReLU(), _linear(hidden, 2 * latent, generator))
         self.decoder = nn.Sequential(
-            _linear(latent + obs_dim + num_actions, hidden, seed_of), nn.ReLU(),
-            _linear(hidden, hidden, seed_of), nn.ReLU(),
-            _linear(hidden, obs_dim + 1, seed_of),
+            _linear(latent + obs_dim + num_actions, hidden, generator), nn.ReLU(),
+            _linear(hidden, hidden, generator), nn.ReLU(),
+            _linear(hidden, obs_dim + 1, generator),
         )  # fmt: skip
 
     def codes(self) -> tuple[Tensor, Tensor]:
@@ -79,7 +81,7 @@ class IdentityEncoder(nn.Module):
         return mean, logvar
 
     def decode(self, code: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
-        """Return predicted targets ``[M, F + 1]`` from codes ``[M, Z]``, observations ``[M, F]`` and actions ``[M]``."""
+        """Return predicted targets ``[M, F + 1]`` for codes ``[M, Z]``, observations ``[M, F]``, actions ``[M]``."""
         onehot = functional.one_hot(actions, self.num_actions).to(obs.dtype)
         out: Tensor = self.decoder(torch.cat([code, obs, onehot], dim=-1))
         return out
@@ -87,7 +89,7 @@ class IdentityEncoder(nn.Module):
 
 def _linear(fan_in: int, out: int, generator: torch.Generator) -> nn.Linear:
     """Return torch's default linear layer, drawn from ``generator`` instead of the global one."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, out)  # type: ignore[arg-type]
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, out)
     bound = fan_in**-0.5
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
     nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
@@ -153,7 +155,7 @@ def train_encoder(
         divergence = -0.5 * (1 + logvar - mean**2 - logvar.exp()).sum(dim=1)
         loss = (error**2 * weights).sum() + config.kl_weight * divergence[ids].sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
     return model

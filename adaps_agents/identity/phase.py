@@ -119,7 +119,9 @@ def _codes(model: IdentityEncoder, kind: str, generator: torch.Generator) -> NDA
     return np.asarray(mean)
 
 
-def _groups(codes: NDArray[np.float32], config: IdentityConfig, seed: int) -> tuple[NDArray[np.int64], dict[int, float]]:
+def _groups(
+    codes: NDArray[np.float32], config: IdentityConfig, seed: int
+) -> tuple[NDArray[np.int64], dict[int, float]]:
     if config.num_groups != "auto":
         return cluster_codes(codes, config.num_groups, seed), {}
     curve = selection_curve(codes, config.selection, seed)

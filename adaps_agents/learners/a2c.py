@@ -60,11 +60,12 @@ class SharingA2C(SharingOnPolicy, A2C):
         value_loss = functional.mse_loss(self.scheme.critic(batch.observations), batch.returns)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        self._tell_scheme(policy_loss, batch.observations)
         auxiliary = self.scheme.aux_loss()
         if auxiliary is not None:
             loss = loss + auxiliary
         self.policy.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.policy.clip_gradients(self.max_grad_norm)
         self.policy.optimizer.step()
         self._n_updates += 1

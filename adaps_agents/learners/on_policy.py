@@ -14,9 +14,9 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_agents.identity.collect import Collector
-from adaps_agents.learners.policy import SharingPolicy, sample_actions
+from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
 from adaps_agents.learners.rollout import AgentRolloutBuffer
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.sharing import LearningState, SharingScheme
 from adaps_agents.sharing.registry import scheme_class
 from adaps_agents.streams import derived_seed, numpy_stream, torch_stream
 from adaps_envs.errors import InvalidParameterError
@@ -63,7 +63,8 @@ class SharingOnPolicy(OnPolicyAlgorithm):
                 self.env.seed(seed)
 
     def _setup_model(self) -> None:
-        """Make buffer and policy once the environment is known to fit the policy's team."""
+        """Make buffer and policy once spaces and team are known to fit."""
+        check_spaces(self.observation_space, self.action_space)
         if self.env is not None:
             check_team(self.env, self.num_agents)
         super()._setup_model()
@@ -98,7 +99,7 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         return result
 
     def _prepare(self) -> None:
-        """Let the scheme explore and regroup; charge its steps, and start training from a freshly seeded environment."""
+        """Let the scheme explore and regroup; charge its steps, and start training from a freshly seeded start."""
         assert self.env is not None
         assert isinstance(self.action_space, spaces.Discrete)
         seed = self.policy_kwargs["seed"]
@@ -146,7 +147,9 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         callback.on_rollout_end()
         return True
 
-    def _note_truncations(self, buffer: AgentRolloutBuffer, dones: NDArray[np.bool_], infos: list[dict[str, Any]]) -> None:
+    def _note_truncations(
+        self, buffer: AgentRolloutBuffer, dones: NDArray[np.bool_], infos: list[dict[str, Any]]
+    ) -> None:
         slots = np.array([slot for slot in np.flatnonzero(dones) if infos[slot].get("TimeLimit.truncated", False)])
         if len(slots):
             final = np.stack([np.asarray(infos[slot]["terminal_observation"], np.float32) for slot in slots])
@@ -162,6 +165,12 @@ class SharingOnPolicy(OnPolicyAlgorithm):
             assert self.ep_info_buffer is not None
             self.ep_info_buffer.append({"r": float(self._team_return[lane]), "l": int(self._team_length[lane])})
             self._team_return[lane], self._team_length[lane] = 0.0, 0
+
+    def _tell_scheme(self, policy_loss: torch.Tensor, observations: torch.Tensor) -> None:
+        """Let the scheme see where training stands, before it is asked for its loss."""
+        self.scheme.learning = LearningState(
+            self.num_timesteps, self._total_timesteps, policy_loss.detach(), observations, self.policy.optimizer
+        )
 
     def _after_update(self) -> None:
         """Let the scheme react to the finished update; it may have changed its parameters."""
@@ -212,7 +221,7 @@ def sharing_arguments(
         raise InvalidParameterError("env is None; give a vectorised environment or an id such as 'BPS-1'.")
     if "num_agents" not in options:
         options["num_agents"] = _num_agents(env)
-    options.setdefault("seed", int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else _checked_seed(seed))
+    options.setdefault("seed", _checked_seed(seed))
     scheme_kwargs = dict(options.get("scheme_kwargs") or {})
     if scheme_class(options["scheme"]).needs_types and "types" not in scheme_kwargs:
         scheme_kwargs["types"] = _true_types(env)
@@ -231,6 +240,8 @@ def check_team(env: Any, num_agents: int) -> None:
 
 
 def _checked_seed(seed: Any) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise InvalidParameterError(f"seed is {seed!r}; it must be None or an integer >= 0.")
     return int(seed)
@@ -249,6 +260,8 @@ def _num_agents(env: Any) -> int:
 def _true_types(env: Any) -> list[int]:
     batched = getattr(env, "batched", None)
     if batched is None:
-        raise InvalidParameterError("the oracle needs the true types; pass policy_kwargs=dict(scheme_kwargs=dict(types=...)).")
+        raise InvalidParameterError(
+            "the oracle needs the true types; pass policy_kwargs=dict(scheme_kwargs=dict(types=...))."
+        )
     types: list[int] = np.unique(batched.agent_types, return_inverse=True)[1].tolist()
     return types

@@ -69,7 +69,7 @@ class SharingPolicy(ActorCriticPolicy):
         self._initial_lr = lr_schedule(1)
         self.scheme = make_scheme(self.scheme_name, **self.scheme_kwargs)
         assert isinstance(self.action_space, spaces.Discrete)
-        sizes = AgentSpaces(self.num_agents, int(np.prod(self.observation_space.shape)), int(self.action_space.n))
+        sizes = AgentSpaces(self.num_agents, int(np.prod(self.observation_space.shape or ())), int(self.action_space.n))
         activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
         self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation)
         self.rebuild_optimizer()
@@ -126,7 +126,7 @@ class SharingPolicy(ActorCriticPolicy):
         frames = torch.from_numpy(np.asarray(obs, dtype=np.float32))
         expected = (self.num_agents, *(self.observation_space.shape or ()))
         if frames.shape[1:] != expected:
-            raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F] with N, F = {expected}.")
+            raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")
         with torch.no_grad():
             logits = self.scheme.actor(frames.to(self.device)).cpu()
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator or self.generator)

@@ -77,6 +77,7 @@ class SharingPPO(SharingOnPolicy, PPO):
         value_loss = self._value_loss(self.scheme.critic(batch.observations), batch)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        self._tell_scheme(policy_loss, batch.observations)
         auxiliary = self.scheme.aux_loss()
         if auxiliary is not None:
             loss = loss + auxiliary
@@ -90,7 +91,7 @@ class SharingPPO(SharingOnPolicy, PPO):
         if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
             return False
         self.policy.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.policy.clip_gradients(self.max_grad_norm)
         self.policy.optimizer.step()
         return True

@@ -78,7 +78,9 @@ class AgentRolloutBuffer:
         """Whether T steps are stored."""
         return self.pos == self.buffer_size
 
-    def add(self, obs: Tensor, actions: Tensor, logits: Tensor, rewards: NDArray[Any], dones: NDArray[np.bool_]) -> None:
+    def add(
+        self, obs: Tensor, actions: Tensor, logits: Tensor, rewards: NDArray[Any], dones: NDArray[np.bool_]
+    ) -> None:
         """Store one step: ``obs [B, N, F]``, ``actions [B, N]``, ``logits [B, N, A]``, ``rewards``, ``dones [B*N]``."""
         step, shape = self.pos, (self.num_lanes, self.num_agents)
         self.observations[step], self.actions[step], self.logits[step] = obs, actions, logits
@@ -87,7 +89,7 @@ class AgentRolloutBuffer:
         self.pos += 1
 
     def add_truncated(self, slots: NDArray[np.int64], final_obs: NDArray[np.float32]) -> None:
-        """Note that ``slots [M]`` of the last stored step hit the time limit at ``final_obs [M, F]``, to bootstrap there.
+        """Note that ``slots [M]`` of the last stored step hit the time limit at ``final_obs [M, F]``.
 
         Agents of one lane are truncated together, so the rows fill whole lanes.
         """

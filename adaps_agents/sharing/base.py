@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adaps_agents.identity.collect import Collector
+from adaps_agents.sharing.generated import GeneratedMLP
 from adaps_agents.sharing.layers import Activation, GroupedMLP, MaskedMLP
 from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["AgentSpaces", "SharingScheme"]
+__all__ = ["AgentSpaces", "LearningState", "SharingScheme"]
 
-Network = GroupedMLP | MaskedMLP | WeightMaskedMLP
+Network = GroupedMLP | MaskedMLP | WeightMaskedMLP | GeneratedMLP
 
 # As stable-baselines3 initialises them: a nearly uniform first policy, a value head of unit scale.
 ACTOR_GAIN = 0.01
@@ -45,6 +46,25 @@ class AgentSpaces:
     num_actions: int
 
 
+@dataclass(frozen=True)
+class LearningState:
+    """What a learner tells its scheme before each call of ``aux_loss``; it still stands in ``after_update``.
+
+    Attributes:
+        num_timesteps: environment steps so far.
+        total_timesteps: environment steps at which the present ``learn`` ends; 0 before the first.
+        policy_loss: scalar without gradient, of the present minibatch.
+        observations: ``[M, N, F]`` of the present minibatch; None before the first.
+        optimizer: of the scheme's trainable parameters, for methods that change entries outside gradient steps.
+    """
+
+    num_timesteps: int = 0
+    total_timesteps: int = 0
+    policy_loss: Tensor = field(default_factory=lambda: torch.zeros(()))
+    observations: Tensor | None = None
+    optimizer: torch.optim.Optimizer | None = None
+
+
 class SharingScheme(nn.Module, ABC):
     """Base of all sharing schemes.
 
@@ -58,9 +78,10 @@ class SharingScheme(nn.Module, ABC):
         source: paper.
         parameter_formula: trainable parameters in the letters N, K, P (one actor plus one critic), H.
         needs_types: True only for oracles, which are handed the true types.
-        fups_options: options under which the scheme is full sharing, if there are any; ``check_scheme`` holds it to them.
+        fups_options: options under which the scheme is full sharing, if any; ``check_scheme`` holds it to them.
         labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
         identity_steps: environment steps spent by :meth:`prepare`.
+        learning: what the learner last told of its training; not part of ``state_dict``.
     """
 
     name: ClassVar[str]
@@ -72,6 +93,7 @@ class SharingScheme(nn.Module, ABC):
 
     labels: Tensor
     identity_steps: Tensor
+    learning: LearningState = LearningState()
 
     spaces: AgentSpaces
     hidden: tuple[int, ...]
@@ -81,7 +103,11 @@ class SharingScheme(nn.Module, ABC):
     critic_net: Network
 
     def build(
-        self, spaces: AgentSpaces, hidden: Sequence[int], generator: torch.Generator, activation: Activation = torch.relu
+        self,
+        spaces: AgentSpaces,
+        hidden: Sequence[int],
+        generator: torch.Generator,
+        activation: Activation = torch.relu,
     ) -> None:
         """Create the networks. Every draw comes from streams derived from ``generator``'s seed.
 
@@ -154,7 +180,7 @@ class SharingScheme(nn.Module, ABC):
         actor = sum(p.numel() for p in self.actor_net.parameters() if p.requires_grad)
         critic = sum(p.numel() for p in self.critic_net.parameters() if p.requires_grad)
         nets = (self.actor_net, self.critic_net)
-        masks = [mask for net in nets if not isinstance(net, GroupedMLP) for mask in net.masks]
+        masks = [mask for net in nets if isinstance(net, MaskedMLP | WeightMaskedMLP) for mask in net.masks]
         return {
             "trainable_actor": actor,
             "trainable_critic": critic,
@@ -168,10 +194,11 @@ class SharingScheme(nn.Module, ABC):
     def sharing_summary(self) -> dict[str, Any]:
         """Return who shares what with whom, as JSON values."""
         labels = self.labels.tolist()
-        summary: dict[str, Any] = {"scheme": self.name, "agents": {f"agent_{i}": group for i, group in enumerate(labels)}}
+        agents = {f"agent_{index}": group for index, group in enumerate(labels)}
+        summary: dict[str, Any] = {"scheme": self.name, "agents": agents}
         for part, net in (("actor", self.actor_net), ("critic", self.critic_net)):
-            if not isinstance(net, GroupedMLP):
-                summary[f"{part}_mask_overlap"] = _overlap(net.masks)
+            if isinstance(net, MaskedMLP | WeightMaskedMLP):
+                summary[f"{part}_mask_overlap"] = mask_overlap(net.masks)
         return summary
 
     def actor_sizes(self, extra_inputs: int = 0) -> list[int]:
@@ -181,6 +208,11 @@ class SharingScheme(nn.Module, ABC):
     def critic_sizes(self, extra_inputs: int = 0) -> list[int]:
         """Return the critic's layer sizes ``[F + extra, H, ..., 1]``."""
         return [self.spaces.obs_dim + extra_inputs, *self.hidden, 1]
+
+    def network_options(self, part: str) -> dict[str, Any]:
+        """Return sizes, activation, gain of the last layer and random stream of the networks of ``actor`` or ``critic``."""
+        sizes, gain = (self.actor_sizes(), ACTOR_GAIN) if part == "actor" else (self.critic_sizes(), CRITIC_GAIN)
+        return {"sizes": sizes, "activation": self.activation, "head_gain": gain, "seed": self.seed, "name": part}
 
     def make_grouped_networks(self) -> None:
         """Set actor and critic to one private network a group of ``self.labels``."""
@@ -214,8 +246,20 @@ class SharingScheme(nn.Module, ABC):
         """Take over the stored groups first, so that networks of the stored number and shape await their weights."""
         stored = state_dict.get(f"{prefix}labels")
         if isinstance(stored, Tensor) and stored.shape == self.labels.shape and not torch.equal(stored, self.labels):
-            self.regroup(stored)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # type: ignore[no-untyped-call]
+            if self._finds_groups():
+                self.regroup(stored)
+            else:
+                error_messages: list[str] = args[-1]
+                error_messages.append(
+                    f"{self.name} has the groups {self.labels.tolist()}, the file {stored.tolist()}; "
+                    "it was written by another scheme or for another team."
+                )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _finds_groups(self) -> bool:
+        """Whether groups can change after ``build``, in :meth:`prepare` or :meth:`after_update`."""
+        own = type(self)
+        return own.prepare is not SharingScheme.prepare or own.after_update is not SharingScheme.after_update
 
 
 def checked_labels(labels: Any, num_agents: int) -> Tensor:
@@ -227,7 +271,8 @@ def checked_labels(labels: Any, num_agents: int) -> Tensor:
     array = torch.as_tensor(np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels))
     if array.shape != (num_agents,) or array.is_floating_point():
         raise InvalidParameterError(
-            f"labels have shape {tuple(array.shape)} and type {array.dtype}; give one integer for each of {num_agents} agents."
+            f"labels have shape {tuple(array.shape)} and type {array.dtype}; "
+            f"give one integer for each of {num_agents} agents."
         )
     used = array.unique()
     if not torch.equal(used.long(), torch.arange(len(used))):
@@ -235,7 +280,7 @@ def checked_labels(labels: Any, num_agents: int) -> Tensor:
     return array.long().clone()
 
 
-def _overlap(masks: Sequence[Tensor]) -> list[list[float]]:
+def mask_overlap(masks: Sequence[Tensor]) -> list[list[float]]:
     """Return the share ``[K, K]`` of a group's kept neurons (or weights) that another group keeps as well."""
     joined = torch.cat([mask.float() for mask in masks], dim=1)
     shared = joined @ joined.T / joined.sum(dim=1, keepdim=True)

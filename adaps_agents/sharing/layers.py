@@ -8,6 +8,7 @@ batched product where the groups have equal sizes); nothing loops over agents.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, 
     Network ``k`` draws from a stream of its own, so that network 0 is the same whatever K: schemes started with one
     seed share their root weights.
     """
-    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    pairs = list(pairwise(sizes))
     layers = [torch.empty(num_networks, out, fan_in) for fan_in, out in pairs]
     for k in range(num_networks):
         generator = torch_stream(seed, "init", name, k)
@@ -129,7 +130,7 @@ class MaskedMLP(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Load weights and masks, then work out anew how the loaded masks are run."""
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._choose_execution()
 
     @property
@@ -151,7 +152,8 @@ class MaskedMLP(nn.Module):
             kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
             for index, fan_in in enumerate(self.sizes[:-1]):
                 before, after = kept[index], kept[index + 1]
-                self.register_buffer(f"_entries_{index}", after[:, :, None] * fan_in + before[:, None, :], persistent=False)
+                kept_entries = after[:, :, None] * fan_in + before[:, None, :]
+                self.register_buffer(f"_entries_{index}", kept_entries, persistent=False)
                 self.register_buffer(f"_rows_{index}", after.contiguous(), persistent=False)
             self._compact_layers = len(self.sizes) - 1
 
@@ -194,7 +196,7 @@ class MaskedMLP(nn.Module):
         widths = list(self.sizes)
         if self.execution == "compact":
             widths[1:-1] = [int(mask[0].sum()) for mask in self.masks]
-        return sum(2 * fan_in * out for fan_in, out in zip(widths[:-1], widths[1:], strict=True))
+        return sum(2 * fan_in * out for fan_in, out in pairwise(widths))
 
 
 class AgentGroups(nn.Module):

@@ -1,7 +1,8 @@
 """Which sharing schemes exist. They are found, not listed.
 
 The entry-point group ``adaps_agents.schemes`` holds packages to scan (``"my_package"``: every module that assigns
-``SCHEME`` is a scheme named after the module) and single schemes (``"my_package.module:Class"``, named after the entry).
+``SCHEME`` is a scheme named after the module) and single schemes (``"my_package.module:Class"``, named after the
+entry).
 Nothing is imported before it is used; one broken plug-in never hides the others and is named in the errors.
 """
 
@@ -114,4 +115,4 @@ def make_scheme(name: str, **options: Any) -> SharingScheme:
     try:
         return loaded(**options)
     except TypeError as error:
-        raise InvalidParameterError(f"scheme {name!r} does not take these options {sorted(options)}: {error}") from error
+        raise InvalidParameterError(f"scheme {name!r} does not take {sorted(options)}: {error}") from error

@@ -122,7 +122,7 @@ def check_outside_is_inert(subject: Subject) -> str | None:
         for agent in range(len(subject.team)):
             scheme, obs = randomise(subject.make()), subject.observations()
             before = forward(scheme, part, obs)[:, agent].detach()
-            anything_outside |= _disturb(scheme, used_entries(scheme, part, agent))
+            anything_outside |= _disturb_outside(scheme, part, agent)
             after = forward(scheme, part, obs)[:, agent]
             require(_close(before, after), f"{part}: agent {agent} feels a change of entries that it does not use")
     return None if anything_outside else "every agent uses every parameter"
@@ -148,14 +148,25 @@ def _reach(scheme: SharingScheme, out: Tensor) -> dict[str, Tensor]:
     return {name: gradient != 0 for name, gradient in gradients(scheme, (out * weights).sum()).items()}
 
 
-def _disturb(scheme: SharingScheme, used: dict[str, Tensor]) -> bool:
-    """Add noise to all unused entries; True if there are any."""
+def _disturb_outside(scheme: SharingScheme, part: str, agent: int) -> bool:
+    """Add noise to all entries that the agent does not use; True if there are any."""
     generator = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for name, parameter in scheme.named_parameters():
-            noise = 1 + torch.rand(parameter.shape, generator=generator)
-            parameter.add_(noise * ~used[name] if name in used else noise)
-    return any(not bool(entries.all()) for entries in used.values())
+    used, anything = used_entries(scheme, part, agent), False
+    for name, parameter in scheme.named_parameters():
+        outside = ~used.get(name, torch.zeros_like(parameter, dtype=torch.bool))
+        kept, layers = parameter.detach().clone(), _effective(scheme, part, agent)
+        with torch.no_grad():
+            parameter.add_((1 + torch.rand(parameter.shape, generator=generator)) * outside)
+            # An entry behind a closed gate (a threshold, a dead unit) has no gradient, yet it is the agent's.
+            if any(not torch.equal(p, q) for p, q in zip(layers, _effective(scheme, part, agent), strict=True)):
+                parameter.copy_(kept)
+            else:
+                anything |= name in used and bool(outside.any())
+    return anything
+
+
+def _effective(scheme: SharingScheme, part: str, agent: int) -> list[Tensor]:
+    return [tensor.detach().clone() for layer in scheme.effective_params(agent)[part] for tensor in layer]
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:

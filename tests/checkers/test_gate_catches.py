@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,16 @@ import pytest
 
 from adaps_envs import registry
 from adaps_envs.adapters.parallel import ParallelFace
+from adaps_envs.bps import digests
 from adaps_envs.bps.env import BPS
 from adaps_envs.bps.params import BPSParams
 from adaps_envs.testing import (
     BATCHED_CHECKS,
+    OWN_CHECKS,
     PARALLEL_CHECKS,
+    QUICK,
     ConformanceError,
+    NotApplicableError,
     Trace,
     assert_same_trace,
     check_env,
@@ -43,6 +48,12 @@ class WrongDtype(ParallelFace):
     def reset(self, seed: Any = None, options: Any = None) -> Any:
         obs, infos = super().reset(seed, options)
         return {agent: value.astype(np.float64) for agent, value in obs.items()}, infos
+
+
+class WrongDtypeInSteps(ParallelFace):
+    def step(self, actions: Any) -> Any:
+        obs, *rest = super().step(actions)
+        return {agent: value.astype(np.float64) for agent, value in obs.items()}, *rest
 
 
 class NumpyRewards(ParallelFace):
@@ -159,6 +170,12 @@ class TerminatesAtTheLimit(ParallelFace):
         return obs, rewards, truncated, truncated, infos
 
 
+class OnlyTerminates(ParallelFace):
+    def step(self, actions: Any) -> Any:
+        obs, rewards, terminated, truncated, infos = super().step(actions)
+        return obs, rewards, truncated, terminated, infos
+
+
 class NeverEnds(ParallelFace):
     def step(self, actions: Any) -> Any:
         result = super().step(actions)
@@ -190,6 +207,24 @@ class LeaksTypesInNames(ParallelFace):
         self.possible_agents = ["red_0", "red_1", "blue_0"]
 
 
+class OddNames(ParallelFace):
+    def __init__(self, batched: Any) -> None:
+        super().__init__(batched)
+        self.possible_agents = ["Agent 0", "agent_1", "agent_2"]
+
+
+class DoublePrecisionRewards(ParallelFace):
+    def step(self, actions: Any) -> Any:
+        obs, rewards, *rest = super().step(actions)
+        return obs, {agent: np.float64(value) for agent, value in rewards.items()}, *rest
+
+
+class EndsOneByOne(ParallelFace):
+    def step(self, actions: Any) -> Any:
+        obs, rewards, terminated, *rest = super().step(actions)
+        return obs, rewards, {**terminated, "agent_0": True}, *rest
+
+
 PARALLEL_FAULTS: list[tuple[str, type[ParallelFace], str]] = [
     ("spaces", OutOfSpace, "outside its space"),
     ("spaces", WrongDtype, "outside its space|dtype float64"),
@@ -202,30 +237,42 @@ PARALLEL_FAULTS: list[tuple[str, type[ParallelFace], str]] = [
     ("no_aliasing", ExposedState, "changed what the environment does next"),
     ("actions_kept", WritesActions, "changed the caller's actions"),
     ("deterministic", Noisy, "seed 0: step 0 differs"),
-    ("deterministic", IgnoresSeeds, "different seeds give the same start"),
     ("reseed_after_use", CarriesOver, "differs from a fresh environment"),
     ("reset_continues", AlwaysTheSameEpisode, "starts the same episode again"),
     ("reset_continues", FreshEntropyEachEpisode, "not determined by the past"),
     ("options", OptionsMatter, "unknown reset option changes the episode"),
     ("time_limit", TerminatesAtTheLimit, "sets both"),
+    ("time_limit", OnlyTerminates, "does not set truncated"),
     ("time_limit", NeverEnds, "agents are left after max_cycles = 8 steps"),
     ("global_generators", UsesNumpysGlobalGenerator, "a global random generator was used"),
     ("global_generators", UsesPythonsGlobalGenerator, "a global random generator was used"),
+    ("agent_names", OddNames, "agents are named .'Agent 0'.; use one lowercase word"),
+]
+
+OWN_FAULTS: list[tuple[str, type[ParallelFace], str]] = [
     ("no_leak", LeaksTypesInInfos, "infos hold"),
     ("no_leak", LeaksTypesInNames, "agents are named"),
+    ("exact_types", DoublePrecisionRewards, "not floats"),
+    ("exact_types", WrongDtypeInSteps, "not float32"),
+    ("exact_types", EndsOneByOne, "end at different steps"),
+    ("seeds_matter", IgnoresSeeds, "different seeds give the same start"),
 ]
 
 
-def test_every_parallel_check_has_a_planted_fault() -> None:
+def test_every_check_has_a_planted_fault() -> None:
     assert {name for name, _, _ in PARALLEL_FAULTS} == set(PARALLEL_CHECKS)
+    # The other two take no environment; they have tests of their own below.
+    assert {name for name, _, _ in OWN_FAULTS} == set(OWN_CHECKS) - {"digest", "light_import"}
 
 
 @pytest.mark.parametrize(
-    ("check", "kind", "message"), PARALLEL_FAULTS, ids=[kind.__name__ for _, kind, _ in PARALLEL_FAULTS]
+    ("check", "kind", "message"),
+    PARALLEL_FAULTS + OWN_FAULTS,
+    ids=[f"{check}-{kind.__name__}" for check, kind, _ in PARALLEL_FAULTS + OWN_FAULTS],
 )
 def test_parallel_fault_is_caught(check: str, kind: type[ParallelFace], message: str) -> None:
     with pytest.raises(ConformanceError, match=message):
-        PARALLEL_CHECKS[check](lambda: kind(_core()))
+        {**PARALLEL_CHECKS, **OWN_CHECKS}[check](lambda: kind(_core()), QUICK)
 
 
 def test_an_environment_that_rejects_options_fails() -> None:
@@ -233,9 +280,34 @@ def test_an_environment_that_rejects_options_fails() -> None:
         PARALLEL_CHECKS["options"](lambda: RejectsOptions(_core()))
 
 
-@pytest.mark.parametrize("check", PARALLEL_CHECKS.values(), ids=list(PARALLEL_CHECKS))
-def test_parallel_checks_pass_without_a_fault(check: Callable[[Any], None]) -> None:
-    check(lambda: ParallelFace(_core()))
+@pytest.mark.parametrize("check", [*PARALLEL_CHECKS, *sorted({name for name, _, _ in OWN_FAULTS})])
+def test_checks_pass_without_a_fault(check: str) -> None:
+    {**PARALLEL_CHECKS, **OWN_CHECKS}[check](lambda: ParallelFace(_core()), QUICK)
+
+
+def test_a_changed_game_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    OWN_CHECKS["digest"]("BPS-1-v0")
+    monkeypatch.setitem(digests.DIGESTS, "BPS-1-v0", "0" * 64)
+    with pytest.raises(ConformanceError, match=f"the digest is [0-9a-f]{{64}}, pinned is {'0' * 64}"):
+        OWN_CHECKS["digest"]("BPS-1-v0")
+
+
+def test_an_id_without_a_digest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(digests.DIGESTS, "BPS-1-v0")
+    with pytest.raises(NotApplicableError, match="no digest is pinned for BPS-1-v0"):
+        OWN_CHECKS["digest"]("BPS-1-v0")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [("import numba", "loads numba"), ("raise ImportError('gone')", "fails: .*gone")]
+)
+def test_a_heavy_import_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    (tmp_path / "heavy_package.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ConformanceError, match=re.compile(message, re.DOTALL)):
+        OWN_CHECKS["light_import"]("heavy_package")
 
 
 # -- broken cores ------------------------------------------------------------------------------------------------------

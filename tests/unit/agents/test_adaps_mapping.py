@@ -17,7 +17,8 @@ WIDTHS = [64, 48, 64, 48]
 
 def _centres(groups: int, seed: int = 0, offset: float = 2.6, spread: float = 0.5) -> np.ndarray:
     generator = np.random.default_rng(seed)
-    return (offset * generator.standard_normal(10) + spread * generator.standard_normal((groups, 10))).astype(np.float32)
+    common, own = generator.standard_normal(10), generator.standard_normal((groups, 10))
+    return (offset * common + spread * own).astype(np.float32)
 
 
 def _masks(groups: int, seed: int = 0, **options: Any) -> list[torch.Tensor]:

@@ -72,7 +72,10 @@ def _masked(masks: list[Tensor], labels: list[int], execution: str = "auto") -> 
     )
 
 
-EQUAL = [torch.tensor([[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 0, 0]]).bool(), torch.tensor([[1, 0, 1, 0, 0], [0, 1, 1, 0, 0]]).bool()]
+EQUAL = [
+    torch.tensor([[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 0, 0]]).bool(),
+    torch.tensor([[1, 0, 1, 0, 0], [0, 1, 1, 0, 0]]).bool(),
+]
 UNEQUAL = [torch.tensor([[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 1, 1]]).bool(), EQUAL[1]]
 
 
@@ -123,7 +126,9 @@ def test_loaded_masks_decide_anew_how_they_are_run() -> None:
     torch.testing.assert_close(target(_obs(2)), source(_obs(2)))
 
 
-@pytest.mark.parametrize(("masks", "execution", "said"), [(EQUAL, "fast", "execution is 'fast'"), ([], "auto", "no hidden")])
+@pytest.mark.parametrize(
+    ("masks", "execution", "said"), [(EQUAL, "fast", "execution is 'fast'"), ([], "auto", "no hidden")]
+)
 def test_masks_that_cannot_be_run_are_refused(masks: list[Tensor], execution: str, said: str) -> None:
     with pytest.raises(InvalidParameterError, match=said):
         _masked(masks, [0, 1], execution)

@@ -1,0 +1,44 @@
+"""Checks of scheme options that answer with the value, the rule and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["check_choice", "check_count", "check_flag", "check_number"]
+
+
+def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raise InvalidParameterError unless ``value`` is one of the strings ``allowed``."""
+    choices = tuple(allowed)
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidParameterError(f"{option} is {value!r}; choose one of {', '.join(choices)}.")
+
+
+def check_count(option: str, value: Any, *, low: int = 1) -> None:
+    """Raise InvalidParameterError unless ``value`` is an integer of at least ``low``."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+        raise InvalidParameterError(f"{option} is {value!r}; it must be an integer >= {low}.")
+
+
+def check_flag(option: str, value: Any) -> None:
+    """Raise InvalidParameterError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidParameterError(f"{option} is {value!r}; it must be True or False.")
+
+
+def check_number(
+    option: str, value: Any, *, low: float = -np.inf, high: float = np.inf, above: float | None = None
+) -> None:
+    """Raise InvalidParameterError unless ``value`` is a finite number in ``[low, high]``, and greater than ``above``."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if is_number and np.isfinite(value) and low <= value <= high and (above is None or value > above):
+        return
+    rules = [f"> {above:g}"] if above is not None else [f">= {low:g}"] if np.isfinite(low) else []
+    rules += [f"<= {high:g}"] if np.isfinite(high) else []
+    rule = f" {' and '.join(rules)}" if rules else ""
+    raise InvalidParameterError(f"{option} is {value!r}; it must be a finite number{rule}.")
