@@ -109,7 +109,7 @@ class BareA2C:
         entropy = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + 0.5 * functional.mse_loss(self.critic(obs).squeeze(-1), target) + 0.01 * entropy
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, 0.5)
         self.optimizer.step()
 

@@ -1,0 +1,1 @@
+"""An example of a sharing scheme in a package of its own."""
