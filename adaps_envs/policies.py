@@ -30,12 +30,15 @@ class RandomPolicy:
 
     def __init__(self, env: BatchedEnv) -> None:
         self._shape = (env.num_envs, env.num_agents)
-        self._num_actions = env.num_actions
+        self._padding = env.padding
+        # One number where all agents have all actions: the stream of draws is then the same as without masks.
+        equal = self._padding.replacements is None
+        self._counts = env.num_actions if equal else self._padding.action_mask.sum(axis=1)
 
     def __call__(self, obs: NDArray[np.float32], generator: np.random.Generator | None = None) -> NDArray[np.int64]:
-        """Draw actions ``[B, N] int64`` from ``generator`` (a fresh one from system entropy if None)."""
+        """Draw actions ``[B, N] int64``, of each agent's own; without a ``generator``, from system entropy."""
         rng = np.random.default_rng() if generator is None else generator
-        return rng.integers(0, self._num_actions, self._shape)
+        return self._padding.from_own(rng.integers(0, self._counts, self._shape))
 
 
 def _policies(env_id: str) -> dict[str, Any]:

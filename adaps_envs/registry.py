@@ -60,6 +60,8 @@ class EnvFamily:
         presets: ids ``Name-vN`` with their parameters.
         golden: for each ``family`` named in recorded trajectories' configurations, the function from such a
             configuration to parameters.
+        roster_replaces: parameters of a preset that say who the agents are, and go when the caller gives a ``roster``
+            or ``groups``.
     """
 
     name: str
@@ -69,6 +71,7 @@ class EnvFamily:
     policies: str
     presets: Mapping[str, Preset]
     golden: Mapping[str, str] = field(default_factory=dict)
+    roster_replaces: tuple[str, ...] = ("groups",)
 
 
 @dataclass(frozen=True)
@@ -199,14 +202,17 @@ def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
         InvalidParameterError: an unknown keyword, or a value outside its rule.
     """
     known = spec(env_id)
-    params_class = load(families()[known.family].params)
+    family = families()[known.family]
+    params_class = load(family.params)
     names = [item.name for item in fields(params_class)]
     for name in overrides:
         if name not in names:
             raise InvalidParameterError(f"{known.id} has no parameter {name!r}. {suggest(name, names)}")
     kwargs = {**known.kwargs, **overrides}
-    if overrides.get("roster") is not None and "groups" not in overrides:
-        kwargs.pop("groups", None)
+    for chosen in ("roster", "groups"):
+        if overrides.get(chosen) is not None:
+            for name in set(family.roster_replaces) - {chosen} - set(overrides):
+                kwargs.pop(name, None)
     return params_class(**{name: _frozen(value) for name, value in kwargs.items()})
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from adaps_envs.errors import AdapsError
+from baselines.env_tools import add_commands as add_env_commands
 from baselines.leaderboard.cli import app as leaderboard_app
 
 __all__ = ["app", "main"]
@@ -29,15 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(leaderboard_app, name="leaderboard")
-
-
-@app.command()
-def envs() -> None:
-    """List the environments."""
-    import adaps_envs
-
-    for name in adaps_envs.list_envs():
-        typer.echo(f"{name:<20} {adaps_envs.spec(name).description}")
+add_env_commands(app)
 
 
 @app.command()

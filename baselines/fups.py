@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from adaps_agents.sharing.base import SharingScheme
 
 __all__ = ["SCHEME", "FuPS"]
@@ -18,7 +21,7 @@ class FuPS(SharingScheme):
     summary = "full sharing: one network for all agents, without identity"
     source = "Gupta, Egorov and Kochenderfer, AAMAS workshops 2017"
     parameter_formula = "P"
-    fups_options = {}
+    fups_options: ClassVar[Mapping[str, Any] | None] = {}
 
     def make_networks(self) -> None:
         """Make one actor and one critic."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 
@@ -16,7 +17,7 @@ __all__ = ["SCHEME", "FuPSId"]
 class FuPSId(SharingScheme):
     """Full parameter sharing with agent indication.
 
-    ``pi(a | [o_i, e_i]; theta)`` with ``e_i`` one-hot: the index adds exactly one private bias vector in the first layer.
+    ``pi(a | [o_i, e_i]; theta)`` with ``e_i`` one-hot: the index adds exactly one private first-layer bias.
 
     Args:
         scale: value of the index's entry (1 in the source).
@@ -26,7 +27,7 @@ class FuPSId(SharingScheme):
     summary = "full sharing with the agent's one-hot index in the input"
     source = "Terry et al., 2020, arXiv 2005.13625"
     parameter_formula = "P + 2 N H"
-    fups_options = {"scale": 0.0}
+    fups_options: ClassVar[Mapping[str, Any] | None] = {"scale": 0.0}
 
     def __init__(self, *, scale: float = 1.0) -> None:
         super().__init__()

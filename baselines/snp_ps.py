@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
@@ -31,7 +34,7 @@ class SNPPS(SharingScheme):
     summary = "one shared network, a fixed random mask over hidden neurons for every agent"
     source = "Kim and Sung, AAMAS 2023, arXiv 2303.00912"
     parameter_formula = "P"
-    fups_options = {"keep": 1.0}
+    fups_options: ClassVar[Mapping[str, Any] | None] = {"keep": 1.0}
 
     def __init__(self, *, keep: float = 0.5, draw: str = "exact", execution: str = "auto") -> None:
         super().__init__()

@@ -210,7 +210,7 @@ class SharingScheme(nn.Module, ABC):
         return [self.spaces.obs_dim + extra_inputs, *self.hidden, 1]
 
     def network_options(self, part: str) -> dict[str, Any]:
-        """Return sizes, activation, gain of the last layer and random stream of the networks of ``actor`` or ``critic``."""
+        """Return sizes, activation, gain of the last layer and random stream of the ``actor`` or the ``critic``."""
         sizes, gain = (self.actor_sizes(), ACTOR_GAIN) if part == "actor" else (self.critic_sizes(), CRITIC_GAIN)
         return {"sizes": sizes, "activation": self.activation, "head_gain": gain, "seed": self.seed, "name": part}
 

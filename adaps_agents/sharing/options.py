@@ -34,7 +34,7 @@ def check_flag(option: str, value: Any) -> None:
 def check_number(
     option: str, value: Any, *, low: float = -np.inf, high: float = np.inf, above: float | None = None
 ) -> None:
-    """Raise InvalidParameterError unless ``value`` is a finite number in ``[low, high]``, and greater than ``above``."""
+    """Raise InvalidParameterError unless ``value`` is a finite number in ``[low, high]``, greater than ``above``."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if is_number and np.isfinite(value) and low <= value <= high and (above is None or value > above):
         return

@@ -47,7 +47,7 @@ class AECFace(parallel_to_aec_wrapper):
 
     def _legal(self, agent: str, action: int | None) -> bool:
         if type(action) is int:
-            return 0 <= action < self.env.batched.num_actions
+            return 0 <= action < int(self.env.action_spaces[agent].n)
         return bool(self.action_space(agent).contains(action))
 
 

@@ -21,6 +21,8 @@ __all__ = [
     "checked_render_mode",
     "global_state_space",
     "module_name",
+    "own_action_space",
+    "own_observation_space",
     "seeded_reset",
     "team_action_space",
     "team_observation_space",
@@ -33,13 +35,24 @@ RENDER_FPS = 10
 
 
 def agent_observation_space(env: BatchedEnv) -> spaces.Box:
-    """Return the space of one agent's observation, ``[F] float32``."""
+    """Return the space that every agent's padded observation lies in, ``[F] float32``."""
     return spaces.Box(env.obs_space_low, env.obs_space_high, dtype=np.float32)
 
 
 def agent_action_space(env: BatchedEnv) -> spaces.Discrete:
-    """Return the space of one agent's action, A choices."""
+    """Return the space of every agent's padded action, A choices."""
     return spaces.Discrete(env.num_actions)
+
+
+def own_observation_space(env: BatchedEnv, agent: int) -> spaces.Box:
+    """Return the space of one agent's own observation, ``[F] float32`` or shorter where observations are unequal."""
+    own = env.padding.own_entries(agent)
+    return spaces.Box(env.padding.own_low[own], env.padding.own_high[own], dtype=np.float32)
+
+
+def own_action_space(env: BatchedEnv, agent: int) -> spaces.Discrete:
+    """Return the space of one agent's own actions, A choices or fewer where actions are unequal."""
+    return spaces.Discrete(env.padding.own_counts()[agent])
 
 
 def global_state_space(env: BatchedEnv) -> spaces.Box:
@@ -55,8 +68,8 @@ def team_observation_space(env: BatchedEnv) -> spaces.Box:
 
 
 def team_action_space(env: BatchedEnv) -> spaces.MultiDiscrete:
-    """Return the space of all agents' actions together, ``[N]`` integers below A."""
-    return spaces.MultiDiscrete([env.num_actions] * env.num_agents)
+    """Return the space of all agents' own actions together, ``[N]`` integers, each below what the agent has."""
+    return spaces.MultiDiscrete(env.padding.own_counts())
 
 
 def team_reward(env: BatchedEnv, rewards: NDArray[np.float32]) -> NDArray[np.float64]:

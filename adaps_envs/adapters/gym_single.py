@@ -27,6 +27,8 @@ __all__ = ["RegisteredTeamEnv", "TeamEnv"]
 class TeamEnv(gymnasium.Env[Any, Any]):
     """One lane as a Gymnasium environment: observations ``[N, F]``, actions ``[N]``, one reward for the team.
 
+    Where agents differ, observations are padded (``batched.obs_mask``) and every agent's action counts its own.
+
     The reward is the sum over agents of their individual rewards (see :func:`~adaps_envs.adapters.common.team_reward`);
     ``info["agent_rewards"]`` is ``[N] float32``. The time limit sets ``truncated``, never ``terminated``.
 
@@ -80,7 +82,7 @@ class TeamEnv(gymnasium.Env[Any, Any]):
         """Advance all agents by one step.
 
         Args:
-            action: ``[N]`` integers below A.
+            action: ``[N]`` integers, each below the number of the agent's actions.
 
         Returns:
             Observations ``[N, F] float32`` (fresh), the team's reward, terminated, truncated and the info.
@@ -92,7 +94,7 @@ class TeamEnv(gymnasium.Env[Any, Any]):
         array = np.asarray(action)
         if array.shape != (self.batched.num_agents,):
             raise InvalidActionError(f"action has shape {array.shape}; it must be [N] = [{self.batched.num_agents}].")
-        obs, rewards, terminated, truncated = self.batched.step(array[None])
+        obs, rewards, terminated, truncated = self.batched.step(self.batched.padding.from_own(array[None]))
         reward = float(team_reward(self.batched, rewards)[0])
         return obs[0], reward, bool(terminated[0]), bool(truncated[0]), {"agent_rewards": rewards[0]}
 

@@ -115,7 +115,7 @@ class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[An
         """Advance every lane by one step, or reset it, by the rule of ``autoreset_mode``.
 
         Args:
-            actions: ``[B, N]`` integers below A.
+            actions: ``[B, N]`` integers, each below the number of the agent's actions.
 
         Returns:
             Fresh arrays: observations ``[B, N, F] float32``, the teams' rewards ``[B] float64``, terminated
@@ -125,6 +125,7 @@ class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[An
             InvalidActionError: wrong shape, a non-integer type or an action out of range.
             ResetNeededError: before the first reset; with ``Disabled``, also while a lane that has ended was not reset.
         """
+        actions = self.batched.padding.from_own(np.asarray(actions))
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             return self._step_next(actions)
         obs, rewards, terminated, truncated = self.batched.step(actions)

@@ -13,11 +13,11 @@ from pettingzoo import ParallelEnv
 from adaps_envs.adapters.common import (
     RENDER_FPS,
     RENDER_MODES,
-    agent_action_space,
-    agent_observation_space,
     checked_render_mode,
     global_state_space,
     module_name,
+    own_action_space,
+    own_observation_space,
     warn_unknown_options,
 )
 from adaps_envs.adapters.window import Window
@@ -65,11 +65,15 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
         }
         self.possible_agents = batched.possible_agents
         self.agents: list[str] = []
-        self.observation_spaces = {agent: agent_observation_space(batched) for agent in self.possible_agents}
-        self.action_spaces = {agent: agent_action_space(batched) for agent in self.possible_agents}
+        indexed = list(enumerate(self.possible_agents))
+        self.observation_spaces = {agent: own_observation_space(batched, index) for index, agent in indexed}
+        self.action_spaces = {agent: own_action_space(batched, index) for index, agent in indexed}
         self.state_space = global_state_space(batched)
         self.max_cycles = batched.max_cycles
         self._names = tuple(self.possible_agents)
+        unequal = batched.padding.blanks is not None
+        self._entries = [batched.padding.own_entries(index) for index, _ in indexed] if unequal else None
+        self._masked = batched.padding.replacements is not None
         self._begun = False
         self._window: Window | None = None
 
@@ -79,17 +83,17 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
         return self.batched.agent_types.copy()
 
     def observation_space(self, agent: str) -> spaces.Box:
-        """Return the agent's observation space, ``[F] float32``; the same object at each call."""
+        """Return the agent's own observation space, ``[F] float32`` or shorter; the same object at each call."""
         return self.observation_spaces[self._known(agent)]
 
     def action_space(self, agent: str) -> spaces.Discrete:
-        """Return the agent's action space, A choices; the same object at each call."""
+        """Return the agent's own action space, A choices or fewer; the same object at each call."""
         return self.action_spaces[self._known(agent)]
 
     def obs_fields(self, agent: str) -> tuple[ObsField, ...]:
         """Return what the entries of the agent's observation mean, before any permutation of its type."""
         self._known(agent)
-        return self.batched.obs_fields
+        return self.batched.padding.own_fields(self.batched.obs_fields, self._names.index(agent))
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
         """Start a new episode.
@@ -99,7 +103,8 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
             options: none are known; given ones are ignored with a warning.
 
         Returns:
-            Observations and (empty) infos of all agents.
+            Observations and infos of all agents. Infos are empty, but where agents differ in their actions they hold
+            ``action_mask``, int8 ones over the agent's own actions, as PettingZoo's users expect it.
 
         Raises:
             InvalidParameterError: a negative or non-integer seed.
@@ -109,7 +114,7 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
         self._begun = True
         self.agents = list(self._names)
         self._show()
-        return dict(zip(self._names, obs[0], strict=True)), {agent: {} for agent in self._names}
+        return self._by_agent(obs[0]), self._infos()
 
     def step(
         self, actions: Mapping[str, int]
@@ -117,13 +122,13 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
         """Advance all agents by one step.
 
         Args:
-            actions: one integer below A for every agent.
+            actions: one integer for every agent, below the number of its actions.
 
         Returns:
             Observations, rewards, terminations, truncations and infos, each keyed by agent; all fresh.
 
         Raises:
-            InvalidActionError: a missing or unknown agent, or an action that is not an integer below A.
+            InvalidActionError: a missing or unknown agent, or an action that is not an integer in its range.
             ResetNeededError: before the first reset, or after the end of the episode.
         """
         if not self.agents:
@@ -135,11 +140,11 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
             self.agents = []
         self._show()
         return (
-            dict(zip(names, obs[0], strict=True)),
+            self._by_agent(obs[0]),
             dict(zip(names, rewards[0].tolist(), strict=True)),
             dict.fromkeys(names, ended_by_rule),
             dict.fromkeys(names, ended_by_limit),
-            {agent: {} for agent in names},
+            self._infos(),
         )
 
     def state(self) -> NDArray[np.float32]:
@@ -197,6 +202,16 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
 
     # -- private --------------------------------------------------------------------------------------------------
 
+    def _by_agent(self, obs: NDArray[np.float32]) -> Observations:
+        if self._entries is None:
+            return dict(zip(self._names, obs, strict=True))
+        return {name: obs[i, own] for i, (name, own) in enumerate(zip(self._names, self._entries, strict=True))}
+
+    def _infos(self) -> Infos:
+        if not self._masked:
+            return {agent: {} for agent in self._names}
+        return {agent: {"action_mask": np.ones(space.n, np.int8)} for agent, space in self.action_spaces.items()}
+
     def _gathered(self, actions: Mapping[str, int]) -> NDArray[Any]:
         """Return the actions as ``[1, N]`` integers, in agent order."""
         names = self._names
@@ -206,7 +221,7 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
             array = np.empty(0)
         if len(array) != len(names) or array.ndim != 1 or array.dtype.kind not in "iu" or len(actions) != len(names):
             raise self._explained(actions)
-        return array[None]
+        return self.batched.padding.from_own(array[None]) if self._masked else array[None]
 
     def _explained(self, actions: Mapping[str, int]) -> InvalidActionError:
         """Build the error that names the first thing wrong with ``actions``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gymnasium
@@ -74,6 +74,23 @@ class AgentSlot:
         """The space of one agent's action."""
         return self.venv.action_space
 
+    @property
+    def obs_mask(self) -> NDArray[np.bool_]:
+        """``[F] bool`` read-only: the entries of the observation that the agent has; the others are always 0."""
+        mask: NDArray[np.bool_] = self.venv.batched.padding.obs_mask[self.agent_index]
+        return mask
+
+    @property
+    def action_masks(self) -> Callable[[], NDArray[np.bool_]]:
+        """The method that gives ``[A] bool``, the actions that the agent has; there only where agents differ in them.
+
+        It is what sb3-contrib's ``MaskablePPO`` asks for.
+        """
+        padding = self.venv.batched.padding
+        if padding.replacements is None:
+            raise AttributeError("action_masks: every agent has every action")
+        return lambda: padding.action_mask[self.agent_index].copy()
+
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture of the slot's lane, ``[height, width, 3] uint8``; None without a render mode."""
         return None if self.render_mode is None else self.venv.batched.render_frame(self.lane)
@@ -85,6 +102,9 @@ class SharedVecEnv(VecEnv):
     A lane that ends is reset in the same step, as stable-baselines3 expects. Every slot of it then carries
     ``info["terminal_observation"]`` (``[F] float32``, the observation before the reset) and
     ``info["TimeLimit.truncated"]`` (True at the time limit, on which the learner must bootstrap).
+
+    Slots share one space, so where agents differ, observations and actions are padded (see
+    :mod:`adaps_envs.core.padding`): ``info["action_mask"]`` and ``env_method("action_masks")`` then give ``[A] bool``.
 
     Attributes:
         batched: the :class:`~adaps_envs.core.batched.BatchedEnv` that is stepped.
@@ -118,7 +138,7 @@ class SharedVecEnv(VecEnv):
         obs = seeded_reset(self.batched, self._seeds[:: self.num_agents])
         self._reset_seeds()
         self._reset_options()
-        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self.reset_infos = self._new_infos()
         return obs.reshape(self.num_envs, -1)
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -150,7 +170,7 @@ class SharedVecEnv(VecEnv):
         actions, self._actions = self._actions, None
         obs, rewards, terminated, truncated = self.batched.step(actions)
         dones = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        infos = self._new_infos()
         if dones.any():
             self._report_ends(infos, obs, dones, truncated & ~terminated)
             obs = self.batched.reset(mask=dones)
@@ -210,6 +230,12 @@ class SharedVecEnv(VecEnv):
     ) -> list[bool]:
         """Return False for each chosen slot: lanes are never wrapped one by one."""
         return [False for _ in self._chosen(indices)]
+
+    def _new_infos(self) -> list[dict[str, Any]]:
+        padding = self.batched.padding
+        if padding.replacements is None:
+            return [{} for _ in range(self.num_envs)]
+        return [{"action_mask": padding.action_mask[slot.agent_index]} for slot in self._slots]
 
     def _chosen(self, indices: int | Iterable[int] | None) -> list[AgentSlot]:
         return [self._slots[index] for index in self._get_indices(indices)]

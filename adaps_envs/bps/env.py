@@ -19,13 +19,23 @@ class BPS(BatchedEnv):
     """Agents fly to the landmark of their hidden type, which they do not observe.
 
     N agents of G types and G landmarks live in an unbounded plane. An agent observes its own velocity and position and
-    the offset of every landmark, but neither its own type nor the other agents. It is paid minus half the distance to
-    its own type's landmark, on the position after the move. Without identity, a policy can do no better than fly to the
-    best compromise between the landmarks, which makes BPS a clean test of parameter sharing.
+    the offset of every landmark, but neither its own type nor the other agents. Without identity, a policy can do no
+    better than fly to the best compromise between the landmarks, which makes BPS a clean test of parameter sharing.
 
-    Actions: 0 nothing, 1 push to -x, 2 to +x, 3 to -y, 4 to +y. Physics in float64, time step 0.1:
-    ``v' = 0.75 v + 0.1 force``, ``p' = p + 0.1 v'``; no noise, collisions or walls.
-    Start: agents uniform in [-1, 1]^2 at rest, landmarks uniform in [-3, 3]^2. End: only by the time limit (truncated).
+    Rules: physics in float64, time step 0.1: ``v' = 0.75 v + 0.1 force``, ``p' = p + 0.1 v'``; a push is a force of 5
+    along its axis. No noise, no collisions, no walls.
+
+    Observations: landmarks are offsets from the agent. Bounds are exact for the time limit, so a longer ``max_cycles``
+    has wider ones.
+
+    Rewards: ``-local_ratio`` times the distance to the own type's landmark, on the position after the move; with
+    ``cooperative=True`` everybody gets ``-(1 - local_ratio)`` times the sum of all agents' distances.
+
+    Start: agents uniform in [-1, 1] x [-1, 1] at rest, landmarks uniform in [-3, 3] x [-3, 3].
+
+    End: only by the time limit (truncated).
+
+    Versions: v0, the first.
 
     Source: ``large_spread`` of the PettingZoo fork used by Christianos et al., "Scaling multi-agent reinforcement
     learning with selective parameter sharing", ICML 2021 (arXiv 2102.07475).
@@ -34,6 +44,7 @@ class BPS(BatchedEnv):
     family: ClassVar[str] = "bps"
     default_id: ClassVar[str] = "BPS-1-v0"
     action_names: ClassVar[tuple[str, ...]] = ("nothing", "push -x", "push +x", "push -y", "push +y")
+    action_keys: ClassVar[tuple[str, ...]] = ("space", "left", "right", "down", "up")
 
     params: BPSParams
 
@@ -93,3 +104,9 @@ class BPS(BatchedEnv):
 
         a = self._arrays
         return draw(a["pos"][lane], a["landmark_pos"][lane], self.agent_types, self.landmark_of)
+
+    def agent_pixels(self, lane: int = 0) -> NDArray[np.float64] | None:
+        """Return where the agents are in the picture, ``[N, 2]`` pixels; at its border if they are outside."""
+        from adaps_envs.bps.render import pixels
+
+        return pixels(self._arrays["pos"][lane])

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-__all__ = ["EXTENT", "SIZE", "colour_of", "draw"]
+from adaps_envs.core.palette import Colour, colour_of
+
+__all__ = ["EXTENT", "SIZE", "colour_of", "draw", "pixels"]
 
 # Half the width of the window in length units: landmarks lie within 3, and experts never leave it.
 EXTENT = 4.0
@@ -14,24 +16,11 @@ SIZE = 400
 # Drawn larger and averaged down, for smooth edges.
 _OVERSAMPLING = 2
 
-Colour = tuple[int, int, int]
-
-# Okabe and Ito's palette: distinct for all common kinds of colour blindness.
-_PALETTE: tuple[Colour, ...] = (
-    (230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167), (240, 228, 66),
-)  # fmt: skip
 _BACKGROUND: Colour = (255, 255, 255)
 _GRID: Colour = (232, 232, 232)
 _AXIS: Colour = (200, 200, 200)
 _INK: Colour = (40, 40, 40)
 _UNUSED: Colour = (150, 150, 150)
-
-
-def colour_of(type_index: int) -> Colour:
-    """Return the RGB colour of a type; beyond the palette's length the colours come again, each time darker."""
-    shade = 0.6 ** (type_index // len(_PALETTE))
-    red, green, blue = _PALETTE[type_index % len(_PALETTE)]
-    return round(red * shade), round(green * shade), round(blue * shade)
 
 
 def draw(
@@ -63,6 +52,12 @@ def draw(
     for point, kind in zip(pos, agent_types.tolist(), strict=True):
         _draw_agent(canvas, point, colour_of(kind))
     return np.asarray(image.reduce(_OVERSAMPLING), dtype=np.uint8).copy()
+
+
+def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where ``points [N, 2]`` are in the picture, ``[N, 2]`` pixels (x, y); at its border if outside."""
+    inside = np.clip(points, -EXTENT, EXTENT)
+    return np.stack([inside[:, 0] + EXTENT, EXTENT - inside[:, 1]], axis=1) * SIZE / (2 * EXTENT)
 
 
 def _pixels(length: float) -> float:

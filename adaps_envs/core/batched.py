@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, checked_array, unknown_keys_error
+from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
 from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
 from adaps_envs.types import ArraySpec, ObsField, State
@@ -35,21 +36,29 @@ class BatchedEnv(ABC):
         num_envs: B.
         num_agents: N.
         obs_dim: F.
+        obs_shape: shape of an observation before it is flattened to F entries.
         num_actions: A.
         state_dim: S, the size of ``global_state()``.
         max_cycles: time limit in steps; reaching it truncates, it never terminates.
         agent_types: ``[N] int64``, the hidden type of each agent (ground truth, for scoring and oracles only).
         possible_agents: ``["agent_0", ...]``; names never tell the type.
         obs_space_low, obs_space_high: ``[F] float32`` bounds of an observation, the same for every agent.
+        obs_mask: ``[N, F] bool``, the entries that each agent has; all True unless the roster makes them unequal. What
+            an agent lacks is 0; see :mod:`adaps_envs.core.padding`.
+        action_mask: ``[N, A] bool``, the actions that each agent has; one that it lacks is replaced by its first one.
+        padding: the layer that turns agents' own observations and actions into these padded ones, and back.
         state_low, state_high: ``[S] float32`` bounds of the global state.
         obs_fields: one :class:`ObsField` for each entry of an observation.
         params: the family's frozen parameters.
         spec_id: registered id, e.g. ``"BPS-1-v0"``.
+        action_names: what the A actions are called.
+        action_keys: the keys that stand for the first actions when a human plays; digits stand for all of them anyway.
     """
 
     family: ClassVar[str]
     default_id: ClassVar[str]
     action_names: ClassVar[tuple[str, ...]]
+    action_keys: ClassVar[tuple[str, ...]] = ()
 
     num_agents: int
     agent_types: NDArray[np.int64]
@@ -61,6 +70,8 @@ class BatchedEnv(ABC):
     state_low: NDArray[np.float32]
     state_high: NDArray[np.float32]
     max_cycles: int
+    obs_mask: NDArray[np.bool_]
+    action_mask: NDArray[np.bool_]
 
     def __init__(
         self,
@@ -88,6 +99,7 @@ class BatchedEnv(ABC):
         self.params = params
         self.spec_id = spec_id or self.default_id
         self._declare()
+        self._declare_padding()
         self._reward_mode = _reward_mode(params.reward)
         self._pending_seeds = None if seed is None else lane_seeds(seed, self.num_envs)
         self._arrays: State = allocate(self.state_table, self.num_envs, self.sizes)
@@ -100,7 +112,7 @@ class BatchedEnv(ABC):
 
     @abstractmethod
     def _declare(self) -> None:
-        """Set every attribute listed in the class body from ``self.params``."""
+        """Set every attribute listed in the class body from ``self.params``; the masks only where agents differ."""
 
     @abstractmethod
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
@@ -131,12 +143,24 @@ class BatchedEnv(ABC):
     def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``, without a display."""
 
+    def agent_pixels(self, lane: int = 0) -> NDArray[np.float64] | None:
+        """Return where the agents are in :meth:`render_frame`'s picture, ``[N, 2]`` pixels (x to the right, y down).
+
+        None if the family does not tell; it only serves to point at an agent.
+        """
+        return None
+
     # -- public ---------------------------------------------------------------------------------------------------
 
     @property
     def obs_dim(self) -> int:
         """F, the length of an agent's observation."""
         return len(self.obs_fields)
+
+    @property
+    def obs_shape(self) -> tuple[int, ...]:
+        """Shape of one agent's observation before it is flattened to F entries; ``(F,)`` unless it is an image."""
+        return (self.obs_dim,)
 
     @property
     def num_actions(self) -> int:
@@ -216,6 +240,7 @@ class BatchedEnv(ABC):
         else:
             self._step_some(chosen, checked, obs, rewards, terminated, truncated)
         self._any_ended = bool(self._ended.any())
+        self._blank(obs)
         if self._reward_mode is not None:
             rewards[:] = self._reward_mode(rewards, axis=1, keepdims=True)
         return obs, rewards, terminated, truncated
@@ -224,6 +249,7 @@ class BatchedEnv(ABC):
         """Return the observations of the present state, ``[B, N, F] float32``, a fresh array."""
         obs = np.empty((self.num_envs, self.num_agents, self.obs_dim), np.float32)
         self._for_lane_ranges(self._observe_lanes, obs)
+        self._blank(obs)
         return obs
 
     def global_state(self) -> NDArray[np.float32]:
@@ -234,6 +260,7 @@ class BatchedEnv(ABC):
 
     def get_state(self) -> State:
         """Return copies of all state arrays, lane axis first, the random streams (``rng``) included."""
+        self._publish_state()
         return {name: array.copy() for name, array in self._arrays.items()}
 
     def set_state(self, state: Mapping[str, Any], mask: NDArray[np.bool_] | Sequence[bool] | None = None) -> None:
@@ -254,11 +281,13 @@ class BatchedEnv(ABC):
         if unknown:
             raise unknown_keys_error(unknown, list(specs))
         checked = {name: checked_array(value, specs[name], self._arrays[name]) for name, value in state.items()}
-        self._check_state(checked, chosen)
-        if not self._begun:
-            self.reset()
+        if self._begun:
+            self._check_state(checked, chosen)
+        else:
+            self._begin_with(checked, chosen)
         for name, array in checked.items():
             self._arrays[name][chosen] = array[chosen]
+        self._adopt_state(chosen)
         self._ended[chosen] = False
         self._any_ended = bool(self._ended.any())
 
@@ -278,6 +307,18 @@ class BatchedEnv(ABC):
         self._pool = self._new_pool()
 
     # -- private --------------------------------------------------------------------------------------------------
+
+    def _declare_padding(self) -> None:
+        shape = (self.num_agents, self.obs_dim, self.num_actions)
+        bounds = (self.obs_space_low, self.obs_space_high)
+        declared = vars(self)
+        self.padding = Padding.of(declared.get("obs_mask"), declared.get("action_mask"), shape, bounds)
+        self.obs_mask, self.action_mask = self.padding.obs_mask, self.padding.action_mask
+        self.obs_space_low, self.obs_space_high = self.padding.padded_bounds()
+
+    def _blank(self, obs: NDArray[np.float32]) -> None:
+        if self.padding.blanks is not None:
+            obs[:, self.padding.blanks] = 0.0
 
     def _new_pool(self) -> ThreadPoolExecutor | None:
         return ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
@@ -312,6 +353,36 @@ class BatchedEnv(ABC):
 
     def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:  # noqa: B027  (a hook that may stay empty)
         """Check rules between arrays; a family with such rules raises InvalidStateError here."""
+
+    def _publish_state(self) -> None:  # noqa: B027  (a hook that may stay empty)
+        """Bring state arrays up to date that the kernels do not keep, because they follow from others."""
+
+    def _adopt_state(self, mask: NDArray[np.bool_]) -> None:  # noqa: B027  (a hook that may stay empty)
+        """Derive anew, for the lanes of ``mask``, what the kernels keep beside the state arrays."""
+
+    def _begin_with(self, state: State, chosen: NDArray[np.bool_]) -> None:
+        """Start the lanes before the first injected state, which is checked against them; undo that if it is refused."""
+        pending = self._pending_seeds
+        self.reset()
+        try:
+            self._check_state(state, chosen)
+        except InvalidStateError:
+            self._pending_seeds, self._begun = pending, False
+            raise
+
+    def recorded_streams(
+        self, state: Mapping[str, NDArray[Any]], recorded: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.uint64] | None:
+        """Return random streams ``[B, 4]`` under which the next step draws what a golden file recorded.
+
+        Args:
+            state: the recorded state before the step, lane axis first; lane b is recorded step b.
+            recorded: all arrays of the file.
+
+        Returns:
+            Values for the state array ``rng``, or None where a step draws nothing.
+        """
+        return None
 
     def _seed(self, seed: int | Sequence[int] | None, chosen: NDArray[np.bool_]) -> None:
         seeds = self._pending_seeds if seed is None else lane_seeds(seed, self.num_envs)
@@ -348,7 +419,8 @@ class BatchedEnv(ABC):
                 f"action {array[lane, agent]} of agent_{agent} in lane {lane} is out of range; "
                 f"legal actions are 0..{self.num_actions - 1} ({', '.join(self.action_names)})."
             )
-        return checked
+        replacements = self.padding.replacements
+        return checked if replacements is None else replacements[np.arange(self.num_agents), checked]
 
     def _for_lane_ranges(self, work: Callable[..., None], *args: Any) -> None:
         if self._pool is None:

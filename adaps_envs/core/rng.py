@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["RNG_WORDS", "lane_seeds", "next_uint64", "seed_streams", "uniform"]
+__all__ = ["RNG_WORDS", "below", "lane_seeds", "next_uint64", "seed_streams", "uniform"]
 
 RNG_WORDS = 4
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -82,3 +82,9 @@ def uniform(stream, low, high):  # type: ignore[no-untyped-def]
     """Draw a float64 from U[low, high) with 53 random bits."""
     unit = np.float64(next_uint64(stream) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
     return low + (high - low) * unit
+
+
+@njit
+def below(stream, bound):  # type: ignore[no-untyped-def]
+    """Draw an int64 from {0, ..., bound - 1}; ``bound`` is below 2^31, and no value is favoured by more than 2^-32."""
+    return np.int64(((next_uint64(stream) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
 from adaps_envs.crware.layout import Layout, grid_layout, text_layout
-from adaps_envs.crware.roster import CRWAREType, build_roster, is_int, vector_size
+from adaps_envs.crware.roster import OWN_ENTRIES, CRWAREType, build_roster, is_int
+from adaps_envs.crware.roster import vector_size as colour_vector_size
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = [
@@ -31,7 +33,12 @@ IMAGE_LAYERS = ("shelves", "requests", "agents", "agent_direction", "agent_load"
 # Requested shelves per robot.
 DIFFICULTIES: Mapping[str, float] = {"easy": 2.0, "normal": 1.0, "hard": 0.5}
 MAX_AGENTS = 32_000
+MAX_STEPS = 2**31 - 2
+MAX_SENSOR_RANGE = 64
+MAX_ENTRIES = 20_000
 MAX_MESSAGE_BITS = 8
+# Beside an image: direction (one-hot, 4), on a highway, carrying.
+IMAGE_FEATURES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,7 @@ class WarehouseParams:
         shelf_rows, shelf_columns, column_height: the regular plan; ``shelf_columns`` must be odd. Tiny is (1, 3, 8),
             small (2, 3, 8), medium (2, 5, 8), large (3, 5, 8).
         layout: a plan as text instead (``x`` shelf, ``.`` corridor, ``g`` goal); it overrides the three sizes.
-        num_agents: N; of C-RWARE it is used only if neither ``groups`` nor ``roster`` is given.
+        num_agents: N; None takes 4, or in C-RWARE what ``groups`` or ``roster`` says.
         sensor_range: s; a robot sees the ``2 s + 1`` by ``2 s + 1`` cells around it.
         difficulty: ``easy``, ``normal`` or ``hard``: 2, 1 or 0.5 requested shelves a robot.
         request_queue_size: Q, the number of requested shelves; None takes it from ``difficulty``.
@@ -58,7 +65,7 @@ class WarehouseParams:
     shelf_columns: int = 3
     column_height: int = 8
     layout: str | None = None
-    num_agents: int = 4
+    num_agents: int | None = None
     sensor_range: int = 1
     difficulty: str = "normal"
     request_queue_size: int | None = None
@@ -67,18 +74,27 @@ class WarehouseParams:
     max_cycles: int = 500
     max_inactivity_steps: int | None = None
     reward: str = "individual"
-    plan: Layout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._set("reward_type", _choice("reward_type", self.reward_type, REWARD_TYPES))
         self._set("difficulty", _choice("difficulty", self.difficulty, DIFFICULTIES))
         _choice("reward", self.reward, REWARD_MODES)
         self._check_scalars()
-        sizes = (self.shelf_rows, self.shelf_columns, self.column_height)
-        self._set("plan", grid_layout(*sizes) if self.layout is None else text_layout(self.layout))
         self._build()
         self._check_fit()
         self._set_queue()
+
+    @cached_property
+    def plan(self) -> Layout:
+        """The floor plan."""
+        if self.layout is not None:
+            return text_layout(self.layout)
+        return grid_layout(self.shelf_rows, self.shelf_columns, self.column_height)
+
+    @property
+    def vector_size(self) -> int:
+        """F, the length of an observation."""
+        raise NotImplementedError
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -87,31 +103,38 @@ class WarehouseParams:
         """Fill in what a family adds; after the plan is known, before the robots are counted."""
 
     def _check_scalars(self) -> None:
-        for name in ("num_agents", "max_cycles", "sensor_range"):
-            if not is_int(getattr(self, name)) or getattr(self, name) < 1:
-                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; it must be an integer >= 1.")
-        for name, limit in (("max_cycles", 2**31 - 2), ("sensor_range", 64)):
-            if getattr(self, name) > limit:
-                raise InvalidParameterError(f"{name} is {getattr(self, name)}; the limit is {limit}.")
+        limits = {"max_cycles": MAX_STEPS, "sensor_range": MAX_SENSOR_RANGE, "num_agents": MAX_AGENTS}
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            if name == "num_agents" and value is None:
+                continue
+            if not is_int(value) or not 1 <= value <= limit:
+                raise InvalidParameterError(f"{name} is {value!r}; it must be an integer from 1 to {limit}.")
         limit_steps = self.max_inactivity_steps
-        if limit_steps is not None and (not is_int(limit_steps) or limit_steps < 1):
-            raise InvalidParameterError(f"max_inactivity_steps is {limit_steps!r}; give an integer >= 1, or None.")
+        if limit_steps is not None and (not is_int(limit_steps) or not 1 <= limit_steps <= MAX_STEPS):
+            raise InvalidParameterError(
+                f"max_inactivity_steps is {limit_steps!r}; it must be an integer from 1 to {MAX_STEPS}, or None."
+            )
         _check_bool("normalised_coordinates", self.normalised_coordinates)
 
     def _check_fit(self) -> None:
         cells = self.plan.width * self.plan.height
         limit = min(cells, MAX_AGENTS)
-        if self.num_agents > limit:
+        if self.agent_count > limit:
             raise InvalidParameterError(
-                f"{self.num_agents} agents on {cells} cells; at most {limit} fit: give a larger warehouse or fewer."
+                f"{self.agent_count} agents on {cells} cells; at most {limit} fit: give a larger warehouse or fewer."
+            )
+        if self.vector_size > MAX_ENTRIES:
+            raise InvalidParameterError(
+                f"an observation would have {self.vector_size} entries; the limit is {MAX_ENTRIES}: lower sensor_range."
             )
 
     def _set_queue(self) -> None:
         shelves = len(self.plan.shelves)
         size = self.request_queue_size
         if size is None:
-            size = int(self.num_agents * DIFFICULTIES[self.difficulty])
-            origin = f"difficulty {self.difficulty!r} asks for {size} of {self.num_agents} agents"
+            size = int(self.agent_count * DIFFICULTIES[self.difficulty])
+            origin = f"difficulty {self.difficulty!r} asks for {size} shelves for {self.agent_count} agents"
         else:
             origin = "request_queue_size"
         if not is_int(size) or not 1 <= size < shelves:
@@ -120,6 +143,12 @@ class WarehouseParams:
                 f"fewer than there are shelves: set request_queue_size."
             )
         self._set("request_queue_size", size)
+
+    @property
+    def agent_count(self) -> int:
+        """N as an integer."""
+        assert self.num_agents is not None
+        return self.num_agents
 
     @property
     def queue_size(self) -> int:
@@ -141,6 +170,8 @@ class CRWAREParams(WarehouseParams):
         type_seed: seed of the types' observation permutations; copies with the same seed have the same types.
         shuffle_obs: give each type its own fixed order of observation entries.
         rotate_actions: shift the actions of type k by k: it executes ``(action - k) mod 5``.
+        unequal_spaces: cut the entries beyond a type's own ``sensor_range`` out of its observations in PettingZoo's
+            faces, so that spaces tell types apart; otherwise they are 0 and all spaces are equal.
     """
 
     num_colours: int | None = None
@@ -150,12 +181,10 @@ class CRWAREParams(WarehouseParams):
     type_seed: int = 0
     shuffle_obs: bool = True
     rotate_actions: bool = True
-
-    # Of each group one is given; the registry drops a preset's others.
-    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (("roster", "groups", "num_agents"),)
+    unequal_spaces: bool = False
 
     def _build(self) -> None:
-        for name in ("shuffle_obs", "rotate_actions"):
+        for name in ("shuffle_obs", "rotate_actions", "unequal_spaces"):
             _check_bool(name, getattr(self, name))
         if not is_int(self.type_seed) or self.type_seed < 0:
             raise InvalidParameterError(f"type_seed is {self.type_seed!r}; it must be an integer >= 0.")
@@ -165,6 +194,12 @@ class CRWAREParams(WarehouseParams):
         self._set("roster", roster)
         self._set("groups", tuple(kind.count for kind in roster))
         self._set("num_agents", sum(kind.count for kind in roster))
+
+    @property
+    def vector_size(self) -> int:
+        """F, the length of an observation."""
+        assert self.num_colours is not None
+        return colour_vector_size(self.num_colours, self.sensor_range)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +220,7 @@ class RWAREParams(WarehouseParams):
     image_observation_directional: bool = True
 
     def _build(self) -> None:
+        self._set("num_agents", 4 if self.num_agents is None else self.num_agents)
         if not is_int(self.msg_bits) or not 0 <= self.msg_bits <= MAX_MESSAGE_BITS:
             raise InvalidParameterError(f"msg_bits is {self.msg_bits!r}; it must be 0 to {MAX_MESSAGE_BITS}.")
         _check_bool("image_observation_directional", self.image_observation_directional)
@@ -196,6 +232,14 @@ class RWAREParams(WarehouseParams):
         if len(set(chosen)) < len(chosen):
             raise InvalidParameterError(f"image_observation_layers is {chosen!r}; name each layer once.")
         self._set("image_observation_layers", chosen)
+
+    @property
+    def vector_size(self) -> int:
+        """F, the length of an observation; images count all their numbers."""
+        cells = (2 * self.sensor_range + 1) ** 2
+        image = cells * len(self.image_observation_layers)
+        sizes = {"image": image, "image_dict": image + IMAGE_FEATURES}
+        return sizes.get(self.observation_type, OWN_ENTRIES + cells * (7 + self.msg_bits))
 
 
 def params_from_golden(config: Mapping[str, Any]) -> WarehouseParams:
@@ -228,7 +272,7 @@ def _golden_roster(config: Mapping[str, Any]) -> tuple[CRWAREType, ...]:
     counts = [owners.count(kind) if "agent_color" in config else share for kind in range(colours)]
     if "agent_color" not in config:
         counts[0] += len(owners)
-    size = vector_size(colours, config.get("sensor_range", 1))
+    size = colour_vector_size(colours, config.get("sensor_range", 1))
     orders = config.get("obs_permutation", [list(range(size))] * colours)
     return tuple(
         CRWAREType(count=counts[kind], obs_permutation=tuple(orders[kind]), action_rotation=kind % len(MOVES))

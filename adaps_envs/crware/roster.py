@@ -84,10 +84,13 @@ def is_int(value: object) -> bool:
 
 
 def _given(params: CRWAREParams) -> tuple[CRWAREType, ...]:
+    groups = params.groups
+    if groups is not None and (isinstance(groups, (str, bytes)) or not isinstance(groups, Sequence)):
+        raise InvalidParameterError(f"groups is {groups!r}; give a list of agents a type, such as [2, 2].")
     if params.roster is not None:
         kinds = _as_types(params.roster)
-        if params.groups is not None and tuple(params.groups) != tuple(kind.count for kind in kinds):
-            raise InvalidParameterError(f"groups {params.groups!r} and roster disagree; give one of the two.")
+        if groups is not None and tuple(groups) != tuple(kind.count for kind in kinds):
+            raise InvalidParameterError(f"groups {groups!r} and roster disagree; give one of the two.")
     else:
         kinds = tuple(CRWAREType(count=count) for count in _counts(params))
     if not kinds:
@@ -97,25 +100,28 @@ def _given(params: CRWAREParams) -> tuple[CRWAREType, ...]:
             raise InvalidParameterError(f"type {index} has {kind.count!r} agents; every group needs an integer >= 1.")
     if params.num_types is not None and params.num_types != len(kinds):
         raise InvalidParameterError(f"num_types is {params.num_types!r}, the roster has {len(kinds)} types; give one.")
+    total = sum(kind.count for kind in kinds)
+    if params.num_agents is not None and params.num_agents != total:
+        raise InvalidParameterError(
+            f"num_agents is {params.num_agents}, the types have {total} agents together; give one of the two."
+        )
     return kinds
 
 
 def _counts(params: CRWAREParams) -> Sequence[Any]:
     if params.groups is not None:
-        if isinstance(params.groups, (str, bytes)) or not isinstance(params.groups, Sequence):
-            raise InvalidParameterError(f"groups is {params.groups!r}; give a list of agents a type, such as [2, 2].")
         return params.groups
-    colours = 2 if params.num_colours is None else params.num_colours
-    types = colours if params.num_types is None else params.num_types
-    for name, value in (("num_colours", colours), ("num_types", types)):
-        if not is_int(value) or value < 1:
-            raise InvalidParameterError(f"{name} is {value!r}; it must be an integer >= 1.")
-    if params.num_agents < types:
+    types = next(value for value in (params.num_types, params.num_colours, 2) if value is not None)
+    if not is_int(types) or not 1 <= types <= MAX_COLOURS:
+        name = "num_colours" if params.num_types is None else "num_types"
+        raise InvalidParameterError(f"{name} is {types!r}; it must be an integer from 1 to {MAX_COLOURS}.")
+    agents = max(4, types) if params.num_agents is None else params.num_agents
+    if agents < types:
         raise InvalidParameterError(
-            f"{params.num_agents} agents cannot have {types} types, one each at least; "
+            f"{agents} agents cannot have {types} types, one each at least; "
             f"give at least {types} agents, or set num_types lower."
         )
-    return split_evenly(params.num_agents, types)
+    return split_evenly(agents, types)
 
 
 def _as_types(roster: Any) -> tuple[CRWAREType, ...]:
@@ -126,10 +132,9 @@ def _as_types(roster: Any) -> tuple[CRWAREType, ...]:
     for entry in roster:
         if isinstance(entry, Mapping):
             unknown = [name for name in entry if name not in names]
-            if unknown or "count" not in entry:
-                what = f"unknown field {unknown[0]!r}" if unknown else "no 'count'"
-                raise InvalidParameterError(f"a roster entry has {what}. {suggest(*(unknown or ['count'])[:1], names)}")
-            entry = CRWAREType(**entry)
+            if unknown:
+                raise InvalidParameterError(f"a roster entry has no field {unknown[0]!r}. {suggest(unknown[0], names)}")
+            entry = CRWAREType(**{"count": None, **entry})
         if not isinstance(entry, CRWAREType):
             raise InvalidParameterError(f"roster holds {entry!r}; every entry must be a CRWAREType or its fields.")
         kinds.append(entry)
@@ -138,7 +143,9 @@ def _as_types(roster: Any) -> tuple[CRWAREType, ...]:
 
 def _num_colours(params: CRWAREParams, kinds: Sequence[CRWAREType]) -> int:
     named = [colour for kind in kinds if isinstance(kind.colours, Sequence) for colour in kind.colours if is_int(colour)]
-    least = max([len(kinds) if any(kind.colours is None for kind in kinds) else 1, *(1 + colour for colour in named)])
+    own = max((index for index, kind in enumerate(kinds) if kind.colours is None), default=0)
+    dealt = 2 if params.roster is None and params.groups is None else 1
+    least = max([dealt, 1 + own, *(1 + colour for colour in named)])
     colours = least if params.num_colours is None else params.num_colours
     if not is_int(colours) or not 1 <= colours <= MAX_COLOURS:
         raise InvalidParameterError(f"num_colours is {colours!r}; it must be an integer from 1 to {MAX_COLOURS}.")
@@ -159,7 +166,8 @@ def _own_colours(
     legal = isinstance(colours, Sequence) and not isinstance(colours, str) and len(colours) > 0
     if not legal or any(not is_int(colour) or not 0 <= colour < num_colours for colour in colours):
         raise InvalidParameterError(
-            f"type {index} delivers colours {colours!r}; give a list of colours below num_colours = {num_colours}."
+            f"type {index} delivers colours {colours!r}; give a list of colours below num_colours = {num_colours}, "
+            f"or set num_colours higher."
         )
     return tuple(sorted(set(colours)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,7 +23,8 @@ DEFAULT_PLAYERS = 3
 DEFAULT_MAX_LEVEL = 2
 MAX_SIDE = 1024
 MAX_LEVEL = 10_000
-# Entries N * F of one lane's observations; beyond it a single lane takes hundreds of megabytes.
+# Entries F of one player's observation, and N * F of one lane's: beyond it a single lane takes hundreds of megabytes.
+MAX_OBSERVATION = 100_000
 MAX_LANE_OBSERVATION = 50_000_000
 
 
@@ -105,12 +107,7 @@ class LBFParams:
         self._check_numbers()
         self._fill_levels()
         self._check_food_levels()
-        entries = self.num_agents**2 * self._entries_a_player
-        if entries > MAX_LANE_OBSERVATION:
-            raise InvalidParameterError(
-                f"observations of {self.num_agents} players have {entries} entries a lane; the limit is "
-                f"{MAX_LANE_OBSERVATION}. Take fewer players, less food or a shorter sight."
-            )
+        self._check_size()
 
     # -- derived, each fact once ----------------------------------------------------------------------------------
 
@@ -199,10 +196,6 @@ class LBFParams:
             return (3, side, side)
         return (3 * self.max_num_food + self.player_entries * self.num_agents,)
 
-    @property
-    def _entries_a_player(self) -> int:
-        return -(-int(np.prod(self.obs_shape, dtype=object)) // self.num_agents)
-
     # -- checks -----------------------------------------------------------------------------------------------------
 
     def _set(self, name: str, value: Any) -> None:
@@ -221,6 +214,15 @@ class LBFParams:
         if self.zero_agent_levels and not self.observe_agent_levels:
             raise InvalidParameterError(
                 "zero_agent_levels is True, but observe_agent_levels=False leaves no entry for a level; set one of them."
+            )
+
+    def _check_size(self) -> None:
+        entries = math.prod(self.obs_shape)
+        if entries > MAX_OBSERVATION or entries * self.num_agents > MAX_LANE_OBSERVATION:
+            raise InvalidParameterError(
+                f"an observation has {entries} entries for each of {self.num_agents} players; the limits are "
+                f"{MAX_OBSERVATION} a player and {MAX_LANE_OBSERVATION} together. "
+                "Take fewer players, less food, or a shorter sight with grid_observation."
             )
 
     def _fill_players(self) -> None:

@@ -7,28 +7,45 @@ True
 
 from __future__ import annotations
 
-from adaps_envs.testing.conformance import BATCHED_CHECKS, PARALLEL_CHECKS, CheckReport, CheckResult, check_env
+from adaps_envs.testing.conformance import BATCHED_CHECKS, GROUPS, check_env, check_target, list_checks
 from adaps_envs.testing.differential import DifferentialReport, compare_with_reference
-from adaps_envs.testing.digest import trace_digest
+from adaps_envs.testing.digest import pinned_digest, trace_digest
+from adaps_envs.testing.face_checks import FACE_CHECKS
 from adaps_envs.testing.golden import ReplayReport, load_golden, make_env, replay
+from adaps_envs.testing.library_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
+from adaps_envs.testing.own_checks import OWN_CHECKS
+from adaps_envs.testing.parallel_checks import PARALLEL_CHECKS
+from adaps_envs.testing.report import FULL, QUICK, CheckReport, CheckResult, Effort, NotApplicableError
 from adaps_envs.testing.rollout import ConformanceError, Trace, assert_same_trace, random_rollout
 from adaps_envs.testing.throughput import measure_rate
 
 __all__ = [
     "BATCHED_CHECKS",
+    "FACE_CHECKS",
+    "FULL",
+    "GROUPS",
+    "LIBRARY_CHECKS",
+    "OWN_CHECKS",
     "PARALLEL_CHECKS",
+    "PETTINGZOO_CHECKS",
+    "QUICK",
     "CheckReport",
     "CheckResult",
     "ConformanceError",
     "DifferentialReport",
+    "Effort",
+    "NotApplicableError",
     "ReplayReport",
     "Trace",
     "assert_same_trace",
     "check_env",
+    "check_target",
     "compare_with_reference",
+    "list_checks",
     "load_golden",
     "make_env",
     "measure_rate",
+    "pinned_digest",
     "random_rollout",
     "replay",
     "trace_digest",

@@ -1,211 +1,32 @@
-"""The gate that every environment of the suite passes: rules that the usual API tests do not look at.
+"""The strict gate for anybody's PettingZoo environment, and the stricter one for this suite's own.
 
->>> report = check_env("BPS-1")
->>> [result.name for result in report.results if not result.passed]
-[]
+>>> check_env("BPS-1", max_cycles=10).passed
+True
+>>> report = check_target("mpe2.simple_spread_v3", select=["parallel/*"])     # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
-import numpy as np
-
+from adaps_envs.adapters import make_face
 from adaps_envs.adapters.parallel import ParallelFace
+from adaps_envs.errors import UnknownNameError, suggest
 from adaps_envs.registry import make_batched, spec
 from adaps_envs.testing import determinism
-from adaps_envs.testing.determinism import BatchedFactory
-from adaps_envs.testing.rollout import ConformanceError
+from adaps_envs.testing.face_checks import FACE_CHECKS
+from adaps_envs.testing.library_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
+from adaps_envs.testing.own_checks import OWN_CHECKS
+from adaps_envs.testing.parallel_checks import PARALLEL_CHECKS
+from adaps_envs.testing.report import FULL, CheckReport, CheckResult, Effort, run_check
+from adaps_envs.testing.target import Target, resolve
 
-__all__ = ["BATCHED_CHECKS", "PARALLEL_CHECKS", "CheckReport", "CheckResult", "ParallelFactory", "check_env"]
+__all__ = ["BATCHED_CHECKS", "GROUPS", "check_env", "check_target", "list_checks"]
 
-ParallelFactory = Callable[[], Any]
-SEEDS = range(20)
-STEPS = 60
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One check's outcome; ``message`` is empty where it passed."""
-
-    name: str
-    passed: bool
-    message: str
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """All checks of one environment."""
-
-    env_id: str
-    results: tuple[CheckResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """True if every check passed."""
-        return all(result.passed for result in self.results)
-
-
-def check_spaces(make: ParallelFactory) -> None:
-    """Observations and states lie in their spaces with the exact dtype, rewards are finite floats, flags are bools."""
-    env = make()
-    for agent, obs, reward, terminated, truncated in _played(env, seed=1, steps=STEPS):
-        _require(env.observation_space(agent).contains(obs), f"observation of {agent} is outside its space: {obs!r}")
-        _require(obs.dtype == env.observation_space(agent).dtype, f"observation of {agent} has dtype {obs.dtype}")
-        _require(type(reward) is float and np.isfinite(reward), f"reward of {agent} is {reward!r}, not a finite float")
-        flags = (terminated, truncated)
-        _require(all(type(flag) is bool for flag in flags), f"flags of {agent} are {flags!r}, not two bools")
-        _require(env.state_space.contains(env.state()), "the global state is outside state_space")
-
-
-def check_same_spaces(make: ParallelFactory) -> None:
-    """Each agent's space is the same object at each call, before and after a reset."""
-    env = make()
-    before = {agent: (env.observation_space(agent), env.action_space(agent)) for agent in env.possible_agents}
-    env.reset(seed=0)
-    for agent, (obs_space, action_space) in before.items():
-        same = env.observation_space(agent) is obs_space and env.action_space(agent) is action_space
-        _require(same, f"the spaces of {agent} are other objects at the next call")
-
-
-def check_no_aliasing(make: ParallelFactory) -> None:
-    """What was returned stays as it is, and writing into it changes nothing."""
-    env, twin = make(), make()
-    kept, _ = env.reset(seed=2)
-    twin.reset(seed=2)
-    copies = {agent: obs.copy() for agent, obs in kept.items()}
-    actions = _actions(env, np.random.default_rng(0))
-    later = env.step(actions)[0]
-    twin.step(actions)
-    _require(all(np.array_equal(kept[agent], copies[agent]) for agent in kept), "step() writes into old observations")
-    for obs in (*kept.values(), *later.values(), env.state()):
-        obs[...] = 123.0
-    same = _equal(env.step(actions), twin.step(actions))
-    _require(same, "writing into returned observations changed what the environment does next")
-
-
-def check_actions_kept(make: ParallelFactory) -> None:
-    """The caller's actions are not written to."""
-    env = make()
-    env.reset(seed=2)
-    actions = _actions(env, np.random.default_rng(0))
-    copy = dict(actions)
-    env.step(actions)
-    _require(actions == copy, "step() changed the caller's actions")
-
-
-def check_deterministic(make: ParallelFactory) -> None:
-    """Twenty seeds, whole episodes: two environments agree at every step, and seeds differ from each other."""
-    starts = set()
-    for seed in SEEDS:
-        left, right = make(), make()
-        first = left.reset(seed=seed)
-        _require(_equal(first, right.reset(seed=seed)), f"reset(seed={seed}) gives different starts")
-        starts.add(b"".join(obs.tobytes() for obs in first[0].values()))
-        generator = np.random.default_rng(seed)
-        for step in range(STEPS):
-            if not left.agents:
-                break
-            actions = _actions(left, generator)
-            _require(_equal(left.step(actions), right.step(actions)), f"seed {seed}: step {step} differs")
-    _require(len(starts) == len(SEEDS), "different seeds give the same start")
-
-
-def check_reseed_after_use(make: ParallelFactory) -> None:
-    """``reset(seed)`` in the middle of an episode equals a fresh environment."""
-    used, fresh = make(), make()
-    used.reset(seed=5)
-    generator = np.random.default_rng(5)
-    for _ in range(5):
-        used.step(_actions(used, generator))
-    _require(_equal(used.reset(seed=6), fresh.reset(seed=6)), "reset(seed) after use differs from a fresh environment")
-    actions = _actions(used, generator)
-    _require(
-        _equal(used.step(actions), fresh.step(actions)), "a step after reset(seed) differs from a fresh environment"
-    )
-
-
-def check_reset_continues(make: ParallelFactory) -> None:
-    """``reset()`` without a seed starts another episode, the same one for two environments with the same past."""
-    left, right = make(), make()
-    first, _ = left.reset(seed=7)
-    right.reset(seed=7)
-    second, _ = left.reset()
-    _require(_equal(second, right.reset()[0]), "reset() without a seed is not determined by the past")
-    _require(not _equal(first, second), "reset() without a seed starts the same episode again")
-
-
-def check_options(make: ParallelFactory) -> None:
-    """Unknown reset options are ignored (a warning is welcome), and change nothing."""
-    import warnings
-
-    env = make()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        given = env.reset(seed=8, options={"no_such_option": 1})
-    _require(_equal(given, make().reset(seed=8)), "an unknown reset option changes the episode")
-
-
-def check_time_limit(make: ParallelFactory) -> None:
-    """At the time limit ``truncated`` is set, ``terminated`` is not, and no agent is left."""
-    env = make()
-    limit = env.max_cycles
-    env.reset(seed=9)
-    generator = np.random.default_rng(9)
-    for _ in range(limit):
-        _, _, terminated, truncated, _ = env.step(_actions(env, generator))
-        if not env.agents:
-            break
-    _require(not env.agents, f"agents are left after max_cycles = {limit} steps")
-    if not any(terminated.values()):
-        _require(all(truncated.values()), "the time limit does not set truncated")
-    else:
-        _require(not any(truncated.values()), "the last step sets both terminated and truncated")
-
-
-def check_global_generators(make: ParallelFactory) -> None:
-    """No global generator is touched, neither NumPy's nor Python's."""
-
-    def states() -> tuple[Any, ...]:
-        return (random.getstate(), *map(repr, np.random.get_state(legacy=True)))  # noqa: NPY002  (it is what we watch)
-
-    before = states()
-    env = make()
-    for _ in _played(env, seed=None, steps=5):
-        pass
-    _require(states() == before, "a global random generator was used")
-
-
-def check_no_leak(make: ParallelFactory) -> None:
-    """Names are ``agent_0`` ..., infos hold no types: what an agent may see does not name its hidden type."""
-    env = make()
-    names = [f"agent_{index}" for index in range(len(env.possible_agents))]
-    _require(list(env.possible_agents) == names, f"agents are named {env.possible_agents}, not {names}")
-    _, infos = env.reset(seed=0)
-    stepped = env.step(_actions(env, np.random.default_rng(0)))[4]
-    keys = {key for info in (*infos.values(), *stepped.values()) for key in info}
-    _require(not any("type" in key.lower() for key in keys), f"infos hold {sorted(keys)}")
-    _require(hasattr(env.unwrapped, "agent_types"), "env.unwrapped.agent_types is missing")
-
-
-PARALLEL_CHECKS: Mapping[str, Callable[[ParallelFactory], None]] = {
-    "spaces": check_spaces,
-    "same_spaces": check_same_spaces,
-    "no_aliasing": check_no_aliasing,
-    "actions_kept": check_actions_kept,
-    "deterministic": check_deterministic,
-    "reseed_after_use": check_reseed_after_use,
-    "reset_continues": check_reset_continues,
-    "options": check_options,
-    "time_limit": check_time_limit,
-    "global_generators": check_global_generators,
-    "no_leak": check_no_leak,
-}
-
-BATCHED_CHECKS: Mapping[str, Callable[[BatchedFactory], None]] = {
+BATCHED_CHECKS: Mapping[str, Callable[..., None]] = {
     "lanes_equal_singles": determinism.check_lanes_equal_singles,
     "threads": determinism.check_threads,
     "reseed_equals_fresh": determinism.check_reseed_equals_fresh,
@@ -214,65 +35,110 @@ BATCHED_CHECKS: Mapping[str, Callable[[BatchedFactory], None]] = {
     "pickle": determinism.check_pickle,
 }
 
+GROUPS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    "pettingzoo": PETTINGZOO_CHECKS,
+    "parallel": PARALLEL_CHECKS,
+    "libraries": LIBRARY_CHECKS,
+    "own": OWN_CHECKS,
+    "batched": BATCHED_CHECKS,
+    "faces": FACE_CHECKS,
+}
+
+Job = tuple[str, Callable[..., None], tuple[Any, ...]]
+
 
 def check_env(env_id: str, **params: Any) -> CheckReport:
-    """Run every check on an id and report all failures, not only the first.
+    """Run our own rules on one of our ids, and report all failures, not only the first; see also :func:`check_target`.
 
     Raises:
         UnknownNameError: unknown id.
         InvalidParameterError: an unknown keyword or an illegal value.
     """
-    make_batched(env_id, 1, **params)
+    spec(env_id)
+    return check_target(env_id, params=params, select=["parallel/*", "own/*", "batched/*"])
 
+
+def check_target(
+    target: str | Callable[..., Any],
+    *,
+    params: Mapping[str, Any] | None = None,
+    effort: Effort = FULL,
+    faces: bool = False,
+    select: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> CheckReport:
+    """Check any PettingZoo environment: PettingZoo's own tests, our gate, and the libraries that are installed.
+
+    Args:
+        target: one of our ids, an id of PettingZoo's registry, ``"module:callable"`` or such a callable, or a module
+            with ``parallel_env`` or ``env``.
+        params: keywords for the environment.
+        effort: how long to look, :data:`~adaps_envs.testing.report.FULL` or ``QUICK``.
+        faces: also check all faces of one of our ids.
+        select: patterns of check names such as ``"parallel/*"``; only those run. None given means all.
+        progress: called with each check's name before it runs.
+
+    Raises:
+        UnknownNameError: nothing goes by that name, or a pattern fits no check of this target.
+        InvalidParameterError: the environment refuses ``params``, or is no PettingZoo environment.
+    """
+    subject = resolve(target, params)
+    jobs = _chosen(list(_jobs(subject, faces)), select)
+    results = []
+    for name, check, args in jobs:
+        if progress is not None:
+            progress(name)
+        results.append(_run(name, check, args, effort))
+    return CheckReport(subject.name, tuple(results))
+
+
+def list_checks() -> dict[str, str]:
+    """Return every check's name and the rule that it holds an environment to."""
+    return {
+        f"{group}/{name}": (check.__doc__ or "").strip().split("\n")[0]
+        for group, checks in GROUPS.items()
+        for name, check in checks.items()
+    }
+
+
+def _jobs(subject: Target, faces: bool) -> Iterator[Job]:
+    subjects: dict[str, Any] = {"pettingzoo": subject, "parallel": subject.parallel, "libraries": subject}
+    if subject.env_id is not None:
+        subjects |= _own_subjects(subject.env_id, subject.params)
+    for group, checks in GROUPS.items():
+        if group not in subjects or (group == "faces" and not faces):
+            continue
+        for name, check in checks.items():
+            special = {"digest": subject.env_id, "light_import": "adaps_envs"} if group == "own" else {}
+            if name == "digest" and subject.params:
+                continue
+            yield f"{group}/{name}", check, (special.get(name, subjects[group]),)
+
+
+def _own_subjects(env_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
     def batched(num_envs: int, *, num_threads: int = 1) -> Any:
         return make_batched(env_id, num_envs, num_threads=num_threads, **params)
 
-    def parallel() -> ParallelFace:
-        return ParallelFace(batched(1))
+    def parallel(**options: Any) -> ParallelFace:
+        face: ParallelFace = make_face("parallel", env_id, **{**params, **options})
+        return face
 
-    results = [_result(f"parallel/{name}", check, parallel) for name, check in PARALLEL_CHECKS.items()]
-    results += [_result(f"batched/{name}", check, batched) for name, check in BATCHED_CHECKS.items()]
-    return CheckReport(spec(env_id).id, tuple(results))
+    def face(api: str, **options: Any) -> Any:
+        return make_face(api, env_id, **{**params, **options})
 
-
-def _result(name: str, check: Callable[[Any], None], make: Any) -> CheckResult:
-    try:
-        check(make)
-    except ConformanceError as error:
-        return CheckResult(name, False, str(error))
-    except Exception as error:  # an environment may break in any way; the other checks still run
-        return CheckResult(name, False, f"{type(error).__name__}: {error}")
-    return CheckResult(name, True, "")
+    return {"own": parallel, "batched": batched, "faces": face}
 
 
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ConformanceError(f"{message}.")
+def _chosen(jobs: list[Job], select: Sequence[str]) -> list[Job]:
+    for pattern in select:
+        if not any(fnmatchcase(name, pattern) for name, _, _ in jobs):
+            names = [name for name, _, _ in jobs]
+            raise UnknownNameError(f"no check of this environment fits {pattern!r}. {suggest(pattern, names)}")
+    return [job for job in jobs if not select or any(fnmatchcase(job[0], pattern) for pattern in select)]
 
 
-def _actions(env: Any, generator: np.random.Generator) -> dict[str, int]:
-    return {agent: int(generator.integers(env.action_space(agent).n)) for agent in env.agents}
-
-
-def _played(env: Any, seed: int | None, steps: int) -> Any:
-    """Yield ``(agent, obs, reward, terminated, truncated)`` over ``steps`` random steps; ended episodes start again."""
-    generator = np.random.default_rng(seed)
-    obs, _ = env.reset(seed=seed)
-    yield from ((agent, value, 0.0, False, False) for agent, value in obs.items())
-    for _ in range(steps):
-        obs, rewards, terminated, truncated, _ = env.step(_actions(env, generator))
-        for agent, value in obs.items():
-            yield agent, value, rewards[agent], terminated[agent], truncated[agent]
-        if not env.agents:
-            env.reset()
-
-
-def _equal(left: Any, right: Any) -> bool:
-    """Return whether nested dicts, tuples and arrays are equal, NaN included."""
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
-    if isinstance(left, (tuple, list)):
-        return len(left) == len(right) and all(_equal(one, other) for one, other in zip(left, right, strict=True))
-    if isinstance(left, np.ndarray):
-        return np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
-    return bool(left == right)
+def _run(name: str, check: Callable[..., None], args: tuple[Any, ...], effort: Effort) -> CheckResult:
+    if name.startswith("batched/"):  # they look at a fixed number of steps
+        return run_check(name, check, *args)
+    result = run_check(name, check, *args, effort)
+    return replace(result, notes=tuple(note for note in result.notes if "no_such_option" not in note))

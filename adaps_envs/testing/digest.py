@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import random
 from typing import Any
 
 import numpy as np
 
-from adaps_envs.registry import make_batched
+from adaps_envs.registry import make_batched, spec
 
-__all__ = ["trace_digest"]
+__all__ = ["pinned_digest", "trace_digest"]
 
 _LANES = 4
 _STEPS = 200
@@ -38,6 +40,22 @@ def trace_digest(env_id: str, **params: Any) -> str:
         drawn = [actions.getrandbits(32) % env.num_actions for _ in range(_LANES * env.num_agents)]
         _feed(digest, *env.step(np.array(drawn).reshape(_LANES, env.num_agents)), env.global_state())
     return digest.hexdigest()
+
+
+def pinned_digest(env_id: str) -> str | None:
+    """Return the digest that an id had when it was published; None if none is pinned.
+
+    It stands in ``DIGESTS`` of the module ``digests`` beside the family's ``env`` module.
+
+    Raises:
+        UnknownNameError: unknown id.
+    """
+    known = spec(env_id)
+    module = known.entry_point.partition(":")[0].rpartition(".")[0] + ".digests"
+    if importlib.util.find_spec(module) is None:
+        return None
+    pinned: str | None = importlib.import_module(module).DIGESTS.get(known.id)
+    return pinned
 
 
 def _feed(digest: Any, *arrays: np.ndarray) -> None:

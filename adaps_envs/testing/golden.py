@@ -97,9 +97,13 @@ def replay(path: str | Path, *, atol: float = 0.0) -> ReplayReport:
     if missing:
         raise InvalidParameterError(f"{path} has no arrays {missing}; it holds no trajectory that can be replayed.")
     before = arrays["step_frame"].astype(np.int64)
+    # Images are recorded in their own shape; the batched interface flattens them.
+    arrays["obs"] = arrays["obs"].reshape(*arrays["obs"].shape[:2], -1)
     env = make_env(config, len(before))
     tie = arrays.get("tie", np.zeros(len(before), bool))
-    env.set_state(_state_at(env, arrays, before))
+    state = _state_at(env, arrays, before)
+    streams = env.recorded_streams(state, arrays)
+    env.set_state(state if streams is None else {**state, "rng": streams})
     results = {"obs before": (env.observe(), arrays["obs"][before])}
     obs, rewards, terminated, truncated = env.step(arrays["actions"].astype(np.int64))
     after = env.get_state()

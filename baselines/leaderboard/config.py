@@ -46,6 +46,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 RESERVED_SETTINGS = frozenset(
     {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "_init_setup_model"}
 )
+# What the leaderboard itself hands to the environment.
+_RESERVED_PARAMS = frozenset({"env_id", "num_envs", "num_threads", "seed"})
 _RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "scheme", "scheme_kwargs", "num_agents", "seed"})
 
 
@@ -108,6 +110,9 @@ class TaskConfig(_Model):
             raise ValueError("give both random_score and scripted_score, or neither")
         if low is not None and high is not None and high <= low:
             raise ValueError(f"scripted_score {high} must be above random_score {low}")
+        clash = sorted(_RESERVED_PARAMS & self.params.keys())
+        if clash:
+            raise ValueError(f"params may not hold {', '.join(clash)}; the leaderboard sets it itself")
         if self.budget < self.eval_points - 1:
             raise ValueError(f"budget {self.budget} is too small for {self.eval_points} evaluation points")
         return self

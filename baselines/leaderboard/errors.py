@@ -16,7 +16,17 @@ class ConfigMismatchError(AdapsError, ValueError):
 
 
 class DamagedRecordError(AdapsError, ValueError):
-    """A run directory whose files are missing, altered, truncated or not what they claim to be."""
+    """A run directory whose files are missing, altered, truncated or not what they claim to be.
+
+    Attributes:
+        file: name of the file inside the directory, empty if the fault lies in no single one.
+        fault: what is wrong with it, without the advice that the message ends with.
+    """
+
+    def __init__(self, message: str, *, file: str = "", fault: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+        self.fault = fault or message
 
 
 class OutputDirectoryError(AdapsError, OSError):

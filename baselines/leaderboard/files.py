@@ -26,6 +26,9 @@ __all__ = [
     "writing",
 ]
 
+_MAX_DEPTH = 64
+_MAX_DIGITS = 24
+
 
 def canonical_json(value: Any) -> bytes:
     """Return the one byte string that stands for ``value``: sorted keys, no blanks, ASCII, no NaN or infinity."""
@@ -47,15 +50,24 @@ def finite_or_null(value: Any) -> Any:
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Parse strict JSON.
+    """Parse strict JSON that every later step can hold: print, hash, store in 64 bits.
 
     Raises:
-        ValueError: no JSON, a key given twice, or one of the extensions ``NaN`` and ``Infinity``.
+        ValueError: no JSON, a key given twice, one of the extensions ``NaN`` and ``Infinity``, a number that fits no
+            64-bit integer or float, text with half a character (a lone surrogate), or more than 64 levels.
     """
     try:
-        return json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
+        value = json.loads(
+            data,
+            object_pairs_hook=_unique_keys,
+            parse_constant=_reject_constant,
+            parse_int=_bounded_int,
+            parse_float=_finite_float,
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    _check_tree(value)
+    return value
 
 
 def sha256_hex(data: bytes) -> str:
@@ -126,6 +138,44 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("a key appears twice in one object")
     return result
+
+
+def _check_tree(value: Any) -> None:
+    """Walk without recursion: the nesting comes from outside."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for entry in level:
+            if isinstance(entry, str):
+                _check_text(entry)
+            elif isinstance(entry, dict):
+                inner += [*entry, *entry.values()]
+            elif isinstance(entry, list):
+                inner += entry
+        if not inner:
+            return
+        level = inner
+    raise ValueError("nested too deeply")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"the text {text[:40]!a} holds half a character") from None
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS or not -(1 << 63) <= (value := int(digits)) < 1 << 63:
+        raise ValueError(f"the number {digits[:_MAX_DIGITS]} does not fit 64 bits")
+    return value
+
+
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {digits[:_MAX_DIGITS]} is too large")
+    return value
 
 
 def _reject_constant(name: str) -> Any:

@@ -10,11 +10,21 @@ from pydantic import ValidationError
 
 from baselines.leaderboard.config import RunConfig, SuiteConfig, faults_of
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
-from baselines.leaderboard.files import pretty_json, replace_file
+from baselines.leaderboard.files import canonical_json, pretty_json, replace_file, sha256_hex
 from baselines.leaderboard.record import read_run
 from baselines.leaderboard.sidecars import SCHEMA, versioned_object
 
-__all__ = ["Job", "JobState", "Plan", "make_plan", "read_suite_file", "write_suite_file"]
+__all__ = [
+    "Job",
+    "JobState",
+    "Plan",
+    "SUITE_FILE",
+    "differences",
+    "encode_suite",
+    "make_plan",
+    "read_suite_file",
+    "write_suite_file",
+]
 
 SUITE_FILE = "suite.json"
 
@@ -75,7 +85,13 @@ def make_plan(suite: SuiteConfig, out: Path) -> Plan:
 
 def write_suite_file(suite: SuiteConfig, out: Path) -> None:
     """Record the suite in ``out/suite.json``, so that a report knows runs that are still to come."""
-    replace_file(out / SUITE_FILE, pretty_json({"schema": SCHEMA, "suite": suite.model_dump(mode="json")}))
+    replace_file(out / SUITE_FILE, encode_suite(suite))
+
+
+def encode_suite(suite: SuiteConfig) -> bytes:
+    """Return ``suite.json``: the suite and its SHA-256."""
+    content = suite.model_dump(mode="json")
+    return pretty_json({"schema": SCHEMA, "digest": sha256_hex(canonical_json(content)), "suite": content})
 
 
 def read_suite_file(out: Path) -> SuiteConfig | None:
@@ -88,13 +104,19 @@ def read_suite_file(out: Path) -> SuiteConfig | None:
     if not path.exists():
         return None
     try:
-        payload = versioned_object(path.read_bytes())
-        return SuiteConfig.model_validate(payload["suite"])
+        data = path.read_bytes()
+        payload = versioned_object(data)
+        suite = SuiteConfig.model_validate(payload["suite"])
+        if "digest" in payload and data != encode_suite(suite):
+            raise ValueError("its digest does not belong to its content")
+        return suite
     except ValidationError as error:
         fault = faults_of(error)
     except (OSError, ValueError, KeyError, TypeError) as error:
         fault = str(error)
-    raise DamagedRecordError(f"damaged {path}: {fault}. Delete it; `run` writes it again.")
+    raise DamagedRecordError(
+        f"damaged {path}: {fault}. Delete it; `run` writes it again.", file=SUITE_FILE, fault=fault
+    )
 
 
 def _state_on_disk(config: RunConfig, directory: Path) -> JobState:
@@ -103,19 +125,21 @@ def _state_on_disk(config: RunConfig, directory: Path) -> JobState:
     record = read_run(directory)
     if record.config.digest != config.digest:
         raise ConfigMismatchError(
-            f"{directory} was run with another configuration ({', '.join(_differences(record.config, config))}). "
+            f"{directory} was run with another configuration ({differences(record.config, config)}). "
             "It is never overwritten: choose another --out, or move that directory away."
         )
     return JobState.DONE if record.status == "done" else JobState.FAILED
 
 
-def _differences(found: RunConfig, wanted: RunConfig) -> list[str]:
+def differences(found: RunConfig, wanted: RunConfig) -> str:
+    """Return the first four keys in which two configurations differ, with both values."""
     old, new = _flat(found.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
-    return [
+    apart = [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} asked for"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
-    ][:4]
+    ]
+    return ", ".join(apart[:4])
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

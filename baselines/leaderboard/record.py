@@ -10,6 +10,8 @@ of one configuration.
 from __future__ import annotations
 
 import re
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,12 +41,14 @@ from baselines.leaderboard.sidecars import (
 
 __all__ = [
     "COMMON_FILES",
+    "MAX_FILE_BYTES",
     "REPRODUCIBLE_FILES",
     "RESULT_FILES",
     "SUMS",
     "Failure",
     "RunRecord",
     "config_payload",
+    "encode_sums",
     "find_runs",
     "read_actions",
     "read_run",
@@ -55,6 +59,8 @@ SUMS = "SHA256SUMS"
 COMMON_FILES = ("config.json", "metrics.jsonl", "status.json", "provenance.json", "costs.json")
 RESULT_FILES = ("evaluation.npz", "actions.npz", "policy.safetensors", "policy_best.safetensors", "sharing.json")
 REPRODUCIBLE_FILES = ("config.json", "metrics.jsonl", "status.json", *RESULT_FILES)
+
+MAX_FILE_BYTES = 1 << 30
 
 _RUN_NAME = re.compile(r"seed-\d+")
 _SUMS_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_.]+)")
@@ -135,6 +141,11 @@ def find_runs(out: Path) -> list[Path]:
     return sorted(path for path in out.glob("*/*/seed-*") if path.is_dir() and _RUN_NAME.fullmatch(path.name))
 
 
+def encode_sums(files: Mapping[str, bytes]) -> bytes:
+    """Return ``SHA256SUMS`` of files given by name; the same files give the same bytes."""
+    return "".join(f"{sha256_hex(data)}  {name}\n" for name, data in sorted(files.items())).encode("ascii")
+
+
 def config_payload(config: RunConfig) -> dict[str, Any]:
     """Return the content of ``config.json``: the configuration, its hashes and the seeds that follow from it."""
     return {
@@ -147,9 +158,8 @@ def config_payload(config: RunConfig) -> dict[str, Any]:
 
 
 def _damaged(directory: Path, name: str, fault: str) -> DamagedRecordError:
-    return DamagedRecordError(
-        f"damaged run {directory}: {name}: {fault}. Move the directory away to have this run repeated."
-    )
+    message = f"damaged run {directory}: {name}: {fault}. Move the directory away to have this run repeated."
+    return DamagedRecordError(message, file=name, fault=fault)
 
 
 def _checked_files(directory: Path) -> dict[str, bytes]:
@@ -166,12 +176,21 @@ def _checked_files(directory: Path) -> dict[str, bytes]:
     for name in COMMON_FILES:
         if name not in files:
             raise _damaged(directory, SUMS, f"does not list {name}")
+    if sums != encode_sums(files):
+        raise _damaged(directory, SUMS, "its lines are not those of the files in alphabetical order")
     return files
 
 
 def _read_bytes(directory: Path, name: str) -> bytes:
+    path = directory / name
     try:
-        return (directory / name).read_bytes()
+        found = path.lstat()
+        # A pipe would never end, a link may lead anywhere.
+        if not stat.S_ISREG(found.st_mode):
+            raise _damaged(directory, name, "not a plain file")
+        if found.st_size > MAX_FILE_BYTES:
+            raise _damaged(directory, name, f"{found.st_size:,} bytes are more than a record's file can have")
+        return path.read_bytes()
     except FileNotFoundError:
         raise _damaged(directory, name, "missing") from None
     except OSError as error:

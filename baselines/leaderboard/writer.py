@@ -26,14 +26,14 @@ from baselines.leaderboard.artifacts import (
 )
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.files import fsync_directory, make_directory, pretty_json, sha256_hex, write_file, writing
-from baselines.leaderboard.record import SUMS, Failure, config_payload, read_run
+from baselines.leaderboard.files import fsync_directory, make_directory, pretty_json, write_file, writing
+from baselines.leaderboard.record import SUMS, Failure, config_payload, encode_sums, read_run
 from baselines.leaderboard.sidecars import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
 
-__all__ = ["RunResult", "RunWriter", "partials_of", "remove_stale_partials"]
+__all__ = ["UNFINISHED_NAME", "RunResult", "RunWriter", "partials_of", "remove_stale_partials"]
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40] or "host"
-_UNFINISHED_NAME = re.compile(r"seed-\d+\.(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+)")
+UNFINISHED_NAME = re.compile(r"seed-\d+\.(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+)")
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ class RunWriter:
             "provenance.json": encode_sidecar(provenance),
             "status.json": pretty_json({"schema": SCHEMA, "run_id": self.config.run_id, **status}),
         }
-        sums = "".join(f"{sha256_hex(data)}  {name}\n" for name, data in sorted(files.items()))
-        for name, data in {**files, SUMS: sums.encode("ascii")}.items():
+        for name, data in {**files, SUMS: encode_sums(files)}.items():
             write_file(self.partial / name, data)
         with writing(self.directory):
             fsync_directory(self.partial)
@@ -126,7 +125,7 @@ def remove_stale_partials(out: Path) -> list[Path]:
     """Remove directories that dead processes of this machine left behind; return them. Hold the lock of ``out``."""
     removed = []
     for path in sorted(out.glob("*/*/seed-*.*")):
-        match = _UNFINISHED_NAME.fullmatch(path.name)
+        match = UNFINISHED_NAME.fullmatch(path.name)
         if match and match["host"] == _HOST and not _alive(int(match["pid"])):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
@@ -135,7 +134,7 @@ def remove_stale_partials(out: Path) -> list[Path]:
 
 def partials_of(out: Path, pid: int) -> list[Path]:
     """Return the unfinished directories of one process of this machine."""
-    return [path for path in out.glob(f"*/*/seed-*.*-{pid}-{_HOST}") if _UNFINISHED_NAME.fullmatch(path.name)]
+    return [path for path in out.glob(f"*/*/seed-*.*-{pid}-{_HOST}") if UNFINISHED_NAME.fullmatch(path.name)]
 
 
 def _beside(directory: Path, kind: str) -> Path:

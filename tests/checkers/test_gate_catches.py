@@ -301,9 +301,7 @@ def test_an_id_without_a_digest_is_skipped(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("source", "message"), [("import numba", "loads numba"), ("raise ImportError('gone')", "fails: .*gone")]
 )
-def test_a_heavy_import_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
-) -> None:
+def test_a_heavy_import_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
     (tmp_path / "heavy_package.py").write_text(source)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ConformanceError, match=re.compile(message, re.DOTALL)):

@@ -22,7 +22,7 @@ from adaps_envs.testing.target import Target, resolve
 PARAMS = {"groups": [2, 1], "max_cycles": 8}
 
 
-# -- what anybody's environment may do wrong -----------------------------------------------------------------------------
+# -- what anybody's environment may do wrong ---------------------------------------------------------------------------
 
 
 class OtherSpaces(ParallelFace):
@@ -143,7 +143,7 @@ def test_what_does_not_apply_is_skipped(check: str, reason: str) -> None:
         CHECKS[check](target, QUICK)
 
 
-# -- what a face may do wrong --------------------------------------------------------------------------------------------
+# -- what a face may do wrong ------------------------------------------------------------------------------------------
 
 
 class ShiftedObservations(ParallelFace):
@@ -251,7 +251,9 @@ def _sound(api: str, **options: Any) -> Any:
 def _faulty(api: str, kind: type) -> Any:
     def face(asked: str, *, num_envs: int = 1, **options: Any) -> Any:
         if asked != api:
-            return _sound(asked, **({"num_envs": num_envs} if asked in ("batched", "gym_vector", "sb3") else {}), **options)
+            return _sound(
+                asked, **({"num_envs": num_envs} if asked in ("batched", "gym_vector", "sb3") else {}), **options
+            )
         batched = adaps_envs.make_batched("BPS-1", num_envs, **PARAMS)
         return TurnOrder(kind(ParallelFace(batched))) if api == "aec" else kind(batched, **options)
 

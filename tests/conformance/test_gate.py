@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import pytest
 
 import adaps_envs
-from adaps_envs.testing import BATCHED_CHECKS, PARALLEL_CHECKS, check_env, trace_digest
+from adaps_envs.registry import families
+from adaps_envs.testing import (
+    QUICK,
+    CheckReport,
+    check_env,
+    check_target,
+    list_checks,
+    pinned_digest,
+    trace_digest,
+)
 
 LANES = 3
 STEPS = 55
 SEED = 17
 
-# What the game was when these were pinned. A change of a rule, an observation or a random stream must show here and
-# bump the version of the id.
-DIGESTS = {
-    "BPS-1-v0": "70e53aae89712adad6754c71952b9cda22ff7f540bb34f80872b5ef17df9f8c0",
-    "BPS-2-v0": "2fcaa7a724f5f2b35d0d153dbb061bda4f6d599b50e422e5c5d3bb37456be1e1",
-    "BPS-3-v0": "f06df922c4db8761d9372cae010053f407b0f121d49d6fb60179750f036e0b61",
-    "BPS-4-v0": "44ad2cba8a49155fe644e9a66e86f0b74b257d939d5edc7264f3a1c59f7701fb",
-    "BPS-5-v0": "32aa44ee10ddae667edf27bd823e90914e25995246f4e56502d59357dd88f662",
-    "BPS-6-v0": "96b75c1e3bc6a2d61f964993e77653294c9ae9c59ca51a460d263f70f945a628",
-}
+# PettingZoo's tests and the libraries' checks have tests of their own; own/light_import is the same for all ids.
+OURS = ["parallel/*", "own/[!l]*", "batched/*", "faces/*"]
+
+
+def _failures(report: CheckReport) -> list[tuple[str, str]]:
+    return [(result.name, result.message) for result in report.results if result.status != "passed"]
 
 
 @pytest.mark.parametrize("env_id", adaps_envs.list_envs())
-def test_gate(env_id: str) -> None:
-    report = check_env(env_id)
-    assert [(result.name, result.message) for result in report.results if not result.passed] == []
-    assert len(report.results) == len(BATCHED_CHECKS) + len(PARALLEL_CHECKS)
+def test_gate_through_every_face(env_id: str) -> None:
+    report = check_target(env_id, effort=QUICK, faces=True, select=OURS)
+    assert _failures(report) == []
+    expected = [name for name in list_checks() if any(fnmatchcase(name, pattern) for pattern in OURS)]
+    assert [result.name for result in report.results] == expected
     assert report.env_id == env_id
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", families())
+def test_gate_at_full_length(family: str) -> None:
+    for env_id in families()[family].presets:
+        assert _failures(check_target(env_id, select=["parallel/*", "own/*"])) == []
+
+
+def test_gate_by_the_short_name() -> None:
+    report = check_env("BPS-1", groups=[2, 1], max_cycles=10)
+    assert report.passed
+    assert "own/light_import" in [result.name for result in report.results]
+    assert report.env_id == "BPS-1-v0"
+
+
 @pytest.mark.parametrize("env_id", adaps_envs.list_envs())
-def test_digest_is_the_pinned_one(env_id: str) -> None:
-    assert trace_digest(env_id) == DIGESTS[env_id]
+def test_every_id_has_a_pinned_digest(env_id: str) -> None:
+    assert pinned_digest(env_id) == trace_digest(env_id), f"pin it in the digests.py of {env_id}'s family"
 
 
 def test_digest_sees_every_parameter() -> None:

@@ -63,8 +63,8 @@ def test_max_cycles(env_id: str) -> None:
 
 def test_registry_makes_it_with_parameters(env_id: str) -> None:
     pz_id = adaps_envs.spec(env_id).pz_id
-    parallel = pettingzoo.make("parallel", pz_id, max_cycles=3, local_ratio=0.25, render_mode="rgb_array")
-    assert (parallel.batched.max_cycles, parallel.batched.params.local_ratio) == (3, 0.25)
+    parallel = pettingzoo.make("parallel", pz_id, max_cycles=3, reward="team_mean", render_mode="rgb_array")
+    assert (parallel.batched.max_cycles, parallel.batched.params.reward) == (3, "team_mean")
     turns = pettingzoo.make("aec", pz_id.replace("-v", "_v"))
     turns.reset(seed=0)
     assert turns.unwrapped.batched.spec_id == env_id

@@ -1,0 +1,291 @@
+"""The warehouses: C-RWARE and RWARE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.crware import kernel, tables
+from adaps_envs.crware.params import IMAGE_LAYERS, MOVES, REWARD_TYPES, CRWAREParams, RWAREParams, WarehouseParams
+from adaps_envs.crware.replay import streams_for
+from adaps_envs.crware.roster import OWN_ENTRIES
+from adaps_envs.crware.state import check_consistency, obs_fields, state_table
+from adaps_envs.types import State
+
+__all__ = ["CRWARE", "RWARE", "Warehouse"]
+
+
+class Warehouse(BatchedEnv):
+    """What both warehouses share: the floor, the rules, deliveries and pay."""
+
+    action_names = MOVES
+
+    params: WarehouseParams
+
+    def _declare(self) -> None:
+        params = self.params
+        self._declare_agents()
+        self.max_cycles = params.max_cycles
+        self.plan = params.plan
+        self.sizes = {"N": self.num_agents, "M": len(self.plan.shelves), "Q": params.queue_size}
+        self.state_table = state_table(params)
+        self.obs_fields = obs_fields(params)
+        self.obs_space_low = np.array([item.low for item in self.obs_fields], np.float32)
+        self.obs_space_high = np.array([item.high for item in self.obs_fields], np.float32)
+        self._codes = tables.make_codes(params)
+        self.floor = tables.make_floor(self.plan, params.sensor_range)
+        self._words = tables.make_words(params, self._codes, self.floor)
+        self.action_map = tables.action_map(params, self.agent_types)
+        self._declare_scratch()
+        self._declare_global_state()
+
+    def _declare_agents(self) -> None:
+        """Set ``num_agents``, ``agent_types``, ``_num_colours`` and ``delivers`` [types, colours]."""
+        self.num_agents = self.params.agent_count
+        self.agent_types = np.zeros(self.num_agents, np.int64)
+        self._num_colours = 1
+        self.delivers = np.ones((1, 1), bool)
+
+    def _declare_scratch(self) -> None:
+        """Allocate what stands in each cell; it follows from the state and is rebuilt when one is injected."""
+        cells = (self.num_envs, len(self.floor.inside))
+        self._shelf_at = np.zeros(cells, np.int16)
+        self._agent_at = np.zeros(cells, np.int16)
+        self._code = np.zeros(cells, np.uint16)
+        # Stand-ins for arrays that one of the warehouses does not have.
+        self._no_colours = np.zeros((self.num_envs, len(self.plan.shelves)), np.int8)
+        self._no_messages = np.zeros((self.num_envs, self.num_agents), np.int16)
+
+    def _declare_global_state(self) -> None:
+        """The global state: 8 entries an agent as it observes itself, then a plane a shelf colour and one of requests."""
+        own, planes = self.obs_fields_of_self(), (self._num_colours + 1) * self.plan.width * self.plan.height
+        self.state_low = np.zeros(len(own) * self.num_agents + planes, np.float32)
+        self.state_high = np.concatenate([np.tile(own, self.num_agents), np.ones(planes)]).astype(np.float32)
+
+    def obs_fields_of_self(self) -> list[float]:
+        """Return the upper bounds of the 8 entries in which an agent observes itself, unpermuted."""
+        return [float(self._words.coord_x[-1]), float(self._words.coord_y[-1]), *[1.0] * 6]
+
+    def shelf_colours(self) -> NDArray[np.int8]:
+        """Return the shelves' colours ``[B, M] int8``, a view; all 0 where there are none."""
+        return self._arrays.get("shelf_color", self._no_colours)
+
+    def _messages(self) -> NDArray[np.int16]:
+        return self._arrays.get("message", self._no_messages)
+
+    def _body(self) -> tuple[NDArray[Any], ...]:
+        """Return the state arrays in the kernels' order."""
+        a = self._arrays
+        return (
+            a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], a["has_delivered"], a["shelf_x"], a["shelf_y"],
+            self.shelf_colours(), a["request_queue"], a["cur_steps"], a["inactive_steps"], self._messages(),
+        )  # fmt: skip
+
+    def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
+        floor = self.floor
+        kernel.reset_lanes(
+            start, stop, mask, self._arrays["rng"], *self._body(),
+            floor.home_x, floor.home_y, self._num_colours, self.plan.width, self.plan.height,
+        )  # fmt: skip
+        self._rebuild(start, stop, mask)
+
+    def _rebuild(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
+        a, floor, codes = self._arrays, self.floor, self._codes
+        kernel.rebuild_lanes(
+            start, stop, mask, a["agent_x"], a["agent_y"], a["agent_dir"], a["shelf_x"], a["shelf_y"],
+            self.shelf_colours(), a["request_queue"], self._messages(), self._shelf_at, self._agent_at, self._code,
+            floor.pad, floor.width, codes.agents, codes.direction,
+        )  # fmt: skip
+
+    def _adopt_state(self, mask: NDArray[np.bool_]) -> None:
+        self._rebuild(0, self.num_envs, mask)
+
+    def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:
+        check_consistency(self.plan, {**self._arrays, **state}, mask)
+
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        a, floor, words, codes = self._arrays, self.floor, self._words, self._codes
+        kernel.observe_lanes(
+            start, stop, a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._code, self.agent_types,
+            words.place, words.sight, words.own, words.cell, words.offsets, words.coord_x, words.coord_y,
+            codes.entry, codes.filled, codes.entries, floor.highway, floor.pad, floor.width, obs,
+        )  # fmt: skip
+
+    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
+        obs, rewards, terminated, truncated = outputs
+        floor, codes, params = self.floor, self._codes, self.params
+        kernel.step_lanes(
+            start, stop, actions, self._arrays["rng"], *self._body(), self._shelf_at, self._agent_at, self._code,
+            self.action_map, floor.steps, floor.turned, floor.inside, floor.highway, floor.goals,
+            self.delivers, self.agent_types, floor.pad, floor.width, codes.agents, codes.direction,
+            REWARD_TYPES.index(params.reward_type), params.max_cycles, params.max_inactivity_steps or 0,
+            rewards, terminated, truncated,
+        )  # fmt: skip
+        self._observe_lanes(start, stop, obs)
+
+    def _write_global_state(self, out: NDArray[np.float32]) -> None:
+        a, floor = self._arrays, self.floor
+        lanes = np.arange(self.num_envs)[:, None]
+        own = out[:, : 8 * self.num_agents].reshape(self.num_envs, self.num_agents, 8)
+        own[:] = 0.0
+        own[..., 0], own[..., 1] = self._words.coord_x[a["agent_x"]], self._words.coord_y[a["agent_y"]]
+        own[..., 2] = a["carrying"] >= 0
+        own[lanes, np.arange(self.num_agents), 3 + a["agent_dir"]] = 1.0
+        own[..., 7] = floor.highway[(a["agent_y"] + floor.pad) * floor.width + a["agent_x"] + floor.pad]
+        shape = (self.num_envs, self._num_colours + 1, self.plan.height, self.plan.width)
+        planes = out[:, 8 * self.num_agents :].reshape(shape)
+        planes[:] = 0.0
+        planes[lanes, self.shelf_colours(), a["shelf_y"], a["shelf_x"]] = 1.0
+        queue = a["request_queue"]
+        planes[lanes, self._num_colours, a["shelf_y"][lanes, queue], a["shelf_x"][lanes, queue]] = 1.0
+
+    def recorded_streams(
+        self, state: Mapping[str, NDArray[Any]], recorded: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.uint64]:
+        """Return random streams ``[B, 4]`` under which the next step requests the recorded new shelves."""
+        return streams_for(state["request_queue"], len(self.plan.shelves), recorded)
+
+    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+        """Return a picture of one lane, ``[height, width, 3] uint8``: the floor, shelves, requests, robots, loads."""
+        from adaps_envs.crware.render import draw
+
+        state = {name: array[lane] for name, array in self._arrays.items()}
+        return draw(self.plan, state, self.agent_types, state.get("shelf_color"))
+
+
+class CRWARE(Warehouse):
+    """Robots carry coloured shelves to the goals; only a robot of the right hidden type is paid for a shelf.
+
+    N robots of K types drive on a grid of H x W cells. Q of the shelves are requested at any time. A robot that brings
+    a requested shelf to a goal is paid 1 if its type delivers the shelf's colour, and another shelf, drawn uniformly,
+    takes the request's place; the robot then has to put the shelf down, on any free cell that is not a highway, before
+    it can take another. Types differ in what they deliver, and also in the order of their observation entries and of
+    their actions, which makes sharing one policy hopeless without identity. A robot sees the cells around it, neither
+    its own type nor that of others.
+
+    Actions: 0 noop, 1 forward, 2 turn left, 3 turn right, 4 toggle load, shifted by type. Loaded robots cannot pass
+    under standing shelves. Conflicts: the longest chain into a free cell moves (ties: lowest agent index), rings of
+    four or more turn, robots face to face both stay. Start: robots anywhere, shelves at home in uniform colours.
+    End: the time limit truncates; ``max_inactivity_steps``, if set, terminates.
+
+    Source: the colour variant of the multi-robot warehouse used by Christianos et al., "Scaling multi-agent
+    reinforcement learning with selective parameter sharing", ICML 2021 (arXiv 2102.07475).
+    """
+
+    family: ClassVar[str] = "crware"
+    default_id: ClassVar[str] = "CRWARE-tiny-4a-2c-v0"
+
+    params: CRWAREParams
+
+    def _declare_agents(self) -> None:
+        roster, colours = self.params.roster, self.params.num_colours
+        assert roster is not None
+        assert colours is not None
+        counts = [kind.count for kind in roster]
+        self.num_agents = sum(counts)
+        self.agent_types = np.repeat(np.arange(len(counts)), counts)
+        self._num_colours = colours
+        self.delivers = np.zeros((len(counts), colours), bool)
+        for index, kind in enumerate(roster):
+            self.delivers[index, list(kind.colours or ())] = True
+
+    def _declare(self) -> None:
+        super()._declare()
+        if self.params.unequal_spaces:
+            orders = tables.type_orders(self.params)
+            seen = tables.seen_entries(self.params, self._words)
+            self.obs_mask = np.take_along_axis(seen, orders, axis=1)[self.agent_types]
+
+
+class RWARE(Warehouse):
+    """The homogeneous control: robots are alike, every robot delivers every shelf, and sees where others face.
+
+    The rules are those of :class:`CRWARE` without colours and types; observations are those of the rware package, 2.0.
+    Robots may send messages of ``msg_bits`` bits to those who see them.
+
+    Source: Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in cooperative tasks",
+    NeurIPS datasets and benchmarks 2021 (arXiv 2006.07869).
+    """
+
+    family: ClassVar[str] = "rware"
+    default_id: ClassVar[str] = "RWARE-tiny-4a-v0"
+
+    params: RWAREParams
+
+    def _declare(self) -> None:
+        super()._declare()
+        params = self.params
+        self.action_names = _names_with_messages(params.msg_bits)
+        self._image = tables.has_image(params)
+        self._layers = np.array([IMAGE_LAYERS.index(layer) for layer in params.image_observation_layers])
+        self._is_goal = np.zeros(len(self.floor.inside), np.uint8)
+        self._is_goal[self.floor.goals] = 1
+
+    @property
+    def obs_shape(self) -> tuple[int, ...]:
+        """``[layers, rows, columns]`` of an image, else ``(F,)``."""
+        side = 2 * self.params.sensor_range + 1
+        image = self.params.observation_type == "image"
+        return (len(self._layers), side, side) if image else (self.obs_dim,)
+
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        if not self._image:
+            super()._observe_lanes(start, stop, obs)
+            return
+        a, floor = self._arrays, self.floor
+        kernel.observe_images(
+            start, stop, a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._shelf_at, self._agent_at,
+            self._code, floor.inside, self._is_goal, floor.highway, self._layers, self._words.turned,
+            self.params.observation_type == "image_dict", floor.pad, floor.width, self._codes.agents, obs,
+        )  # fmt: skip
+
+    def structure(self, obs: NDArray[np.float32]) -> Any:
+        """Return one agent's observation in the form that ``observation_type`` names.
+
+        Args:
+            obs: ``[F] float32``, as the batched face gives it.
+
+        Returns:
+            ``flattened``: the vector. ``dict``: ``{"self": {...}, "sensors": ({...}, ...)}`` as the rware package
+            names it, one entry a window cell. ``image``: ``[layers, rows, columns]``. ``image_dict``:
+            ``{"image": ..., "features": [6]}``. Arrays are views.
+        """
+        kind = self.params.observation_type
+        if kind == "flattened":
+            return obs
+        if kind == "dict":
+            return named_observation(obs, self.params.msg_bits)
+        side = 2 * self.params.sensor_range + 1
+        image = obs[: len(self._layers) * side * side].reshape(len(self._layers), side, side)
+        return image if kind == "image" else {"image": image, "features": obs[image.size :]}
+
+
+def named_observation(obs: NDArray[np.float32], msg_bits: int) -> dict[str, Any]:
+    """Return RWARE's vector ``[F]`` as the nested dictionary of the rware package."""
+    cells = obs[OWN_ENTRIES:].reshape(-1, 7 + msg_bits)
+    sensors = []
+    for cell in cells:
+        entry: dict[str, Any] = {"has_agent": [int(cell[0])], "direction": int(cell[1:5].argmax())}
+        if msg_bits:
+            entry["local_message"] = cell[5:-2].astype(int).tolist()
+        entry |= {"has_shelf": [int(cell[-2])], "shelf_requested": [int(cell[-1])]}
+        sensors.append(entry)
+    return {
+        "self": {
+            "location": obs[:2],
+            "carrying_shelf": [int(obs[2])],
+            "direction": int(obs[3:7].argmax()),
+            "on_highway": [int(obs[7])],
+        },
+        "sensors": tuple(sensors),
+    }
+
+
+def _names_with_messages(msg_bits: int) -> tuple[str, ...]:
+    if not msg_bits:
+        return MOVES
+    return tuple(f"{move}, message {message:0{msg_bits}b}" for message in range(2**msg_bits) for move in MOVES)

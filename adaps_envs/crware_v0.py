@@ -1,0 +1,9 @@
+"""Coloured multi-robot warehouse as a PettingZoo module: ``crware_v0.parallel_env(num_agents=6, num_colours=3)``."""
+
+from __future__ import annotations
+
+from adaps_envs.registration import module_constructors
+
+__all__ = ["env", "parallel_env", "raw_env"]
+
+env, parallel_env, raw_env = module_constructors("crware", 0)

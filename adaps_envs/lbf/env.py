@@ -1,0 +1,141 @@
+"""Level-based foraging (LBF)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.errors import InvalidStateError
+from adaps_envs.lbf import kernel
+from adaps_envs.lbf.params import LBFParams
+from adaps_envs.lbf.state import global_fields, obs_fields, state_table
+
+__all__ = ["LBF"]
+
+
+class LBF(BatchedEnv):
+    """Players of different levels collect food of different levels; strong food needs several of them at once.
+
+    N players walk on a board. Players beside a food that load in the same step add up their levels; if they reach the
+    food's level it is collected, and each is paid in proportion to its own level times the food's. Otherwise they get
+    nothing, or a penalty. Moves are simultaneous: a player moves if it alone wants to be in a cell, else it stays (so
+    swaps and following are possible, and two players can come to share a cell).
+
+    Actions: 0 none, 1 north, 2 south, 3 west, 4 east, 5 load; what is impossible counts as none. Positions are (row,
+    column), row 0 on top. End: no food is left (terminated), or the time limit (truncated).
+    Start: players uniform on free cells; food uniform off the border, no two of them within two cells of each other.
+
+    By default levels are drawn anew in every episode and observed. With a roster they stay with their players, and with
+    ``zero_agent_levels`` nobody sees them: levels are the hidden types.
+
+    Source: lbforaging 2.0 (Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in
+    cooperative tasks", NeurIPS Datasets and Benchmarks 2021, arXiv 2006.07869), and its fixed-level branch used by
+    Christianos et al., "Scaling multi-agent reinforcement learning with selective parameter sharing", ICML 2021.
+    """
+
+    family: ClassVar[str] = "lbf"
+    default_id: ClassVar[str] = "LBF-8x8-2p-3f-v0"
+    action_names: ClassVar[tuple[str, ...]] = ("none", "north", "south", "west", "east", "load")
+
+    params: LBFParams
+
+    def _declare(self) -> None:
+        params = self.params
+        self.num_agents = params.num_agents
+        self.max_cycles = params.max_cycles
+        self.agent_types = np.array(params.agent_types, np.int64)
+        self.sizes = {"N": self.num_agents, "R": params.rows, "C": params.cols, "A": self.num_actions}
+        self.state_table = state_table(params)
+        self.obs_fields = obs_fields(params)
+        self.obs_space_low = np.array([field.low for field in self.obs_fields], np.float32)
+        self.obs_space_high = np.array([field.high for field in self.obs_fields], np.float32)
+        fields = global_fields(params)
+        self.state_low = np.array([field.low for field in fields], np.float32)
+        self.state_high = np.array([field.high for field in fields], np.float32)
+        self._foods = np.empty((self.num_envs, params.max_num_food, 3), np.float32)
+        self._foods[:] = kernel.NO_FOOD
+        self._declare_levels()
+        shows_levels = params.observe_agent_levels if params.grid_observation else params.levels_are_public
+        sights = np.array(params.sights, np.int64)
+        self._view = (sights, params.grid_observation, int(sights.max()), params.player_entries, shows_levels)
+
+    def _declare_levels(self) -> None:
+        params = self.params
+        lows, highs = params.player_levels
+        food_lows, food_highs = params.food_levels
+        dealt = params.roster is None and len({*zip(lows, highs, strict=True)}) > 1
+        self._player_levels = (np.array(lows, np.int64), np.array(highs, np.int64), dealt)
+        foods_dealt = len({*food_lows}) > 1 or len({*(food_highs or ())}) > 1
+        self._food_levels = (
+            np.array(food_lows, np.int64), np.array(food_highs or (), np.int64),
+            params.exclusive_max_food_level, params.force_coop, foods_dealt,
+        )  # fmt: skip
+
+    @property
+    def obs_shape(self) -> tuple[int, ...]:
+        """``(F,)``, or ``(3, K, K)`` with ``grid_observation``: agents' levels, foods' levels, free cells."""
+        return self.params.obs_shape
+
+    def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
+        a = self._arrays
+        kernel.reset_lanes(
+            start, stop, mask, a["rng"], *self._board(), self._foods, *self._player_levels, *self._food_levels
+        )
+
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        a, p = self._arrays, self.params
+        kernel.observe_lanes(
+            start, stop, a["player_row"], a["player_col"], a["player_level"], self._foods,
+            p.rows, p.cols, *self._view, obs,
+        )  # fmt: skip
+
+    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
+        p = self.params
+        kernel.step_lanes(
+            start, stop, actions, *self._board(), self._foods,
+            p.normalize_reward, float(p.penalty), p.max_cycles, *self._view, *outputs,
+        )  # fmt: skip
+
+    def _board(self) -> tuple[NDArray[Any], ...]:
+        """The state arrays in the kernels' order."""
+        a = self._arrays
+        return (
+            a["player_row"], a["player_col"], a["player_level"], a["player_score"], a["field"],
+            a["current_step"], a["game_over"], a["food_spawned"],
+        )  # fmt: skip
+
+    def _publish_state(self) -> None:
+        a = self._arrays
+        kernel.valid_action_lanes(a["player_row"], a["player_col"], a["field"], a["valid_actions"])
+
+    def _adopt_state(self, mask: NDArray[np.bool_]) -> None:
+        kernel.index_food_lanes(mask, self._arrays["field"], self._foods)
+
+    def _check_state(self, state: Mapping[str, NDArray[Any]], mask: NDArray[np.bool_]) -> None:
+        if "field" not in state:
+            return
+        counts = np.count_nonzero(state["field"], axis=(1, 2))
+        if (counts[mask] > self.params.max_num_food).any():
+            raise InvalidStateError(
+                f"state array 'field' holds {counts[mask].max()} foods in a lane; max_num_food is "
+                f"{self.params.max_num_food}, make the environment with a larger one."
+            )
+
+    def _write_global_state(self, out: NDArray[np.float32]) -> None:
+        a, entries = self._arrays, 3 if self.params.levels_are_public else 2
+        num_food_entries = 3 * self.params.max_num_food
+        out[:, :num_food_entries] = self._foods.reshape(self.num_envs, -1)
+        players = out[:, num_food_entries:].reshape(self.num_envs, self.num_agents, entries)
+        for entry, name in enumerate(("player_row", "player_col", "player_level")[:entries]):
+            players[..., entry] = a[name]
+
+    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+        """Return a picture of one lane, ``[height, width, 3] uint8``: players in their type's colour, levels as numbers."""
+        from adaps_envs.lbf.render import draw
+
+        a = self._arrays
+        return draw(a["field"][lane], a["player_row"][lane], a["player_col"][lane], a["player_level"][lane], self.agent_types)

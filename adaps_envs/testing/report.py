@@ -1,0 +1,118 @@
+"""What a check found: passed, failed, or not applicable to this environment."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from adaps_envs.errors import AdapsError
+from adaps_envs.testing.rollout import ConformanceError
+
+__all__ = ["FULL", "QUICK", "CheckReport", "CheckResult", "Effort", "NotApplicableError", "require", "run_check"]
+
+
+class NotApplicableError(AdapsError):
+    """A check says nothing about this environment; the message tells why."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long checks look.
+
+    Attributes:
+        seeds: how many seeds are compared.
+        steps: how many steps are played with each of them; ended episodes start again.
+    """
+
+    seeds: int
+    steps: int
+
+
+FULL = Effort(seeds=20, steps=1000)
+QUICK = Effort(seeds=3, steps=80)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check's outcome.
+
+    Attributes:
+        name: ``group/check``.
+        passed: False if the rule is broken.
+        message: what was seen; why the check does not apply, if ``skipped``; else empty.
+        skipped: the check does not apply, or needs a library that is not installed.
+        rule: the rule in one sentence.
+        notes: warnings that were raised on the way, each once.
+    """
+
+    name: str
+    passed: bool
+    message: str
+    skipped: bool = False
+    rule: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """``passed``, ``failed`` or ``skipped``."""
+        return "skipped" if self.skipped else "passed" if self.passed else "failed"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All checks of one environment."""
+
+    env_id: str
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True if no check failed."""
+        return all(result.passed for result in self.results)
+
+    @property
+    def failures(self) -> tuple[CheckResult, ...]:
+        """The checks that failed."""
+        return tuple(result for result in self.results if not result.passed)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many checks passed, failed and were skipped."""
+        statuses = [result.status for result in self.results]
+        return {status: statuses.count(status) for status in ("passed", "failed", "skipped")}
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise :class:`ConformanceError` with ``message`` unless ``holds``."""
+    if not holds:
+        raise ConformanceError(f"{message}.")
+
+
+def run_check(name: str, check: Callable[..., None], *args: Any) -> CheckResult:
+    """Run one check; whatever it raises becomes its outcome, whatever it prints is dropped."""
+    rule = (check.__doc__ or "").strip().split("\n")[0]
+    with warnings.catch_warnings(record=True) as seen, contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("always")
+        passed, message, skipped = _outcome(check, args)
+    notes = tuple(dict.fromkeys(str(warning.message).strip() for warning in seen if not _about_us(warning)))
+    return CheckResult(name, passed, message, skipped, rule, notes)
+
+
+def _outcome(check: Callable[..., None], args: tuple[Any, ...]) -> tuple[bool, str, bool]:
+    try:
+        check(*args)
+    except NotApplicableError as reason:
+        return True, str(reason), True
+    except ConformanceError as error:
+        return False, str(error), False
+    except Exception as error:  # an environment may break in any way; the other checks still run
+        return False, f"{type(error).__name__}: {error}", False
+    return True, "", False
+
+
+def _about_us(warning: warnings.WarningMessage) -> bool:
+    """Return whether the warning is about how a check is written, not about the environment."""
+    return issubclass(warning.category, (DeprecationWarning, ResourceWarning, ImportWarning))

@@ -1,0 +1,166 @@
+"""DiCo: a shared policy plus private deviations, scaled to a wanted diversity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from torch import Tensor
+
+from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.layers import GroupedMLP
+from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.streams import torch_stream
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["SCHEME", "DiCo", "logit_diversity", "summed"]
+
+Layers: TypeAlias = "list[tuple[Tensor, Tensor]]"
+
+CRITICS = ("private", "shared")
+# A deviation of logits may be of their own scale at once: it is multiplied by the ratio of diversities anyway.
+DEVIATION_GAIN = 1.0
+SMALLEST_DIVERSITY = 1e-6
+
+
+class DiCo(SharingScheme):
+    """Diversity control by construction.
+
+    Agent ``i``'s logits are ``f_h(o) + kappa f_i(o)`` with a shared ``f_h``, private ``f_i`` and
+    ``kappa = desired / measured``. The method is defined for Gaussian actions, with the Wasserstein distance of the
+    agents' means. For discrete actions we control LOGIT DIVERSITY: the mean over pairs of agents and over
+    observations of the Euclidean distance between the agents' logits, each without its mean over actions, which
+    the softmax ignores (:func:`logit_diversity`). It is homogeneous in the deviations, so the logits' diversity is the
+    desired one wherever the estimate is exact. It is not the diversity of the action probabilities.
+
+    The estimate of the deviations' diversity starts from the first update's observations, before which kappa is 1, and
+    follows with ``new = (1 - tau) old + tau measured``, once an update and not within it: the probabilities of a
+    rollout and of its update then come from one kappa. The ratio carries no gradient: with the authors' tau of 0.01 it
+    would be a hundredth of the deviations' own, and it would let an agent's loss move the others' deviations. It is
+    measured on ``pool`` observations of all agents, drawn from the update's last minibatch: every deviation is
+    evaluated on each.
+
+    Args:
+        desired: diversity wanted, >= 0 (0 makes agents alike); None leaves deviations as they are (kappa = 1). The
+            authors set it for each task; the default is this project's for logits.
+        tau: share of a new measurement in the estimate.
+        pool: observations a measurement.
+        critic: ``private`` to each agent (the authors' IPPO) or ``shared`` (their MAPPO).
+    """
+
+    name = "dico"
+    summary = "a shared policy plus private deviations, scaled to a wanted diversity of the logits"
+    source = "Bettini, Kortvelesy and Prorok, ICML 2024, arXiv 2405.15054"
+    parameter_formula = "N P + P_actor"
+    fups_options: ClassVar[Mapping[str, Any] | None] = {"desired": 0.0, "critic": "shared"}
+
+    estimate: Tensor
+    measurements: Tensor
+
+    def __init__(
+        self, *, desired: float | None = 3.0, tau: float = 0.01, pool: int = 128, critic: str = "private"
+    ) -> None:
+        super().__init__()
+        if desired is not None:
+            check_number("desired", desired, low=0.0)
+        check_number("tau", tau, high=1.0, above=0.0)
+        check_count("pool", pool)
+        check_choice("critic", critic, CRITICS)
+        self.desired, self.tau, self.pool, self.critic_sharing = desired, tau, pool, critic
+
+    def make_networks(self) -> None:
+        """Make the shared policy, the deviations and the critics."""
+        if self.spaces.num_agents < 2:
+            raise InvalidParameterError("DiCo controls how agents differ; a team of 1 has no diversity. Take 'fups'.")
+        device, number = self.labels.device, self.spaces.num_agents
+        index = torch.arange(number, device=device)
+        self.register_buffer("estimate", torch.ones((), device=device))
+        self.register_buffer("measurements", torch.zeros((), dtype=torch.int64, device=device))
+        actor: dict[str, Any] = self.network_options("actor")
+        self.actor_net = GroupedMLP(labels=torch.zeros_like(index), **actor)
+        deviation = {**actor, "head_gain": DEVIATION_GAIN, "name": "deviation"}
+        self.deviation_net = GroupedMLP(labels=index, **deviation)
+        labels = index if self.critic_sharing == "private" else torch.zeros_like(index)
+        self.critic_net = GroupedMLP(labels=labels, **self.network_options("critic"))
+
+    @property
+    def kappa(self) -> Tensor:
+        """Factor of the deviations, a scalar without gradient."""
+        if self.desired is None:
+            return torch.ones_like(self.estimate)
+        if self.desired == 0:
+            return torch.zeros_like(self.estimate)
+        scaled = self.desired / self.estimate.clamp(min=SMALLEST_DIVERSITY)
+        return torch.where(self.measurements > 0, scaled, torch.ones_like(scaled))
+
+    def actor(self, obs: Tensor) -> Tensor:
+        """Return logits ``[B, N, A]`` for observations ``[B, N, F]``."""
+        logits: Tensor = self.actor_net(obs) + self.kappa * self.deviation_net(obs)
+        return logits
+
+    @torch.no_grad()
+    def deviation_diversity(self, observations: Tensor) -> Tensor:
+        """Return the logit diversity of the unscaled deviations over observations ``[S, F]``, a scalar."""
+        everybody = observations[:, None].expand(-1, self.spaces.num_agents, -1)
+        return logit_diversity(self.deviation_net(everybody))
+
+    @torch.no_grad()
+    def after_update(self, update: int) -> bool:
+        """Measure the deviations on the last minibatch and move the estimate."""
+        observations = self.learning.observations
+        if not self.desired or observations is None:
+            return False
+        flat = observations.flatten(0, -2)
+        generator = torch_stream(self.seed, "pool", int(self.measurements))
+        chosen = torch.randint(len(flat), (self.pool,), generator=generator)
+        measured = self.deviation_diversity(flat[chosen.to(flat.device)])
+        weight = self.tau if int(self.measurements) > 0 else 1.0
+        self.estimate.lerp_(measured, weight)
+        self.measurements += 1
+        return False
+
+    def effective_params(self, agent: int) -> dict[str, Layers]:
+        """Return actor and critic layers; the actor's hold shared neurons first, the agent's own after them."""
+        shared, own = self.actor_net.effective_params(agent), self.deviation_net.effective_params(agent)
+        actor = shared if self.desired == 0 else summed(shared, own, self.kappa)
+        return {"actor": actor, "critic": self.critic_net.effective_params(agent)}
+
+    def private_stacks(self) -> bool:
+        """Return False: the shared policy receives gradients of all agents."""
+        return False
+
+    def param_report(self) -> dict[str, int]:
+        """Count the deviations as part of the actor."""
+        report = super().param_report()
+        report["trainable_actor"] += sum(parameter.numel() for parameter in self.deviation_net.parameters())
+        report["flops_per_decision"] += self.deviation_net.flops_per_decision
+        return report
+
+
+def logit_diversity(logits: Tensor) -> Tensor:
+    """Return the mean distance between agents' logits ``[S, N, A]``, over observations and pairs of agents.
+
+    The distance is Euclidean, between logits without their mean over actions.
+    """
+    number = logits.shape[1]
+    centred = logits - logits.mean(dim=-1, keepdim=True)
+    distances = torch.cdist(centred, centred, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.sum(dim=(1, 2)).mean() / (number * (number - 1))
+
+
+def summed(shared: Layers, own: Layers, factor: Tensor) -> Layers:
+    """Return one network that computes ``shared(x) + factor * own(x)``, its hidden neurons those of both."""
+    layers = []
+    for index, ((w, b), (v, c)) in enumerate(zip(shared, own, strict=True)):
+        first, last = index == 0, index == len(shared) - 1
+        if last:
+            weight = w + factor * v if first else torch.cat([w, factor * v], dim=1)
+            layers.append((weight, b + factor * c))
+        else:
+            weight = torch.cat([w, v]) if first else torch.block_diag(w, v)
+            layers.append((weight, torch.cat([b, c])))
+    return layers
+
+
+SCHEME = DiCo

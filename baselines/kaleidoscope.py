@@ -1,0 +1,269 @@
+"""Kaleidoscope: one shared network, a learnable mask over its single weights for every agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adaps_agents.sharing.base import SharingScheme, mask_overlap
+from adaps_agents.sharing.generated import GeneratedMLP, Layers
+from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
+from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.streams import torch_stream
+
+__all__ = ["SCHEME", "Kaleidoscope", "ThresholdMLP", "clear_moments", "initial_thresholds"]
+
+NETWORKS = ("both", "actor")
+# Bounds that keep the ratio of two running means meaningful while either is next to nothing.
+SMALLEST_DIVERSITY = 1e-4
+LARGEST_COEFFICIENT = 1e3
+
+
+class ThresholdMLP(GeneratedMLP):
+    """One network of which agent ``i`` uses ``sign(w) relu(|w| - sigmoid(s_i))`` in the place of every weight ``w``.
+
+    Parameters: P_net + N |W|, |W| the number of weights without biases, which all agents share.
+
+    Args:
+        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        offset, scale: thresholds start at ``s = -(offset + scale u)``, u uniform in (0, 1).
+        rate: ``thresholds`` holds ``s / rate``, so that a step of the optimiser moves ``s`` by as much more.
+        head_gain: gain of the last layer.
+        seed, name: key of the random streams.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        num_agents: int,
+        activation: Activation,
+        *,
+        offset: float,
+        scale: float,
+        rate: float,
+        head_gain: float,
+        seed: int,
+        name: str,
+    ) -> None:
+        super().__init__(sizes, num_agents, activation)
+        self.offset, self.scale, self.rate = offset, scale, rate
+        stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
+        self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
+        generator = torch_stream(seed, "init", name, "thresholds")
+        shapes = [(num_agents, *layer.shape[1:]) for layer in stack]
+        drawn = [initial_thresholds(shape, offset, scale, generator) for shape in shapes]
+        self.thresholds = nn.ParameterList([nn.Parameter(layer / rate) for layer in drawn])
+
+    def logits(self) -> list[Tensor]:
+        """Return the threshold logits ``s``, ``[N, out, in]`` a layer."""
+        return [self.rate * thresholds for thresholds in entries(self.thresholds)]
+
+    def subnetworks(self) -> Layers:
+        """Return the agents' thresholded weights ``[N, out, in]`` and the shared biases ``[N, out]``."""
+        weights = [
+            w.sign() * torch.relu(w.abs() - s.sigmoid())
+            for w, s in zip(entries(self.weights), self.logits(), strict=True)
+        ]
+        biases = [b.expand(len(w), -1) for b, w in zip(entries(self.biases), weights, strict=True)]
+        return weights, biases
+
+    @torch.no_grad()
+    def masks(self) -> list[Tensor]:
+        """Return which weights each agent uses, ``[N, out, in] bool`` a layer."""
+        return [w.abs() > s.sigmoid() for w, s in zip(entries(self.weights), self.logits(), strict=True)]
+
+    def diversity(self) -> Tensor:
+        """Return the weighted mean over ordered pairs of agents of ``|| |w| (M_i - M_j) ||_1``, a scalar.
+
+        Layer ``l`` has the weight ``2^l``. Only thresholds get a gradient, through the indicator of the mask.
+        """
+        number, count = len(self.thresholds[0]), sum(w.numel() for w in self.weights)
+        total = torch.zeros((), device=self.weights[0].device)
+        for index, (w, s) in enumerate(zip(entries(self.weights), self.logits(), strict=True)):
+            size = w.detach().abs()
+            mask = _Indicator.apply(size - s.sigmoid())
+            total = total + 2**index * (size * _pairwise_differences(mask)).sum()
+        return total / (max(number * (number - 1), 1) * count)
+
+    @torch.no_grad()
+    def reset_dead(
+        self, probability: float, generator: torch.Generator, optimizer: torch.optim.Optimizer | None
+    ) -> list[Tensor]:
+        """Draw weights that no agent uses anew, each with ``probability``, with their thresholds; forget their moments.
+
+        Returns:
+            What was drawn anew, ``[1, out, in] bool`` a layer.
+        """
+        chosen = []
+        for w, s, mask in zip(entries(self.weights), entries(self.thresholds), self.masks(), strict=True):
+            drawn = torch.rand(w.shape, generator=generator).to(w.device) < probability
+            dead = ~mask.any(dim=0, keepdim=True) & drawn
+            # Kaiming's uniform distribution with a = sqrt(5).
+            fresh = (2 * torch.rand(w.shape, generator=generator) - 1) / w.shape[-1] ** 0.5
+            thresholds = initial_thresholds(s.shape, self.offset, self.scale, generator)
+            w.copy_(torch.where(dead, fresh.to(w.device), w))
+            s.copy_(torch.where(dead, thresholds.to(s.device) / self.rate, s))
+            if optimizer is not None:
+                clear_moments(optimizer, w, dead)
+                clear_moments(optimizer, s, dead.expand_as(s))
+            chosen.append(dead)
+        return chosen
+
+
+class Kaleidoscope(SharingScheme):
+    """Learnable masks for every agent on one set of weights.
+
+    Agent ``i`` uses ``theta_i = sign(theta) relu(|theta| - sigmoid(s_i))``; thresholds ``s_i`` are trained with the
+    weights, by the learner's loss and by a diversity loss that pushes the masks apart,
+    ``-sum_l 2^l sum_{i,j} || |theta_l| (M_i - M_j) ||_1 / (N (N - 1) |W|)``, in which ``theta`` is constant and the
+    indicator's gradient passes through ``tanh`` of the incoming one, as in the authors' code. Its coefficient is
+    ``diversity * mean |policy loss| / mean diversity`` over the last ``window`` losses. From time to time, weights that
+    no agent uses any more are drawn anew.
+
+    On-policy port: the policy loss may pass through zero, so its absolute value is averaged; the denominator is at
+    least 1e-4 and the coefficient at most 1000. Weights are drawn anew between updates, and their optimiser moments
+    become zero. Thresholds move ``threshold_rate`` times as far as weights: their gradients are so small here that, next
+    to Adam's epsilon, they would stand still. The critic is masked by thresholds of its own, since it can see an agent's type no better than the
+    actor can.
+
+    Args:
+        diversity: share of the policy loss that the diversity loss is scaled to (the authors' MPE setting).
+        window: losses that are averaged.
+        reset_interval: environment steps between draws; none in the last interval of a training.
+        reset_probability: with which a weight that no agent uses is drawn anew.
+        offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): nearly nothing is masked.
+        threshold_rate: how many times further a step moves thresholds than weights (1 in the authors' code).
+        networks: mask ``both`` actor and critic, or the ``actor`` only, with one critic for all agents.
+    """
+
+    name = "kaleidoscope"
+    summary = "one shared network, a learnt mask over single weights for every agent, pushed apart by a loss"
+    source = "Li, Pan and Zhang, NeurIPS 2024, arXiv 2410.08540"
+    parameter_formula = "P + N |W|, |W| the weights without biases of the masked networks"
+
+    losses: Tensor
+    written: Tensor
+    resets: Tensor
+
+    def __init__(
+        self,
+        *,
+        diversity: float = 0.5,
+        window: int = 100,
+        reset_interval: int = 200_000,
+        reset_probability: float = 0.1,
+        offset: float = 5.0,
+        scale: float = 5.0,
+        threshold_rate: float = 50.0,
+        networks: str = "both",
+    ) -> None:
+        super().__init__()
+        check_number("diversity", diversity, low=0.0)
+        check_count("window", window)
+        check_count("reset_interval", reset_interval)
+        check_number("reset_probability", reset_probability, low=0.0, high=1.0)
+        check_number("offset", offset)
+        check_number("scale", scale, low=0.0)
+        check_number("threshold_rate", threshold_rate, above=0.0)
+        check_choice("networks", networks, NETWORKS)
+        self.diversity, self.window = diversity, window
+        self.reset_interval, self.reset_probability = reset_interval, reset_probability
+        self.offset, self.scale, self.threshold_rate, self.networks = offset, scale, threshold_rate, networks
+
+    def make_networks(self) -> None:
+        """Make the masked networks and the memory of recent losses."""
+        self.actor_net = self._masked("actor")
+        if self.networks == "both":
+            self.critic_net = self._masked("critic")
+        else:
+            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+        device = self.labels.device
+        # Rows: |policy loss|, diversity. The oldest column is overwritten; those not yet written are zero.
+        self.register_buffer("losses", torch.zeros(2, self.window, device=device))
+        self.register_buffer("written", torch.zeros((), dtype=torch.int64, device=device))
+        self.register_buffer("resets", torch.zeros((), dtype=torch.int64, device=device))
+
+    def _masked(self, part: str) -> ThresholdMLP:
+        options: dict[str, Any] = {"offset": self.offset, "scale": self.scale, "rate": self.threshold_rate}
+        return ThresholdMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
+
+    def masked_networks(self) -> list[ThresholdMLP]:
+        """Return the networks that have masks."""
+        return [net for net in (self.actor_net, self.critic_net) if isinstance(net, ThresholdMLP)]
+
+    def aux_loss(self) -> Tensor:
+        """Return the diversity loss, scaled by the running size of the policy loss."""
+        diversity = torch.stack([net.diversity() for net in self.masked_networks()]).sum()
+        return -self._coefficient(diversity.detach()) * diversity
+
+    @torch.no_grad()
+    def _coefficient(self, diversity: Tensor) -> Tensor:
+        """Remember the present losses and return the coefficient of the diversity loss, without gradient."""
+        column = self.written % self.window
+        self.losses[:, column] = torch.stack([self.learning.policy_loss.abs().to(diversity.device), diversity])
+        self.written += 1
+        policy, spread = self.losses.sum(dim=1) / self.written.clamp(max=self.window)
+        return (self.diversity * policy / spread.clamp(min=SMALLEST_DIVERSITY)).clamp(max=LARGEST_COEFFICIENT)
+
+    def after_update(self, update: int) -> bool:
+        """Draw dead weights anew when an interval has passed, unless it was the last one."""
+        learning = self.learning
+        passed = learning.num_timesteps // self.reset_interval
+        if passed <= int(self.resets):
+            return False
+        self.resets.fill_(passed)
+        if learning.total_timesteps - learning.num_timesteps >= self.reset_interval:
+            generator = torch_stream(self.seed, "resets", passed)
+            for net in self.masked_networks():
+                net.reset_dead(self.reset_probability, generator, learning.optimizer)
+        return False
+
+    def sharing_summary(self) -> dict[str, Any]:
+        """Add how much of its weights each agent shares with each other at present."""
+        summary = super().sharing_summary()
+        for part, net in (("actor", self.actor_net), ("critic", self.critic_net)):
+            if isinstance(net, ThresholdMLP):
+                summary[f"{part}_mask_overlap"] = mask_overlap([mask.flatten(1) for mask in net.masks()])
+        return summary
+
+
+def initial_thresholds(shape: Sequence[int], offset: float, scale: float, generator: torch.Generator) -> Tensor:
+    """Return threshold logits ``-(offset + scale u)``, u uniform in (0, 1)."""
+    return -(offset + scale * torch.rand(tuple(shape), generator=generator))
+
+
+def clear_moments(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:
+    """Set all running statistics that ``optimizer`` keeps of the entries ``where`` of ``parameter`` to zero."""
+    for value in optimizer.state.get(parameter, {}).values():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value.masked_fill_(where, 0.0)
+
+
+class _Indicator(torch.autograd.Function):
+    """``1[x > 0]`` with the gradient ``tanh(g)`` for the incoming gradient ``g``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.tanh()
+
+
+def _pairwise_differences(mask: Tensor) -> Tensor:
+    """Return the sum over ordered pairs of ``|M_i - M_j|`` for 0/1 masks ``[N, ...]``, without forming the pairs.
+
+    The gradient is that of the absolute values, zero between equal entries: with c ones in N, a one differs from N - c
+    zeros and a zero from c ones, each in two ordered pairs.
+    """
+    number, ones = mask.shape[0], mask.detach().sum(dim=0, keepdim=True)
+    slopes = 2 * torch.where(mask.detach() > 0, number - ones, -ones)
+    return (mask * slopes).sum(dim=0)
+
+
+SCHEME = Kaleidoscope

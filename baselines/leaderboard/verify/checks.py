@@ -1,0 +1,178 @@
+"""Checks of one finished run that need its record alone: counts, marks, seeds, and files that must agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.leaderboard.artifacts import Evaluation, Weights
+from baselines.leaderboard.config import RunConfig, TaskConfig, evaluation_marks, seeds_of
+from baselines.leaderboard.record import RunRecord
+from baselines.leaderboard.sidecars import Costs, Sharing
+from baselines.leaderboard.suite import builtin_tasks
+from baselines.leaderboard.verify.verdict import Fault
+
+__all__ = [
+    "check_costs",
+    "check_evaluation",
+    "check_metrics",
+    "check_sharing",
+    "check_task",
+    "check_weights",
+    "environment_faults",
+]
+
+# Means of the same numbers, added up by another version of numpy.
+_MEAN_TOLERANCE = 1e-9
+# Steps of one rollout where the settings name none: stable-baselines3's own values.
+_ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
+
+
+def check_task(task: TaskConfig) -> Iterator[Fault]:
+    """A built-in task's name stands for its environment, parameters and frozen reference scores."""
+    known = builtin_tasks().get(task.name)
+    if known is None:
+        return
+    frozen: dict[str, Any] = {"params": {}, **known}
+    for name, value in frozen.items():
+        found = getattr(task, name)
+        if found != value:
+            yield Fault("config.json", f"config.task.{name}", f"{found!r}; the built-in task {task.name} has {value!r}")
+
+
+def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
+    """Marks, steps, seeds and the best point must be those that the protocol gives."""
+    seeds = seeds_of(config)
+    expected = {
+        "marks": np.array(evaluation_marks(config.task), np.int64),
+        "seeds": np.arange(seeds.evaluation_count, dtype=np.int64) + seeds.evaluation_start,
+        "absolute_seeds": np.arange(seeds.absolute_count, dtype=np.int64) + seeds.absolute_start,
+    }
+    for name, array in expected.items():
+        found = getattr(evaluation, name)
+        different = np.flatnonzero(found != array)
+        if different.size:
+            place = int(different[0])
+            yield Fault(
+                "evaluation.npz", f"{name}[{place}]", f"{found[place]}; protocol {config.protocol} has {array[place]}"
+            )
+    yield from _check_steps(config, evaluation, sharing)
+    best = int(evaluation.greedy.mean(axis=1).argmax())
+    if int(evaluation.best_point) != best:
+        yield Fault("evaluation.npz", "best_point", f"{int(evaluation.best_point)}; the highest greedy mean is {best}")
+
+
+def check_metrics(metrics: list[dict[str, Any]], evaluation: Evaluation) -> Iterator[Fault]:
+    """Every line must say of its point what the episodes say."""
+    points = len(evaluation.marks)
+    if len(metrics) != points:
+        yield Fault("metrics.jsonl", "", f"{len(metrics)} lines for {points} evaluation points")
+        return
+    for point, line in enumerate(metrics):
+        expected = {
+            "point": point,
+            "mark": int(evaluation.marks[point]),
+            "step": int(evaluation.steps[point]),
+            "greedy_mean": float(evaluation.greedy[point].mean()),
+            "greedy_std": float(evaluation.greedy[point].std()),
+            "sampled_mean": float(evaluation.sampled[point].mean()),
+            "sampled_std": float(evaluation.sampled[point].std()),
+        }
+        for key, value in expected.items():
+            if not _close(line.get(key), value):
+                message = f"{line.get(key)!r}; evaluation.npz gives {value!r}"
+                yield Fault("metrics.jsonl", f"line {point + 1}, {key}", message)
+        for key in sorted(set(line) - {*expected, "learner"}):
+            yield Fault("metrics.jsonl", f"line {point + 1}, {key!a}", "an unknown key")
+
+
+def check_sharing(
+    config: RunConfig, sharing: Sharing, evaluation: Evaluation, agent_types: NDArray[np.int64]
+) -> Iterator[Fault]:
+    """Groups, their agreement with the hidden types, and counts must fit the environment and each other."""
+    for where, found, rule in (
+        ("scheme", sharing.scheme, config.scheme.label),
+        ("agent_types", sharing.agent_types, [int(value) for value in agent_types]),
+        ("env_steps", sharing.env_steps, int(evaluation.steps[-1])),
+        ("identity_steps", min(sharing.identity_steps, sharing.env_steps), sharing.identity_steps),
+    ):
+        if found != rule:
+            yield Fault("sharing.json", where, f"{found!r}, not {rule!r}")
+    if sharing.assignment is not None and len(sharing.assignment) != len(agent_types):
+        yield Fault("sharing.json", "assignment", f"{len(sharing.assignment)} groups for {len(agent_types)} agents")
+    elif not _close(sharing.ari, expected := _ari(sharing, agent_types)):
+        yield Fault("sharing.json", "ari", f"{sharing.ari!r}; the assignment gives {expected!r}")
+    for name, count in sharing.parameters.items():
+        if count < 0:
+            yield Fault("sharing.json", f"parameters.{name}", f"{count} is negative")
+
+
+def check_weights(weights: dict[str, Weights], evaluation: Evaluation) -> Iterator[Fault]:
+    """Weights, by file name, must be finite; where the last point is the best one, both files must be equal."""
+    for file, arrays in weights.items():
+        if not arrays:
+            yield Fault(file, "", "holds no weights")
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                yield Fault(file, ascii(name), "holds a value that is not finite")
+    final, best = weights["policy.safetensors"], weights["policy_best.safetensors"]
+    if final.keys() != best.keys():
+        yield Fault("policy_best.safetensors", "", "its names are not those of policy.safetensors")
+    elif int(evaluation.best_point) == len(evaluation.marks) - 1:
+        for name in final:
+            if not np.array_equal(final[name], best[name]):
+                yield Fault("policy_best.safetensors", ascii(name), "the last point is the best; its weights differ")
+
+
+def check_costs(costs: Costs) -> Iterator[Fault]:
+    """Costs cannot be measured again, but must be there and possible."""
+    for name in ("wall_seconds", "cpu_seconds", "evaluation_seconds"):
+        value = getattr(costs, name)
+        if value is None or value < 0:
+            yield Fault("costs.json", name, f"{value!r}; a finished run took some seconds")
+    if costs.peak_memory_bytes is not None and costs.peak_memory_bytes < 1:
+        yield Fault("costs.json", "peak_memory_bytes", f"{costs.peak_memory_bytes} bytes are not possible")
+
+
+def environment_faults(record: RunRecord, digest: str) -> Iterator[Fault]:
+    """The environment that the run used must be the one that stands here."""
+    provenance, task = record.provenance, record.config.task
+    if provenance.environment != task.env:
+        message = f"{provenance.environment!r}; config.json has {task.env!r}"
+        yield Fault("provenance.json", "environment", message)
+    if provenance.trace_digest != digest:
+        message = f"{provenance.trace_digest}; {task.env} as installed here has {digest}: another version of it"
+        yield Fault("provenance.json", "trace_digest", message)
+
+
+def _check_steps(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
+    marks = np.array(evaluation_marks(config.task), np.int64)
+    rollout = config.learner.settings.get("n_steps", _ROLLOUT_STEPS[config.learner.algorithm])
+    slack = config.learner.num_lanes * (rollout if isinstance(rollout, int) else 1)
+    earliest = np.maximum(marks, sharing.identity_steps)
+    for place in np.flatnonzero((evaluation.steps < earliest) | (evaluation.steps > earliest + slack))[:1]:
+        yield Fault(
+            "evaluation.npz",
+            f"steps[{place}]",
+            f"{evaluation.steps[place]}; its mark and the identity phase allow {earliest[place]} to one rollout more",
+        )
+
+
+def _ari(sharing: Sharing, agent_types: NDArray[np.int64]) -> float | None:
+    from sklearn.metrics import adjusted_rand_score
+
+    return None if sharing.assignment is None else float(adjusted_rand_score(agent_types, sharing.assignment))
+
+
+def _close(found: Any, expected: float | int | None) -> bool:
+    if expected is None or isinstance(expected, int):
+        return found == expected and type(found) is type(expected)
+    return (
+        isinstance(found, (int, float))
+        and not isinstance(found, bool)
+        and math.isclose(found, expected, rel_tol=_MEAN_TOLERANCE, abs_tol=_MEAN_TOLERANCE)
+    )

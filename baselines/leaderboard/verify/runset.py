@@ -1,0 +1,255 @@
+"""Verifying a directory of runs: each run by itself, then the set as a whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from adaps_envs.testing.digest import trace_digest
+from baselines.leaderboard.artifacts import encode_metrics
+from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
+from baselines.leaderboard.files import canonical_json, parse_json, pretty_json, sha256_hex
+from baselines.leaderboard.plan import SUITE_FILE, differences, read_suite_file
+from baselines.leaderboard.record import (
+    COMMON_FILES,
+    RESULT_FILES,
+    SUMS,
+    RunRecord,
+    config_payload,
+    read_actions,
+    read_run,
+    read_weights,
+)
+from baselines.leaderboard.report.collect import check_comparable
+from baselines.leaderboard.sidecars import SCHEMA, encode_sidecar
+from baselines.leaderboard.suite import builtin_tasks
+from baselines.leaderboard.verify import checks
+from baselines.leaderboard.verify.replay import ReplayError, first_difference, open_environment, replay
+from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
+from baselines.leaderboard.writer import UNFINISHED_NAME
+
+__all__ = ["ExtraChecks", "verify_directory"]
+
+ExtraChecks = Callable[[RunRecord], Iterator[Fault]]
+"""Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
+
+_RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
+
+
+def verify_directory(
+    directory: Path, *, complete: bool = False, deep: ExtraChecks | None = None, target: str | None = None
+) -> Verdict:
+    """Verify every run below ``directory``, or ``directory`` itself if it is one run. Nothing is written.
+
+    Args:
+        directory: output directory of ``run``, or one run directory.
+        complete: whether runs of the suite that are missing, and runs beside it, are faults; else they are notes.
+        deep: further checks for each finished run.
+        target: what to call it in the verdict; default: its path.
+
+    Raises:
+        ConfigError: ``directory`` is none, or holds no runs.
+    """
+    if not directory.is_dir():
+        raise ConfigError(f"{directory} is not a directory; give the --out of a run, or a submitted file.")
+    verdict = Verdict(target or str(directory), deep=deep is not None)
+    alone = (directory / SUMS).exists()
+    found = [directory] if alone else sorted(_run_directories(directory, verdict))
+    if not found and not complete:
+        raise ConfigError(f"{directory} holds no runs; give the --out of a run, or one run directory.")
+    records = []
+    for path in found:
+        run = "/".join(path.resolve().parts[-3:]) if alone else path.relative_to(directory).as_posix()
+        record, outcome = _verify_run(path, run, deep)
+        verdict.runs.append(outcome)
+        if record is not None:
+            records.append(record)
+    if not alone:
+        verdict.faults += _set_faults(directory, records, verdict, complete)
+    for task in dict.fromkeys(record.config.task.name for record in records):
+        if task not in builtin_tasks():
+            verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")
+    return verdict
+
+
+def _run_directories(directory: Path, verdict: Verdict) -> Iterator[Path]:
+    """Yield the run directories; what only looks like one is a fault, what a run has not finished yet a note."""
+    for path in sorted(directory.glob("*/*/seed-*")):
+        name = path.relative_to(directory).as_posix()
+        if any(part.is_symlink() for part in (path, *path.parents[:2])):
+            verdict.faults.append(Fault(name, "", "a link; runs are plain directories"))
+        elif UNFINISHED_NAME.fullmatch(path.name):
+            verdict.notes.append(f"{name} is not finished")
+        elif not path.is_dir() or not _RUN_NAME.fullmatch(path.name):
+            verdict.faults.append(Fault(name, "", "not the directory of a run, seed-<s>"))
+        else:
+            yield path
+
+
+def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[RunRecord | None, RunVerdict]:
+    record: RunRecord | None = None
+    faults: list[Fault] = []
+    replayed = 0
+    try:
+        record = read_run(directory)
+        faults += _file_faults(directory, record, run)
+        if record.status == "done":
+            replayed, found = _result_faults(record)
+            faults += found
+            if deep is not None and not faults:
+                faults += deep(record)
+    except DamagedRecordError as error:
+        faults.append(Fault(error.file, "", error.fault))
+    except ReplayError as error:
+        faults.append(Fault("config.json", error.where, str(error)))
+    except Exception as error:  # foreign content must never end the verification of the other runs
+        faults.append(Fault("", "", f"cannot be verified ({type(error).__name__}: {error})"))
+    named = tuple(Fault(f"{run}/{fault.file}".rstrip("/"), fault.where, fault.message) for fault in faults)
+    return record, RunVerdict(run, None if record is None else record.status, replayed, named)
+
+
+def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault]:
+    """The directory must hold the files of its kind and no others, each in the bytes that its writer gives."""
+    if record.config.run_id != run:
+        yield Fault("config.json", "config", f"it belongs to {record.config.run_id}, not to this directory")
+    expected = {*COMMON_FILES, SUMS, *(RESULT_FILES if record.status == "done" else ())}
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if entry.name not in expected:
+            yield Fault(entry.name, "", "a run has no such file")
+        elif not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+            yield Fault(entry.name, "", "not a plain file")
+        expected.discard(entry.name)
+    for name in sorted(expected):
+        yield Fault(name, "", "missing")
+    for name, data in _canonical_files(record).items():
+        if (directory / name).read_bytes() != data:
+            yield Fault(name, "", "its content is not laid out as it is written; keys, blanks or digits differ")
+    yield from checks.check_task(record.config.task)
+
+
+def _canonical_files(record: RunRecord) -> dict[str, bytes]:
+    status: dict[str, Any] = {"schema": SCHEMA, "run_id": record.config.run_id, "status": record.status}
+    if record.failure is not None:
+        failure = record.failure
+        status["error"] = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
+    files = {
+        "config.json": pretty_json(config_payload(record.config)),
+        "status.json": pretty_json(status),
+        "metrics.jsonl": encode_metrics(record.metrics),
+        "costs.json": encode_sidecar(record.costs),
+        "provenance.json": encode_sidecar(record.provenance),
+    }
+    if record.sharing is not None:
+        files["sharing.json"] = encode_sidecar(record.sharing)
+    return files
+
+
+def _result_faults(record: RunRecord) -> tuple[int, list[Fault]]:
+    """Return how many episodes were replayed, and everything wrong with the results of a finished run."""
+    config, evaluation, sharing = record.config, record.evaluation, record.sharing
+    assert evaluation is not None
+    assert sharing is not None
+    env = open_environment(config.task)
+    weights = {
+        "policy.safetensors": read_weights(record),
+        "policy_best.safetensors": read_weights(record, best=True),
+    }
+    faults = list(
+        chain(
+            checks.check_evaluation(config, evaluation, sharing),
+            checks.check_metrics(record.metrics, evaluation),
+            checks.check_sharing(config, sharing, evaluation, env.agent_types),
+            checks.check_weights(weights, evaluation),
+            checks.check_costs(record.costs),
+            checks.environment_faults(record, _digest(config.task.env, canonical_json(config.task.params))),
+        )
+    )
+    replayed, differences_found = _replay_faults(record)
+    return replayed, faults + differences_found
+
+
+def _replay_faults(record: RunRecord) -> tuple[int, list[Fault]]:
+    evaluation, actions = record.evaluation, read_actions(record)
+    assert evaluation is not None
+    faults, replayed = [], 0
+    last = len(evaluation.marks) - 1
+    logs = (
+        ("final", evaluation.seeds, evaluation.greedy[last], f"greedy[{last}, {{}}]"),
+        ("absolute", evaluation.absolute_seeds, evaluation.absolute, "absolute[{}]"),
+    )
+    for log, seeds, recorded, field in logs:
+        steps, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
+        try:
+            returns = replay(record.config.task, log, seeds, steps, lengths)
+        except ReplayError as error:
+            faults.append(Fault("actions.npz", error.where, str(error)))
+            continue
+        replayed += len(returns)
+        count, first = first_difference(returns, recorded)
+        if count:
+            message = f"{recorded[first]!r}; replaying actions.npz gives {returns[first]!r} ({count} episodes differ)"
+            faults.append(Fault("evaluation.npz", field.format(first), message))
+    return replayed, faults
+
+
+@lru_cache(maxsize=64)
+def _digest(env: str, params: bytes) -> str:
+    """The trace digest of an environment as it stands here; its parameters come as canonical JSON."""
+    return trace_digest(env, **parse_json(params))
+
+
+def _set_faults(directory: Path, records: list[RunRecord], verdict: Verdict, complete: bool) -> Iterator[Fault]:
+    yield from _doubled(records)
+    try:
+        check_comparable(records)
+    except ConfigMismatchError as error:
+        yield Fault("", "", str(error))
+    try:
+        suite = read_suite_file(directory)
+    except DamagedRecordError as error:
+        yield Fault(SUITE_FILE, "", error.fault)
+        return
+    if suite is not None:
+        yield from _suite_faults(suite, records, verdict, complete)
+    elif complete:
+        yield Fault(SUITE_FILE, "", "missing")
+
+
+def _suite_faults(suite: SuiteConfig, records: list[RunRecord], verdict: Verdict, complete: bool) -> Iterator[Fault]:
+    planned = {config.run_id: config for config in suite.runs()}
+    for record in records:
+        run = record.config.run_id
+        wanted = planned.get(run)
+        if wanted is not None and wanted.digest != record.config.digest:
+            yield Fault(
+                f"{run}/config.json", "config", f"not what {SUITE_FILE} asks for: {differences(record.config, wanted)}"
+            )
+        elif wanted is None and complete:
+            yield Fault(run, "", f"{SUITE_FILE} names no such run")
+        elif wanted is None:
+            verdict.notes.append(f"{run} is beside {SUITE_FILE}")
+    missing = sorted(planned.keys() - {outcome.run for outcome in verdict.runs})
+    if missing and complete:
+        yield Fault(missing[0], "", f"missing; {SUITE_FILE} names it ({len(missing)} runs are missing)")
+    elif missing:
+        verdict.notes.append(f"{len(missing)} of {len(planned)} runs of {SUITE_FILE} are still to come")
+
+
+def _doubled(records: list[RunRecord]) -> Iterator[Fault]:
+    """Two seeds of one scheme never learn the same weights: one run was handed in as two."""
+    seen: dict[tuple[str, str, str], RunRecord] = {}
+    for record in records:
+        if record.status != "done":
+            continue
+        weights = sha256_hex((record.directory / "policy.safetensors").read_bytes())
+        config = record.config
+        first = seen.setdefault((config.task.name, config.scheme.label, weights), record)
+        if first is not record:
+            yield Fault(f"{config.run_id}/policy.safetensors", "", f"the weights of {first.config.run_id} once more")

@@ -1,0 +1,111 @@
+"""What verification says: every fault with its file and place, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from baselines.leaderboard.config import PROTOCOL
+from baselines.leaderboard.sidecars import SCHEMA
+
+__all__ = ["Fault", "RunVerdict", "Verdict", "printable"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is not as it must be.
+
+    Attributes:
+        file: path inside the verified directory or archive, ``/`` between its parts; empty for the whole of it.
+        where: line, field or array entry inside the file; empty for the whole file.
+        message: what is there, and what the rule is.
+    """
+
+    file: str
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return printable(": ".join(part for part in (self.file, self.where, self.message) if part))
+
+
+@dataclass(frozen=True)
+class RunVerdict:
+    """What was found in one run directory.
+
+    Attributes:
+        run: its path, ``<task>/<scheme>/seed-<s>``.
+        status: ``done`` or ``failed`` as recorded; None where that cannot be read.
+        replayed: episodes whose recorded actions were played again.
+        faults: nothing, if the run verifies.
+    """
+
+    run: str
+    status: str | None
+    replayed: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass
+class Verdict:
+    """The outcome of one verification.
+
+    Attributes:
+        target: what was verified.
+        deep: whether the stored policies were played, too.
+        runs: one verdict a run directory.
+        faults: faults that belong to no single run.
+        notes: what a reader should know and is no fault.
+    """
+
+    target: str
+    deep: bool = False
+    runs: list[RunVerdict] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def all_faults(self) -> list[Fault]:
+        """Those of the set first, then run by run."""
+        return [*self.faults, *(fault for run in self.runs for fault in run.faults)]
+
+    @property
+    def verified(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.all_faults
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON values, the same for the same content."""
+        return {
+            "schema": SCHEMA,
+            "protocol": PROTOCOL,
+            "target": self.target,
+            "verified": self.verified,
+            "deep": self.deep,
+            "runs": [
+                {"run": run.run, "status": run.status, "verified": not run.faults, "replayed_episodes": run.replayed}
+                for run in self.runs
+            ],
+            "faults": [asdict(fault) for fault in self.all_faults],
+            "notes": self.notes,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the verdict as lines for a terminal; text from records cannot control it."""
+        for run in self.runs:
+            episodes = f"{run.replayed} episodes replayed" if run.status == "done" else "nothing to replay"
+            word = "FAULT" if run.faults else "ok"
+            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {episodes}")
+        for fault in self.all_faults:
+            yield f"fault: {fault}"
+        for note in self.notes:
+            yield printable(f"note: {note}")
+        sound = sum(not run.faults for run in self.runs)
+        verdict = "verified" if self.verified else f"NOT verified, {len(self.all_faults)} faults"
+        yield printable(f"{self.target}: {verdict}; {sound} of {len(self.runs)} runs are sound")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` on one line, with everything that could control a terminal shown as an escape."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -1,0 +1,171 @@
+"""LoRASA: a shared policy first, then a low-rank correction of it for every agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.generated import GeneratedMLP, Layers
+from adaps_agents.sharing.layers import GroupedMLP, entries
+from adaps_agents.sharing.options import check_count, check_flag, check_number
+from adaps_agents.streams import torch_stream
+
+__all__ = ["SCHEME", "LoRASA", "LowRankMLP"]
+
+
+class LowRankMLP(GeneratedMLP):
+    """Frozen shared layers ``W_0``, corrected for agent ``i`` to ``W_i = W_0 + (alpha / r) B_i A_i``.
+
+    ``B_i [out, r]`` is drawn and ``A_i [r, in]`` starts at zero, so that nothing changes at first. Parameters:
+    N sum r (in + out), and N sum out more with biases.
+
+    Args:
+        base: the shared network; its layers become buffers.
+        num_agents: N.
+        rank, alpha: r and alpha.
+        bias: correct the biases too.
+        full_rank: give layers with ``r >= min(in, out)`` an unfactored correction instead.
+        seed, name: key of the random streams.
+    """
+
+    def __init__(
+        self,
+        base: GroupedMLP,
+        num_agents: int,
+        *,
+        rank: int,
+        alpha: float,
+        bias: bool,
+        full_rank: bool,
+        seed: int,
+        name: str,
+    ) -> None:
+        super().__init__(base.sizes, num_agents, base.activation)
+        self.factor, self.depth = alpha / rank, len(base.weights)
+        down, up, generator = [], [], torch_stream(seed, "init", name, "low rank")
+        for index, (w, b) in enumerate(zip(base.weights, base.biases, strict=True)):
+            self.register_buffer(f"weight_{index}", w.detach().clone())
+            self.register_buffer(f"bias_{index}", b.detach().clone())
+            out, fan_in = w.shape[1:]
+            whole = full_rank and rank >= min(fan_in, out)
+            down.append(torch.zeros(num_agents, out if whole else rank, fan_in))
+            # Kaiming's uniform distribution with a = sqrt(5), what adapters are usually drawn from.
+            drawn = (2 * torch.rand(num_agents, out, rank, generator=generator) - 1) / rank**0.5
+            up.append(torch.zeros(num_agents, out, 0) if whole else drawn)
+        self.down = nn.ParameterList([nn.Parameter(layer) for layer in down])
+        self.up = nn.ParameterList([nn.Parameter(layer, requires_grad=layer.numel() > 0) for layer in up])
+        offsets = [torch.zeros(num_agents, b.shape[1]) for b in base.biases] if bias else []
+        self.offsets = nn.ParameterList([nn.Parameter(layer) for layer in offsets])
+
+    def frozen(self) -> Layers:
+        """Return the shared weights ``[1, out, in]`` and biases ``[1, out]``."""
+        layers = range(self.depth)
+        return [getattr(self, f"weight_{i}") for i in layers], [getattr(self, f"bias_{i}") for i in layers]
+
+    def subnetworks(self) -> Layers:
+        """Return the corrected weights ``[N, out, in]`` and biases ``[N, out]``."""
+        weights, biases = self.frozen()
+        for index, (down, up) in enumerate(zip(entries(self.down), entries(self.up), strict=True)):
+            whole = up.shape[-1] == 0
+            weights[index] = weights[index] + (down if whole else self.factor * torch.bmm(up, down))
+            biases[index] = biases[index].expand(len(down), -1)
+        if len(self.offsets) > 0:
+            biases = [b + own for b, own in zip(biases, entries(self.offsets), strict=True)]
+        return weights, biases
+
+
+class LoRASA(SharingScheme):
+    """Low-rank agent-specific adaptation.
+
+    Until a share ``switch_at`` of the training all agents train one policy (full sharing). Then the policy is frozen,
+    and every agent trains a low-rank correction of each of its layers, ``W_i = W_0 + (alpha / r) B_i A_i``; the critic
+    stays shared and goes on training. At the switch the policy is unchanged, and the optimiser starts afresh.
+
+    ``param_report`` counts what is trained at the time: P before the switch; P_critic + N sum r (in + out) after it,
+    with the frozen policy under ``fixed_parameters``.
+
+    The authors switch at a point chosen for each task; half of the training is this project's choice.
+
+    Args:
+        switch_at: share of ``total_timesteps`` after which agents adapt, in [0, 1]: 0 adapts the initial policy, 1
+            never adapts and is full sharing.
+        rank: r.
+        alpha: the correction is scaled by ``alpha / rank``.
+        bias: correct the biases as well (the authors have it both ways).
+        full_rank: as the authors' code, correct a layer with ``rank >= min(in, out)`` by a whole matrix instead of two
+            factors; by default every layer has rank r, as in the paper's count.
+    """
+
+    name = "lorasa"
+    summary = "full sharing first, then a low-rank correction of the frozen policy for every agent"
+    source = "Zhang, Kapoor and Sun, 2025, arXiv 2502.05573"
+    parameter_formula = "P, then P_critic + N sum over actor layers of r (in + out)"
+    fups_options: ClassVar[Mapping[str, Any] | None] = {"switch_at": 1.0}
+
+    adapting: Tensor
+
+    def __init__(
+        self, *, switch_at: float = 0.5, rank: int = 8, alpha: float = 8.0, bias: bool = False, full_rank: bool = False
+    ) -> None:
+        super().__init__()
+        check_number("switch_at", switch_at, low=0.0, high=1.0)
+        check_count("rank", rank)
+        check_number("alpha", alpha, above=0.0)
+        check_flag("bias", bias)
+        check_flag("full_rank", full_rank)
+        self.switch_at, self.rank, self.alpha, self.bias, self.full_rank = switch_at, rank, alpha, bias, full_rank
+
+    def make_networks(self) -> None:
+        """Make one actor and one critic."""
+        self.register_buffer("adapting", torch.zeros((), dtype=torch.bool, device=self.labels.device))
+        self.make_grouped_networks()
+        if self.switch_at == 0.0:
+            self.adapt()
+
+    def adapt(self) -> None:
+        """Freeze the policy and give every agent a correction of it."""
+        assert isinstance(self.actor_net, GroupedMLP)
+        options: dict[str, Any] = {
+            "rank": self.rank, "alpha": self.alpha, "bias": self.bias, "full_rank": self.full_rank,
+            "seed": self.seed, "name": "actor",
+        }  # fmt: skip
+        mode = self.actor_net.training
+        adapted = LowRankMLP(self.actor_net, self.spaces.num_agents, **options)
+        self.actor_net = adapted.to(self.labels.device).train(mode)
+        self.adapting.fill_(True)
+
+    def after_update(self, update: int) -> bool:
+        """Switch to adaptation when its time has come; the optimiser must then be rebuilt."""
+        learning = self.learning
+        if bool(self.adapting) or self.switch_at == 1.0 or learning.total_timesteps == 0:
+            return False
+        if learning.num_timesteps < self.switch_at * learning.total_timesteps:
+            return False
+        self.adapt()
+        return True
+
+    def param_report(self) -> dict[str, int]:
+        """Count the frozen policy."""
+        report = super().param_report()
+        if isinstance(self.actor_net, LowRankMLP):
+            weights, biases = self.actor_net.frozen()
+            report["fixed_parameters"] = sum(tensor.numel() for tensor in (*weights, *biases))
+        return report
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Take over the stored phase first, so that networks of its shape await their weights."""
+        stored = state_dict.get(f"{prefix}adapting")
+        if stored is not None and bool(stored) != bool(self.adapting):
+            if bool(stored):
+                self.adapt()
+            else:
+                self.make_grouped_networks()
+                self.to(self.labels.device)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+SCHEME = LoRASA

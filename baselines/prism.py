@@ -1,0 +1,209 @@
+"""Prism: one network in singular-value form, with a learnable mask over its spectrum for every agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.generated import GeneratedMLP, Layers
+from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
+from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.streams import torch_stream
+
+__all__ = ["SCHEME", "Prism", "SpectralMLP"]
+
+NETWORKS = ("actor", "both")
+
+
+class SpectralMLP(GeneratedMLP):
+    """Layers ``W_i = U diag(s m_i) V^T`` with shared ``U [out, k]``, ``V [in, k]``, ``s [k]`` and biases.
+
+    Agent ``i``'s mask is ``m_i = relu(|s| - sigmoid(t_i)) / |s|``, so that it uses the singular values
+    ``sign(s) relu(|s| - sigmoid(t_i))``. No agent's matrix is formed: a forward multiplies by ``V``, by the agent's
+    singular values and by ``U``.
+
+    Parameters: sum over layers of k (in + out + 1) + N k + out.
+
+    Args:
+        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        rank: k, at most ``min(in, out)``, which is taken where it is less (or ``rank`` is None).
+        offset, scale: thresholds start at ``t = -(offset + scale u)``, u uniform in (0, 1).
+        rate: ``thresholds`` holds ``t / rate``, so that a step of the optimiser moves ``t`` by as much more.
+        head_gain: gain of the last layer.
+        seed, name: key of the random streams.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        num_agents: int,
+        activation: Activation,
+        *,
+        rank: int | None,
+        offset: float,
+        scale: float,
+        rate: float,
+        head_gain: float,
+        seed: int,
+        name: str,
+    ) -> None:
+        super().__init__(sizes, num_agents, activation)
+        self.rate = rate
+        left, values, right, thresholds = [], [], [], []
+        generator = torch_stream(seed, "init", name, "thresholds")
+        for layer in orthogonal_stack(sizes, 1, head_gain, seed, name):
+            u, s, v = torch.linalg.svd(layer[0].double(), full_matrices=False)
+            k = len(s) if rank is None else min(rank, len(s))
+            left.append(u[:, :k].float())
+            values.append(s[:k].float())
+            right.append(v[:k].T.float())
+            thresholds.append(-(offset + scale * torch.rand(num_agents, k, generator=generator)) / rate)
+        self.left, self.values, self.right, self.thresholds = (
+            nn.ParameterList([nn.Parameter(tensor.contiguous()) for tensor in tensors])
+            for tensors in (left, values, right, thresholds)
+        )
+        self.biases = nn.ParameterList([nn.Parameter(torch.zeros(out)) for out in sizes[1:]])
+
+    def logits(self) -> list[Tensor]:
+        """Return the threshold logits ``t``, ``[N, k]`` of each layer."""
+        return [self.rate * thresholds for thresholds in entries(self.thresholds)]
+
+    def spectra(self) -> list[Tensor]:
+        """Return the agents' singular values ``[N, k]`` of each layer."""
+        return [
+            s.sign() * torch.relu(s.abs() - t.sigmoid())
+            for s, t in zip(entries(self.values), self.logits(), strict=True)
+        ]
+
+    def spectral_masks(self) -> list[Tensor]:
+        """Return the agents' masks ``[N, k]`` in [0, 1] of each layer; the shared singular values get no gradient."""
+        return [
+            torch.relu(1 - t.sigmoid() / s.detach().abs().clamp(min=1e-12))
+            for s, t in zip(entries(self.values), self.logits(), strict=True)
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
+        h, last = x, len(self.sizes) - 2
+        layers = zip(entries(self.left), self.spectra(), entries(self.right), entries(self.biases), strict=True)
+        for index, (u, spectrum, v, bias) in enumerate(layers):
+            h = functional.linear(functional.linear(h, v.T) * spectrum, u, bias)
+            h = h if index == last else self.activation(h)
+        return h
+
+    def subnetworks(self) -> Layers:
+        """Return the agents' weights ``[N, out, in]`` and biases ``[N, out]``, which the forward never forms."""
+        weights = [
+            (u * spectrum[:, None, :]) @ v.T
+            for u, spectrum, v in zip(entries(self.left), self.spectra(), entries(self.right), strict=True)
+        ]
+        return weights, [b.expand(len(w), -1) for b, w in zip(entries(self.biases), weights, strict=True)]
+
+    def diversity(self) -> Tensor:
+        """Return the mean over ordered pairs of agents, layers and singular values of ``(m_i - m_j)^2``, a scalar."""
+        number = len(self.thresholds[0])
+        spread = [mask.var(dim=0, correction=0).mean() for mask in self.spectral_masks()]
+        return 2 * number / max(number - 1, 1) * torch.stack(spread).mean()
+
+    def orthogonality(self) -> Tensor:
+        """Return the sum over layers of ``||U^T U - I||_F^2 + ||V^T V - I||_F^2``, a scalar."""
+        squares = []
+        for factor in (*entries(self.left), *entries(self.right)):
+            identity = torch.eye(factor.shape[1], device=factor.device)
+            squares.append((factor.T @ factor - identity).square().sum())
+        return torch.stack(squares).sum()
+
+    @property
+    def flops_per_decision(self) -> int:
+        """Multiplications and additions of one agent's forward."""
+        layers = zip(self.left, self.values, self.right, strict=True)
+        return sum(2 * len(s) * (len(u) + len(v)) for u, s, v in layers)
+
+
+class Prism(SharingScheme):
+    """Spectral parameter sharing.
+
+    All agents share the singular vectors and values of each layer, ``W_i = U diag(s m_i) V^T``, and each learns a mask
+    ``m_i`` over the singular values. Two losses are added: one keeps ``U`` and ``V`` near orthogonal, one pushes the
+    agents' masks apart.
+
+    Built from the paper's abstract, which states the form of the layers and the two regularisers. This project's
+    choices: the mask is the soft threshold ``relu(|s| - sigmoid(t_i)) / |s|``; the losses are
+    ``orthogonality (||U^T U - I||^2 + ||V^T V - I||^2)`` and ``-diversity mean (m_i - m_j)^2``; both their weights; and
+    only the actor is spectral.
+
+    Layers start as full sharing's: ``U diag(s) V^T`` is the singular-value decomposition of its initial weights.
+
+    Args:
+        rank: k of every layer, ``min(in, out)`` where that is less; None takes ``min(in, out)`` throughout.
+        orthogonality: weight of the loss that keeps singular vectors orthogonal.
+        diversity: weight of the loss that pushes masks apart.
+        offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): masks start near 1.
+        threshold_rate: how many times further a step moves thresholds than weights, as in Kaleidoscope.
+        networks: the ``actor`` only, with one critic for all agents, or ``both``.
+    """
+
+    name = "prism"
+    summary = "one network in singular-value form, a learnt mask over the singular values for every agent"
+    source = "Kim, Oh and Kim, 2026, arXiv 2602.06476"
+    parameter_formula = "P_critic + sum over actor layers of k (in + out + 1) + N k + out"
+
+    def __init__(
+        self,
+        *,
+        rank: int | None = None,
+        orthogonality: float = 1e-2,
+        diversity: float = 1e-2,
+        offset: float = 5.0,
+        scale: float = 5.0,
+        threshold_rate: float = 50.0,
+        networks: str = "actor",
+    ) -> None:
+        super().__init__()
+        if rank is not None:
+            check_count("rank", rank)
+        check_number("orthogonality", orthogonality, low=0.0)
+        check_number("diversity", diversity, low=0.0)
+        check_number("offset", offset)
+        check_number("scale", scale, low=0.0)
+        check_number("threshold_rate", threshold_rate, above=0.0)
+        check_choice("networks", networks, NETWORKS)
+        self.rank, self.orthogonality, self.diversity = rank, orthogonality, diversity
+        self.offset, self.scale, self.threshold_rate, self.networks = offset, scale, threshold_rate, networks
+
+    def make_networks(self) -> None:
+        """Make the spectral networks."""
+        self.actor_net = self._spectral("actor")
+        if self.networks == "both":
+            self.critic_net = self._spectral("critic")
+        else:
+            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+
+    def _spectral(self, part: str) -> SpectralMLP:
+        options: dict[str, Any] = {
+            "rank": self.rank,
+            "offset": self.offset,
+            "scale": self.scale,
+            "rate": self.threshold_rate,
+        }
+        return SpectralMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
+
+    def spectral_networks(self) -> list[SpectralMLP]:
+        """Return the networks in singular-value form."""
+        return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SpectralMLP)]
+
+    def aux_loss(self) -> Tensor:
+        """Return the weighted losses of orthogonality and diversity."""
+        losses = [
+            self.orthogonality * net.orthogonality() - self.diversity * net.diversity()
+            for net in self.spectral_networks()
+        ]
+        return torch.stack(losses).sum()
+
+
+SCHEME = Prism
