@@ -105,7 +105,8 @@ def missing_sections(env_class: type[BatchedEnv]) -> list[str]:
 def _markdown(text: str) -> str:
     """Turn a docstring's paragraph into Markdown on one line that begins as a sentence does."""
     line = _one_line(text)
-    return line[:1].upper() + line[1:]
+    # A version's name is not a word.
+    return line if re.match(r"v\d", line) else line[:1].upper() + line[1:]
 
 
 def _one_line(text: str) -> str:

@@ -126,9 +126,9 @@ class Kaleidoscope(SharingScheme):
 
     On-policy port: the policy loss may pass through zero, so its absolute value is averaged; the denominator is at
     least 1e-4 and the coefficient at most 1000. Weights are drawn anew between updates, and their optimiser moments
-    become zero. Thresholds move ``threshold_rate`` times as far as weights: their gradients are so small here that, next
-    to Adam's epsilon, they would stand still. The critic is masked by thresholds of its own, since it can see an agent's type no better than the
-    actor can.
+    become zero. Thresholds move ``threshold_rate`` times as far as weights: their gradients are so small here that they
+    would stand still beside Adam's epsilon. The critic is masked by thresholds of its own, since it can see an agent's
+    type no better than the actor can.
 
     Args:
         diversity: share of the policy loss that the diversity loss is scaled to (the authors' MPE setting).

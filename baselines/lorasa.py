@@ -83,7 +83,8 @@ class LoRASA(SharingScheme):
 
     Until a share ``switch_at`` of the training all agents train one policy (full sharing). Then the policy is frozen,
     and every agent trains a low-rank correction of each of its layers, ``W_i = W_0 + (alpha / r) B_i A_i``; the critic
-    stays shared and goes on training. At the switch the policy is unchanged, and the optimiser starts afresh.
+    stays shared and goes on training. At the switch the policy is unchanged; the optimiser's moments start afresh for
+    the corrections and survive for the critic.
 
     ``param_report`` counts what is trained at the time: P before the switch; P_critic + N sum r (in + out) after it,
     with the frozen policy under ``fixed_parameters``.

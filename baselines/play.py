@@ -35,7 +35,9 @@ _QUIT = ("q", "escape", CLOSED)
 _PANEL = 34
 _INK = (40, 40, 40)
 _PAPER = (245, 245, 245)
-_MARK = (20, 20, 20)
+# No type has this colour, and it stands out from the ink of all families.
+_MARK = (220, 0, 110)
+_MARK_RADIUS = 16
 
 
 class Session:
@@ -149,7 +151,8 @@ class Session:
         if pixels is None or self.driven is None:
             return
         x, y = pixels[self.driven].tolist()
-        canvas.ellipse((x - 11, y - 11, x + 11, y + 11), outline=_MARK, width=2)
+        radius = _MARK_RADIUS
+        canvas.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_MARK, width=3)
 
 
 def action_keys(env: BatchedEnv) -> dict[str, int]:

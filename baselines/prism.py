@@ -17,7 +17,7 @@ from adaps_agents.streams import torch_stream
 
 __all__ = ["SCHEME", "Prism", "SpectralMLP"]
 
-NETWORKS = ("actor", "both")
+NETWORKS = ("both", "actor")
 
 
 class SpectralMLP(GeneratedMLP):
@@ -135,7 +135,7 @@ class Prism(SharingScheme):
     Built from the paper's abstract, which states the form of the layers and the two regularisers. This project's
     choices: the mask is the soft threshold ``relu(|s| - sigmoid(t_i)) / |s|``; the losses are
     ``orthogonality (||U^T U - I||^2 + ||V^T V - I||^2)`` and ``-diversity mean (m_i - m_j)^2``; both their weights; and
-    only the actor is spectral.
+    the critic is spectral too, since it can see an agent's type no better than the actor can.
 
     Layers start as full sharing's: ``U diag(s) V^T`` is the singular-value decomposition of its initial weights.
 
@@ -145,13 +145,13 @@ class Prism(SharingScheme):
         diversity: weight of the loss that pushes masks apart.
         offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): masks start near 1.
         threshold_rate: how many times further a step moves thresholds than weights, as in Kaleidoscope.
-        networks: the ``actor`` only, with one critic for all agents, or ``both``.
+        networks: ``both`` actor and critic are spectral, or the ``actor`` only, with one critic for all agents.
     """
 
     name = "prism"
     summary = "one network in singular-value form, a learnt mask over the singular values for every agent"
     source = "Kim, Oh and Kim, 2026, arXiv 2602.06476"
-    parameter_formula = "P_critic + sum over actor layers of k (in + out + 1) + N k + out"
+    parameter_formula = "sum over layers of k (in + out + 1) + N k + out"
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class Prism(SharingScheme):
         offset: float = 5.0,
         scale: float = 5.0,
         threshold_rate: float = 50.0,
-        networks: str = "actor",
+        networks: str = "both",
     ) -> None:
         super().__init__()
         if rank is not None:

@@ -1,8 +1,8 @@
 """A tiny family whose agents differ in what they sense and do: the padding layer's test piece.
 
 Three agents on a ring of cells, each of which holds a light that is on or off. A ``near`` agent sees its own cell and
-may step or wait; a ``far`` agent also sees the cells beside it, and may moreover leap two cells or step back. Rewards: 1
-for standing in a lit cell.
+may step or wait; a ``far`` agent also sees the cells beside it, and may step back or leap two cells too. Being in a lit
+cell is paid 1.
 """
 
 from __future__ import annotations

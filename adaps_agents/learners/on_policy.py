@@ -175,7 +175,7 @@ class SharingOnPolicy(OnPolicyAlgorithm):
     def _after_update(self) -> None:
         """Let the scheme react to the finished update; it may have changed its parameters."""
         if self.scheme.after_update(self._n_updates):
-            self.policy.rebuild_optimizer()
+            self.policy.rebuild_optimizer(keep_state=True)
 
     def _log_values(self) -> None:
         """Log the share of the returns' variance that the critic explains."""

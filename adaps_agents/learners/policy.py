@@ -82,13 +82,19 @@ class SharingPolicy(ActorCriticPolicy):
             "seed": self.policy_seed, "net_arch": self.hidden,
         }  # fmt: skip
 
-    def rebuild_optimizer(self) -> None:
-        """Make a fresh optimiser over exactly the scheme's trainable parameters."""
+    def rebuild_optimizer(self, *, keep_state: bool = False) -> None:
+        """Make a fresh optimiser over exactly the scheme's trainable parameters.
+
+        Args:
+            keep_state: parameters that the present optimiser holds already keep their running statistics.
+        """
+        state = self.optimizer.state if keep_state else {}
         options = dict(self.optimizer_kwargs)
         if self.optimizer_class is torch.optim.Adam:
             options.setdefault("fused", True)
         trainable = [parameter for parameter in self.scheme.parameters() if parameter.requires_grad]
         self.optimizer = self.optimizer_class(trainable, lr=self._initial_lr, **options)  # type: ignore[call-arg]
+        self.optimizer.state.update({p: state[p] for p in trainable if p in state})
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights, groups and masks; the optimiser follows if the stored groups need other parameters."""

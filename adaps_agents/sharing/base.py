@@ -160,7 +160,10 @@ class SharingScheme(nn.Module, ABC):
         return None
 
     def after_update(self, update: int) -> bool:
-        """React to the learner's ``update``-th update; return True if the optimiser must be rebuilt."""
+        """React to the learner's ``update``-th update; return True if the optimiser must be rebuilt.
+
+        It must where parameters were added, removed or frozen. Those that stay keep their running statistics.
+        """
         return False
 
     def assignment(self) -> NDArray[np.int64] | None:

@@ -43,7 +43,7 @@ class BPS(BatchedEnv):
 
     family: ClassVar[str] = "bps"
     default_id: ClassVar[str] = "BPS-1-v0"
-    action_names: ClassVar[tuple[str, ...]] = ("nothing", "push -x", "push +x", "push -y", "push +y")
+    action_names: tuple[str, ...] = ("nothing", "push -x", "push +x", "push -y", "push +y")
     action_keys: ClassVar[tuple[str, ...]] = ("space", "left", "right", "down", "up")
 
     params: BPSParams

@@ -57,7 +57,7 @@ class BatchedEnv(ABC):
 
     family: ClassVar[str]
     default_id: ClassVar[str]
-    action_names: ClassVar[tuple[str, ...]]
+    action_names: tuple[str, ...]
     action_keys: ClassVar[tuple[str, ...]] = ()
 
     num_agents: int
@@ -361,7 +361,7 @@ class BatchedEnv(ABC):
         """Derive anew, for the lanes of ``mask``, what the kernels keep beside the state arrays."""
 
     def _begin_with(self, state: State, chosen: NDArray[np.bool_]) -> None:
-        """Start the lanes before the first injected state, which is checked against them; undo that if it is refused."""
+        """Start the lanes before the first injected state, then check it against them; undo that if it is refused."""
         pending = self._pending_seeds
         self.reset()
         try:

@@ -22,7 +22,7 @@ __all__ = ["CRWARE", "RWARE", "Warehouse"]
 class Warehouse(BatchedEnv):
     """What both warehouses share: the floor, the rules, deliveries and pay."""
 
-    action_names = MOVES
+    action_names: tuple[str, ...] = MOVES
 
     params: WarehouseParams
 
@@ -61,14 +61,12 @@ class Warehouse(BatchedEnv):
         self._no_messages = np.zeros((self.num_envs, self.num_agents), np.int16)
 
     def _declare_global_state(self) -> None:
-        """The global state: 8 entries an agent as it observes itself, then a plane a shelf colour and one of requests."""
-        own, planes = self.obs_fields_of_self(), (self._num_colours + 1) * self.plan.width * self.plan.height
+        """Bound the global state: 8 entries an agent, then a plane for each shelf colour and one of requests."""
+        words, planes = self._words, (self._num_colours + 1) * self.plan.width * self.plan.height
+        # x, y, carrying, direction (one-hot), on a highway: as an agent observes itself, unpermuted.
+        own = [words.coord_x[-1], words.coord_y[-1], *[1.0] * 6]
         self.state_low = np.zeros(len(own) * self.num_agents + planes, np.float32)
         self.state_high = np.concatenate([np.tile(own, self.num_agents), np.ones(planes)]).astype(np.float32)
-
-    def obs_fields_of_self(self) -> list[float]:
-        """Return the upper bounds of the 8 entries in which an agent observes itself, unpermuted."""
-        return [float(self._words.coord_x[-1]), float(self._words.coord_y[-1]), *[1.0] * 6]
 
     def shelf_colours(self) -> NDArray[np.int8]:
         """Return the shelves' colours ``[B, M] int8``, a view; all 0 where there are none."""
@@ -77,8 +75,8 @@ class Warehouse(BatchedEnv):
     def _messages(self) -> NDArray[np.int16]:
         return self._arrays.get("message", self._no_messages)
 
-    def _body(self) -> tuple[NDArray[Any], ...]:
-        """Return the state arrays in the kernels' order."""
+    def _body(self) -> Any:
+        """Return the state arrays in the kernels' order, a tuple."""
         a = self._arrays
         return (
             a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], a["has_delivered"], a["shelf_x"], a["shelf_y"],
@@ -87,10 +85,11 @@ class Warehouse(BatchedEnv):
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
         floor = self.floor
-        kernel.reset_lanes(
+        arguments = (
             start, stop, mask, self._arrays["rng"], *self._body(),
             floor.home_x, floor.home_y, self._num_colours, self.plan.width, self.plan.height,
         )  # fmt: skip
+        kernel.reset_lanes(*arguments)
         self._rebuild(start, stop, mask)
 
     def _rebuild(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
@@ -111,20 +110,21 @@ class Warehouse(BatchedEnv):
         a, floor, words, codes = self._arrays, self.floor, self._words, self._codes
         kernel.observe_lanes(
             start, stop, a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._code, self.agent_types,
-            words.place, words.sight, words.own, words.cell, words.offsets, words.coord_x, words.coord_y,
+            words.place, words.sight, words.own, words.low, words.high, words.offsets, words.coord_x, words.coord_y,
             codes.entry, codes.filled, codes.entries, floor.highway, floor.pad, floor.width, obs,
         )  # fmt: skip
 
     def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
         obs, rewards, terminated, truncated = outputs
         floor, codes, params = self.floor, self._codes, self.params
-        kernel.step_lanes(
+        arguments = (
             start, stop, actions, self._arrays["rng"], *self._body(), self._shelf_at, self._agent_at, self._code,
             self.action_map, floor.steps, floor.turned, floor.inside, floor.highway, floor.goals,
             self.delivers, self.agent_types, floor.pad, floor.width, codes.agents, codes.direction,
             REWARD_TYPES.index(params.reward_type), params.max_cycles, params.max_inactivity_steps or 0,
             rewards, terminated, truncated,
         )  # fmt: skip
+        kernel.step_lanes(*arguments)
         self._observe_lanes(start, stop, obs)
 
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
@@ -156,21 +156,41 @@ class Warehouse(BatchedEnv):
         state = {name: array[lane] for name, array in self._arrays.items()}
         return draw(self.plan, state, self.agent_types, state.get("shelf_color"))
 
+    def agent_pixels(self, lane: int = 0) -> NDArray[np.float64]:
+        """Return where the robots are in the picture, ``[N, 2]`` pixels."""
+        from adaps_envs.crware.render import cell_size
+
+        cells = np.stack([self._arrays["agent_x"][lane], self._arrays["agent_y"][lane]], axis=1)
+        return (cells + 0.5) * cell_size(self.plan)
+
 
 class CRWARE(Warehouse):
     """Robots carry coloured shelves to the goals; only a robot of the right hidden type is paid for a shelf.
 
-    N robots of K types drive on a grid of H x W cells. Q of the shelves are requested at any time. A robot that brings
-    a requested shelf to a goal is paid 1 if its type delivers the shelf's colour, and another shelf, drawn uniformly,
-    takes the request's place; the robot then has to put the shelf down, on any free cell that is not a highway, before
-    it can take another. Types differ in what they deliver, and also in the order of their observation entries and of
-    their actions, which makes sharing one policy hopeless without identity. A robot sees the cells around it, neither
-    its own type nor that of others.
+    N robots of K types drive on a grid of H x W cells, where Q of the shelves are requested at any time. Types differ
+    in the colours that they deliver, and also in the order of their observation entries and of their actions, which
+    makes sharing one policy hopeless without identity. A robot sees the cells around it, neither its own type nor that
+    of others.
 
-    Actions: 0 noop, 1 forward, 2 turn left, 3 turn right, 4 toggle load, shifted by type. Loaded robots cannot pass
-    under standing shelves. Conflicts: the longest chain into a free cell moves (ties: lowest agent index), rings of
-    four or more turn, robots face to face both stay. Start: robots anywhere, shelves at home in uniform colours.
+    Rules: a delivered shelf's request goes to another shelf, drawn uniformly; the robot then has to put the shelf
+    down, on any free cell that is not a highway, before it can take another. Loaded robots cannot pass under standing
+    shelves. Of robots that compete, the longest chain into a free cell moves (ties: lowest agent index); rings of four
+    or more turn; robots face to face both stay, and so does everybody behind them.
+
+    Actions: shifted by type: type k executes ``(action - k) mod 5``.
+
+    Observations: the robot itself, then for each cell of the window, row by row from the top left, whether a robot is
+    there, the shelf's colour and whether it is requested. ``cell_dx_dy`` is dx columns to the right and dy rows down.
+
+    Rewards: 1 to the robot that brings a requested shelf of a colour of its type to a goal; ``reward_type`` pays
+    everybody, or in two stages.
+
+    Start: robots on cells drawn uniformly without replacement, facing anywhere; shelves at home, in uniform colours;
+    requests drawn uniformly without replacement.
+
     End: the time limit truncates; ``max_inactivity_steps``, if set, terminates.
+
+    Versions: v0, the first.
 
     Source: the colour variant of the multi-robot warehouse used by Christianos et al., "Scaling multi-agent
     reinforcement learning with selective parameter sharing", ICML 2021 (arXiv 2102.07475).
@@ -206,6 +226,18 @@ class RWARE(Warehouse):
 
     The rules are those of :class:`CRWARE` without colours and types; observations are those of the rware package, 2.0.
     Robots may send messages of ``msg_bits`` bits to those who see them.
+
+    Observations: the robot itself, then for each cell of the window whether a robot is there, where it faces (up, where
+    there is none), its message, whether a shelf is there and whether it is requested.
+
+    Rewards: 1 to the robot that brings a requested shelf to a goal; ``reward_type`` pays everybody, or in two stages.
+
+    Start: robots on cells drawn uniformly without replacement, facing anywhere; shelves at home; requests drawn
+    uniformly without replacement.
+
+    End: the time limit truncates; ``max_inactivity_steps``, if set, terminates.
+
+    Versions: v0, the first.
 
     Source: Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in cooperative tasks",
     NeurIPS datasets and benchmarks 2021 (arXiv 2006.07869).

@@ -360,14 +360,15 @@ def deliver(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def observe_lanes(  # type: ignore[no-untyped-def]
-    start, stop, agent_x, agent_y, agent_dir, carrying, code, type_of, place, sight, own, words, offsets, coord_x,
-    coord_y, entry, filled, cell_entries, highway, pad, width, obs,
+    start, stop, agent_x, agent_y, agent_dir, carrying, code, type_of, place, sight, own, low_words, high_words,
+    offsets, coord_x, coord_y, entry, filled, cell_entries, highway, pad, width, obs,
 ):  # fmt: skip
     """Write the observations ``[B, N, F]`` of lanes ``[start, stop)``."""
-    num_words = own.shape[2]
+    num_words, num_codes = own.shape[2], len(filled)
     num_cells = offsets.shape[0]
     size = obs.shape[2]
-    one = np.uint64(1)
+    # Unsigned indices spare the check for negative ones, which counts in the inner loops.
+    one, step = np.uint64(1), np.uint64(num_codes)
     for b in range(start, stop):
         for i in range(agent_x.shape[1]):
             kind = type_of[i]
@@ -375,19 +376,22 @@ def observe_lanes(  # type: ignore[no-untyped-def]
             y = agent_y[b, i]
             here = (y + pad) * width + x + pad
             self_code = agent_dir[b, i] + 4 * (carrying[b, i] >= 0) + 8 * highway[here]
+            row = np.uint64(kind * num_cells * num_codes)
             if num_words == 1:
                 bits = own[kind, self_code, 0]
                 for k in range(num_cells):
-                    bits |= words[kind, k, code[b, here + offsets[k]], 0]
+                    bits |= low_words[row + np.uint64(code[b, np.uint64(here + offsets[k])])]
+                    row += step
                 for j in range(size):
                     obs[b, i, j] = np.float32((bits >> np.uint64(j)) & one)
             elif num_words == 2:
                 low = own[kind, self_code, 0]
                 high = own[kind, self_code, 1]
                 for k in range(num_cells):
-                    found = code[b, here + offsets[k]]
-                    low |= words[kind, k, found, 0]
-                    high |= words[kind, k, found, 1]
+                    at = row + np.uint64(code[b, np.uint64(here + offsets[k])])
+                    low |= low_words[at]
+                    high |= high_words[at]
+                    row += step
                 for j in range(64):
                     obs[b, i, j] = np.float32((low >> np.uint64(j)) & one)
                 for j in range(64, size):

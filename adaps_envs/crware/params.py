@@ -227,7 +227,9 @@ class RWAREParams(WarehouseParams):
         self._set("observation_type", _choice("observation_type", self.observation_type, OBSERVATION_TYPES))
         layers = self.image_observation_layers
         if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
-            raise InvalidParameterError(f"image_observation_layers is {layers!r}; list some of {', '.join(IMAGE_LAYERS)}.")
+            raise InvalidParameterError(
+                f"image_observation_layers is {layers!r}; list some of {', '.join(IMAGE_LAYERS)}."
+            )
         chosen = tuple(_choice("image_observation_layers", layer, IMAGE_LAYERS) for layer in layers)
         if len(set(chosen)) < len(chosen):
             raise InvalidParameterError(f"image_observation_layers is {chosen!r}; name each layer once.")

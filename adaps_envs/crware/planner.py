@@ -18,7 +18,8 @@ from numba import njit
 
 __all__ = ["plan_lanes"]
 
-FAR = 30_000
+# Farther than any way on the largest floor.
+FAR = 100_000_000
 NOOP = 0
 FORWARD = 1
 TURN_LEFT = 2
@@ -28,8 +29,9 @@ TOGGLE = 4
 
 @njit(nogil=True, cache=True)
 def plan_lanes(  # type: ignore[no-untyped-def]
-    agent_cell, agent_dir, carrying, shelf_cell, requested, may_deliver, inside, highway, goals, steps, left, right, moves
-):
+    agent_cell, agent_dir, carrying, shelf_cell, requested, may_deliver, inside, highway, goals, steps, left, right,
+    moves,
+):  # fmt: skip
     """Write the moves ``[B, N]`` of all lanes.
 
     Cells are flat indices into the bordered floor (``tables.Floor``): ``agent_cell [B, N]``, ``shelf_cell [B, M]``,
@@ -42,9 +44,10 @@ def plan_lanes(  # type: ignore[no-untyped-def]
     occupant = np.empty(num_cells, np.int32)
     claim = np.empty(num_cells, np.int32)
     queue = np.empty(4 * num_cells, np.int32)
-    seen = np.empty(4 * num_cells, np.int16)
-    goal_field = np.empty(4 * num_cells, np.int16)
-    fields = np.empty((num_agents, 4 * num_cells), np.int16)
+    seen = np.empty(4 * num_cells, np.bool_)
+    wanted = np.empty(num_cells, np.bool_)
+    goal_field = np.empty(4 * num_cells, np.int32)
+    fields = np.empty((num_agents, 4 * num_cells), np.int32)
     chosen = np.empty(num_agents, np.int32)
     at_work = np.empty(num_agents, np.bool_)
     for b in range(agent_cell.shape[0]):
@@ -60,10 +63,10 @@ def plan_lanes(  # type: ignore[no-untyped-def]
                 if requested[b, shelf] and may_deliver[b, i, shelf]:
                     fields[i] = goal_field
                     continue
-                target = nearest_home(
-                    agent_cell[b, i], agent_dir[b, i], carrying[b], inside, highway, standing, taken, occupant, i, steps,
-                    left, right, queue, seen,
-                )  # fmt: skip
+                mark_homes(i, carrying[b], highway, standing, taken, occupant, wanted)
+                target = nearest(
+                    agent_cell[b, i], agent_dir[b, i], True, wanted, inside, standing, steps, left, right, queue, seen
+                )
                 taken[target] = True
                 spread_one(target, inside, standing, True, steps, left, right, queue, fields[i])
         assign(
@@ -72,10 +75,10 @@ def plan_lanes(  # type: ignore[no-untyped-def]
         )  # fmt: skip
         for i in range(num_agents):
             if not at_work[i]:
-                target = shelter(
-                    agent_cell[b, i], agent_dir[b, i], inside, standing, taken, occupant, i, steps, left, right, queue,
-                    seen,
-                )  # fmt: skip
+                mark_shelters(i, standing, taken, occupant, wanted)
+                target = nearest(
+                    agent_cell[b, i], agent_dir[b, i], False, wanted, inside, standing, steps, left, right, queue, seen
+                )
                 taken[target] = True
                 spread_one(target, inside, standing, False, steps, left, right, queue, fields[i])
         make_way(
@@ -100,7 +103,7 @@ def survey(agent_cell, carrying, shelf_cell, standing, occupant):  # type: ignor
 
 @njit(nogil=True, cache=True)
 def spread(targets, count, inside, standing, loaded, steps, left, right, queue, field):  # type: ignore[no-untyped-def]
-    """Write the number of steps from every (cell, direction) to the nearest of ``targets``, over all directions there."""
+    """Write how many steps it is from every (cell, direction) to the nearest of ``targets``, facing anywhere there."""
     for k in range(len(field)):
         field[k] = FAR
     head, tail = 0, 0
@@ -135,65 +138,48 @@ def spread_one(target, inside, standing, loaded, steps, left, right, queue, fiel
 
 
 @njit(nogil=True, cache=True)
-def nearest_home(  # type: ignore[no-untyped-def]
-    cell, facing, carrying, inside, highway, standing, taken, occupant, me, steps, left, right, queue, seen
+def nearest(  # type: ignore[no-untyped-def]
+    cell, facing, loaded, wanted, inside, standing, steps, left, right, queue, seen
 ):
-    """Return the free home that a loaded robot reaches first; its own cell if there is none.
-
-    A home where another loaded robot stands is not free: that one has to come out first.
-    """
+    """Return the cell among ``wanted`` that a robot reaches first; its own cell if it reaches none."""
     for k in range(len(seen)):
-        seen[k] = 0
+        seen[k] = False
     queue[0] = 4 * cell + facing
-    seen[queue[0]] = 1
+    seen[queue[0]] = True
     head, tail = 0, 1
     while head < tail:
         state = queue[head]
         head += 1
         c, d = state >> 2, state & 3
-        other = occupant[c] - 1
-        if not highway[c] and not taken[c] and (other < 0 or other == me or carrying[other] < 0):
+        if wanted[c]:
             return c
         ahead = c + steps[d]
-        if inside[ahead] and not standing[ahead] and seen[4 * ahead + d] == 0:
-            seen[4 * ahead + d] = 1
+        if inside[ahead] and not (loaded and standing[ahead]) and not seen[4 * ahead + d]:
+            seen[4 * ahead + d] = True
             queue[tail] = 4 * ahead + d
             tail += 1
         for turned in (left[d], right[d]):
-            if seen[4 * c + turned] == 0:
-                seen[4 * c + turned] = 1
+            if not seen[4 * c + turned]:
+                seen[4 * c + turned] = True
                 queue[tail] = 4 * c + turned
                 tail += 1
     return cell
 
 
 @njit(nogil=True, cache=True)
-def shelter(  # type: ignore[no-untyped-def]
-    cell, facing, inside, standing, taken, occupant, me, steps, left, right, queue, seen
-):
-    """Return the nearest standing shelf that nobody needs, for a robot without work to wait under."""
-    for k in range(len(seen)):
-        seen[k] = 0
-    queue[0] = 4 * cell + facing
-    seen[queue[0]] = 1
-    head, tail = 0, 1
-    while head < tail:
-        state = queue[head]
-        head += 1
-        c, d = state >> 2, state & 3
-        if standing[c] and not taken[c] and (occupant[c] == 0 or occupant[c] == me + 1):
-            return c
-        ahead = c + steps[d]
-        if inside[ahead] and seen[4 * ahead + d] == 0:
-            seen[4 * ahead + d] = 1
-            queue[tail] = 4 * ahead + d
-            tail += 1
-        for turned in (left[d], right[d]):
-            if seen[4 * c + turned] == 0:
-                seen[4 * c + turned] = 1
-                queue[tail] = 4 * c + turned
-                tail += 1
-    return cell
+def mark_homes(me, carrying, highway, standing, taken, occupant, wanted):  # type: ignore[no-untyped-def]
+    """Mark the homes that are free for a loaded robot: where another one stands it has to come out first."""
+    for c in range(len(wanted)):
+        other = occupant[c] - 1
+        held = other >= 0 and other != me and carrying[other] >= 0
+        wanted[c] = not (highway[c] or standing[c] or taken[c] or held)
+
+
+@njit(nogil=True, cache=True)
+def mark_shelters(me, standing, taken, occupant, wanted):  # type: ignore[no-untyped-def]
+    """Mark the standing shelves that nobody needs or waits under, for a robot without work."""
+    for c in range(len(wanted)):
+        wanted[c] = standing[c] and not taken[c] and (occupant[c] == 0 or occupant[c] == me + 1)
 
 
 @njit(nogil=True, cache=True)
@@ -218,7 +204,7 @@ def assign(  # type: ignore[no-untyped-def]
                     break
     if count == 0:
         return
-    ways = np.empty((count, len(queue)), np.int16)
+    ways = np.empty((count, len(queue)), np.int32)
     for k in range(count):
         spread_one(shelf_cell[b, wanted[k]], inside, standing, False, steps, left, right, queue, ways[k])
     while True:
@@ -241,8 +227,9 @@ def assign(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def make_way(  # type: ignore[no-untyped-def]
-    agent_cell, agent_dir, carrying, at_work, fields, inside, standing, occupant, steps, left, right, claim, chosen, moves
-):
+    agent_cell, agent_dir, carrying, at_work, fields, inside, standing, occupant, steps, left, right, claim, chosen,
+    moves,
+):  # fmt: skip
     """Let robots choose their next cells in the order of priority, then turn the choices into moves."""
     num_agents = len(agent_cell)
     rank = np.empty(num_agents, np.int64)
@@ -296,7 +283,9 @@ def choose(  # type: ignore[no-untyped-def]
     depth = 0
     robot[0] = first
     tried[0] = 0
-    rank_cells(first, agent_cell, agent_dir, carrying, fields, inside, standing, occupant, steps, left, right, options[0])
+    rank_cells(
+        first, agent_cell, agent_dir, carrying, fields, inside, standing, occupant, steps, left, right, options[0]
+    )
     while depth >= 0:
         i = robot[depth]
         here = agent_cell[i]

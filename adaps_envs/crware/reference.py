@@ -25,7 +25,9 @@ Cell = tuple[int, int]
 Pick = Callable[[Sequence[int]], int]
 
 
-def step(params: WarehouseParams, state: dict[str, Any], actions: list[int]) -> tuple[dict[str, Any], list[float], bool]:
+def step(
+    params: WarehouseParams, state: dict[str, Any], actions: list[int]
+) -> tuple[dict[str, Any], list[float], bool]:
     """Return the next state, the rewards and whether the episode is over.
 
     Args:
@@ -33,7 +35,7 @@ def step(params: WarehouseParams, state: dict[str, Any], actions: list[int]) -> 
         state: one lane of ``get_state()``, ``rng`` included: a delivery draws from it.
         actions: N integers.
     """
-    after = {name: np.array(value) for name, value in state.items()}
+    after: dict[str, Any] = {name: np.array(value) for name, value in state.items()}
     if "message" in after:
         after["message"][:] = [action // 5 for action in actions]
     pay = execute(params, after, mapped_actions(params, actions))
@@ -43,6 +45,11 @@ def step(params: WarehouseParams, state: dict[str, Any], actions: list[int]) -> 
     limit = params.max_inactivity_steps
     over = limit is not None and after["inactive_steps"] >= limit
     return after, pay, bool(over or after["cur_steps"] >= params.max_cycles)
+
+
+def places(x: NDArray[np.int16], y: NDArray[np.int16]) -> list[Cell]:
+    """Return the cells of arrays of columns and rows."""
+    return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
 def agent_kinds(params: WarehouseParams) -> list[int]:
@@ -66,8 +73,8 @@ def execute(params: WarehouseParams, state: dict[str, Any], moves: list[int], pi
 
     ``pick`` settles ties between chains of equal length among their leaders' indices.
     """
-    cells = list(zip(state["agent_x"].tolist(), state["agent_y"].tolist(), strict=True))
-    shelf_in = {cell: shelf for shelf, cell in enumerate(zip(state["shelf_x"].tolist(), state["shelf_y"].tolist(), strict=True))}
+    cells = places(state["agent_x"], state["agent_y"])
+    shelf_in = {cell: shelf for shelf, cell in enumerate(places(state["shelf_x"], state["shelf_y"]))}
     targets = [wanted_cell(params, state, i, cells, moves, shelf_in) for i in range(len(cells))]
     going = who_moves(cells, targets, pick)
     pay = [0.0] * len(cells)
@@ -141,8 +148,8 @@ def deliver(params: WarehouseParams, state: dict[str, Any], pay: list[float]) ->
     """Take in requested shelves goal by goal, request others, pay; return whether there was any delivery."""
     kinds, delivered = agent_kinds(params), False
     for goal in params.plan.goals:
-        agents = [i for i, cell in enumerate(zip(state["agent_x"], state["agent_y"], strict=True)) if cell == goal]
-        shelves = [s for s, cell in enumerate(zip(state["shelf_x"], state["shelf_y"], strict=True)) if cell == goal]
+        agents = [i for i, cell in enumerate(places(state["agent_x"], state["agent_y"])) if cell == goal]
+        shelves = [s for s, cell in enumerate(places(state["shelf_x"], state["shelf_y"])) if cell == goal]
         if not agents or not shelves or shelves[0] not in state["request_queue"]:
             continue
         agent, shelf = agents[0], shelves[0]

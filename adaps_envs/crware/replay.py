@@ -15,9 +15,7 @@ __all__ = ["stream_with_draws", "streams_for"]
 _TRIES = 1 << 20
 
 
-def streams_for(
-    queues: NDArray[Any], num_shelves: int, recorded: Mapping[str, NDArray[Any]]
-) -> NDArray[np.uint64]:
+def streams_for(queues: NDArray[Any], num_shelves: int, recorded: Mapping[str, NDArray[Any]]) -> NDArray[np.uint64]:
     """Return one stream a recorded step, under which its deliveries request the recorded new shelves.
 
     Args:

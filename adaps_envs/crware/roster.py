@@ -142,7 +142,8 @@ def _as_types(roster: Any) -> tuple[CRWAREType, ...]:
 
 
 def _num_colours(params: CRWAREParams, kinds: Sequence[CRWAREType]) -> int:
-    named = [colour for kind in kinds if isinstance(kind.colours, Sequence) for colour in kind.colours if is_int(colour)]
+    lists = [kind.colours for kind in kinds if isinstance(kind.colours, Sequence)]
+    named = [colour for colours in lists for colour in colours if is_int(colour)]
     own = max((index for index, kind in enumerate(kinds) if kind.colours is None), default=0)
     dealt = 2 if params.roster is None and params.groups is None else 1
     least = max([dealt, 1 + own, *(1 + colour for colour in named)])
@@ -172,9 +173,7 @@ def _own_colours(
     return tuple(sorted(set(colours)))
 
 
-def _filled(
-    index: int, kind: CRWAREType, colours: tuple[int, ...], size: int, params: CRWAREParams
-) -> CRWAREType:
+def _filled(index: int, kind: CRWAREType, colours: tuple[int, ...], size: int, params: CRWAREParams) -> CRWAREType:
     order = kind.obs_permutation
     if order is None:
         order = shuffled_indices(params.type_seed, index, size) if params.shuffle_obs else tuple(range(size))
@@ -195,6 +194,4 @@ def _filled(
             f"type {index} has sensor_range {sight!r}; it must be 1 to the warehouse's sensor_range "
             f"{params.sensor_range}, which you may raise."
         )
-    return replace(
-        kind, colours=colours, sensor_range=sight, obs_permutation=tuple(order), action_rotation=rotation
-    )
+    return replace(kind, colours=colours, sensor_range=sight, obs_permutation=tuple(order), action_rotation=rotation)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.crware.layout import Layout
-from adaps_envs.crware.params import CRWAREParams, RWAREParams, WarehouseParams
+from adaps_envs.crware.params import IMAGE_LAYERS, CRWAREParams, RWAREParams, WarehouseParams
 from adaps_envs.crware.tables import has_image
 from adaps_envs.errors import InvalidStateError
 from adaps_envs.types import ArraySpec, ObsField
@@ -96,10 +96,11 @@ def _cell_entries(params: WarehouseParams) -> list[Entry]:
 
 def _image_entries(params: WarehouseParams) -> list[Entry]:
     assert isinstance(params, RWAREParams)
+    kinds = {
+        layer: (4.0, "direction code + 1") if layer == "agent_direction" else (1.0, "flag") for layer in IMAGE_LAYERS
+    }
     entries = [
-        (f"{layer}_{cell}", 4.0 if layer == "agent_direction" else 1.0, "flag" if layer != "agent_direction" else "code")
-        for layer in params.image_observation_layers
-        for cell in _window(params)
+        (f"{layer}_{cell}", *kinds[layer]) for layer in params.image_observation_layers for cell in _window(params)
     ]
     if params.observation_type == "image_dict":
         entries += [(f"faces_{name}", 1.0, "flag") for name in DIRECTIONS]

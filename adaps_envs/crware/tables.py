@@ -4,8 +4,8 @@ Every observation entry but x and y is 0 or 1. What stands in one cell is one sm
 for each type, window cell and code, the bits that it sets in the permuted observation. An observation is then the
 union of a few words, spread out to floats at the end.
 
-``code = shelf_code * agent_codes + agent_code`` with ``shelf_code`` 0 for none, else ``1 + 2 * colour + requested``, and
-``agent_code`` 0 for none, else 1, or in RWARE ``1 + direction * 2^m + message``.
+``code = shelf_code * agent_codes + agent_code`` with ``shelf_code`` 0 for none, else ``1 + 2 * colour + requested``,
+and ``agent_code`` 0 for none, else 1, or in RWARE ``1 + direction * 2^m + message``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from adaps_envs.crware.layout import Layout
 from adaps_envs.crware.params import MOVES, CRWAREParams, RWAREParams, WarehouseParams
 from adaps_envs.crware.roster import OWN_ENTRIES
 
-__all__ = ["Codes", "Floor", "Words", "action_map", "has_image", "make_codes", "make_floor", "make_words", "seen_entries", "type_orders"]
+__all__ = [
+    "Codes",
+    "Floor",
+    "Words",
+    "action_map",
+    "has_image",
+    "make_codes",
+    "make_floor",
+    "make_words",
+    "seen_entries",
+    "type_orders",
+]
 
 WORD_BITS = 64
 # Beyond this many words an observation is cheaper to write entry by entry.
@@ -83,8 +94,10 @@ class Words:
     Attributes:
         place: ``[K, F] int64``, where each entry of the unpermuted vector stands in a type's observation.
         sight: ``[K, cells] uint8``, 1 for the window cells that a type sees.
-        own: ``[K, 16, W] uint64``, bits of what an agent observes of itself: ``direction + 4 * carrying + 8 * on_highway``.
-        cell: ``[K, cells, codes, W] uint64``, bits of a cell's code. Empty where W would exceed ``MAX_WORDS``.
+        own: ``[K, 16, W] uint64``, bits of what an agent observes of itself, by ``direction + 4 * carrying + 8 *
+            on_highway``.
+        low, high: ``[K * cells * codes] uint64``, bits of a cell's code, the first word and the second. They and
+            ``own`` are empty where there is no such word, or W would exceed ``MAX_WORDS``.
         offsets: ``[cells] int64``, flat cell offsets of the window, row by row.
         turned: ``[4, cells] int64``, the same by direction, so that up is where the agent faces.
         coord_x, coord_y: ``[W] float32`` and ``[H] float32``, what is observed of a column and a row.
@@ -93,7 +106,8 @@ class Words:
     place: NDArray[np.int64]
     sight: NDArray[np.uint8]
     own: NDArray[np.uint64]
-    cell: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+    high: NDArray[np.uint64]
     offsets: NDArray[np.int64]
     turned: NDArray[np.int64]
     coord_x: NDArray[np.float32]
@@ -200,7 +214,8 @@ def make_words(params: WarehouseParams, codes: Codes, floor: Floor) -> Words:
     if num_words:
         for kind in range(len(orders)):
             _fill_words(own[kind], cell[kind], place[kind], sight[kind], codes)
-    return Words(place, sight, own, cell, offsets, turned, columns.astype(np.float32), rows.astype(np.float32))
+    low, high = (cell[..., word].ravel() if word < num_words else cell[:0].ravel() for word in range(MAX_WORDS))
+    return Words(place, sight, own, low, high, offsets, turned, columns.astype(np.float32), rows.astype(np.float32))
 
 
 def has_image(params: WarehouseParams) -> bool:

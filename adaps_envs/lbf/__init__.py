@@ -47,8 +47,11 @@ FAMILY = EnvFamily(
         "LBF-10x10-6p-5f-3t-v0": Preset(
             "10 x 10, 6 players of 3 hidden levels, 5 foods of level 1 to 3",
             {
-                "field_size": (10, 10), "roster": _three_types(2), "max_num_food": 5,
-                "exclusive_max_food_level": True, **_HIDDEN,
+                "field_size": (10, 10),
+                "roster": _three_types(2),
+                "max_num_food": 5,
+                "exclusive_max_food_level": True,
+                **_HIDDEN,
             },
         ),
         # With seven players or more the sum of the three lowest levels is 3, what one player of level 3 can carry:
@@ -56,15 +59,22 @@ FAMILY = EnvFamily(
         "LBF-15x15-12p-6f-3t-v0": Preset(
             "15 x 15, 12 players of 3 hidden levels, 6 foods of level 1 to 5",
             {
-                "field_size": (15, 15), "roster": _three_types(4), "max_num_food": 6,
-                "max_food_level": 5, **_HIDDEN,
+                "field_size": (15, 15),
+                "roster": _three_types(4),
+                "max_num_food": 6,
+                "max_food_level": 5,
+                **_HIDDEN,
             },
         ),
         "LBF-15x15-12p-6f-3t-coop-v0": Preset(
             "15 x 15, 12 players of 3 hidden levels, 6 foods of level 6",
             {
-                "field_size": (15, 15), "roster": _three_types(4), "max_num_food": 6,
-                "max_food_level": 6, "force_coop": True, **_HIDDEN,
+                "field_size": (15, 15),
+                "roster": _three_types(4),
+                "max_num_food": 6,
+                "max_food_level": 6,
+                "force_coop": True,
+                **_HIDDEN,
             },
         ),
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,17 +21,27 @@ __all__ = ["LBF"]
 class LBF(BatchedEnv):
     """Players of different levels collect food of different levels; strong food needs several of them at once.
 
-    N players walk on a board. Players beside a food that load in the same step add up their levels; if they reach the
-    food's level it is collected, and each is paid in proportion to its own level times the food's. Otherwise they get
-    nothing, or a penalty. Moves are simultaneous: a player moves if it alone wants to be in a cell, else it stays (so
-    swaps and following are possible, and two players can come to share a cell).
+    N players walk on a board. By default levels are drawn anew in every episode and observed. With a roster they stay
+    with their players, and with ``zero_agent_levels`` nobody sees them: levels are the hidden types.
 
-    Actions: 0 none, 1 north, 2 south, 3 west, 4 east, 5 load; what is impossible counts as none. Positions are (row,
-    column), row 0 on top. End: no food is left (terminated), or the time limit (truncated).
+    Rules: players beside a food that load in the same step add up their levels; if they reach the food's level it is
+    collected. Moves are simultaneous: a player moves if it alone wants to be in a cell, else it stays (so swaps and
+    following are possible, and two players can come to share a cell).
+
+    Actions: what is impossible counts as none. Positions are (row, column), row 0 on top.
+
+    Observations: foods in view row by row, then the player itself, then the others in view by index; coordinates count
+    from the upper left corner of the view, and (-1, -1, 0) stands for an empty slot.
+
+    Rewards: each player of a successful load gets its own level times the food's, with ``normalize_reward`` divided by
+    the loaders' levels and by all food of the episode, so that a cleared board pays 1 in all. A failed load costs the
+    ``penalty``.
+
     Start: players uniform on free cells; food uniform off the border, no two of them within two cells of each other.
 
-    By default levels are drawn anew in every episode and observed. With a roster they stay with their players, and with
-    ``zero_agent_levels`` nobody sees them: levels are the hidden types.
+    End: no food is left (terminated), or the time limit (truncated).
+
+    Versions: v0, the first.
 
     Source: lbforaging 2.0 (Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in
     cooperative tasks", NeurIPS Datasets and Benchmarks 2021, arXiv 2006.07869), and its fixed-level branch used by
@@ -39,7 +50,8 @@ class LBF(BatchedEnv):
 
     family: ClassVar[str] = "lbf"
     default_id: ClassVar[str] = "LBF-8x8-2p-3f-v0"
-    action_names: ClassVar[tuple[str, ...]] = ("none", "north", "south", "west", "east", "load")
+    action_names: tuple[str, ...] = ("none", "north", "south", "west", "east", "load")
+    action_keys: ClassVar[tuple[str, ...]] = ("space", "up", "down", "left", "right", "return")
 
     params: LBFParams
 
@@ -56,8 +68,8 @@ class LBF(BatchedEnv):
         fields = global_fields(params)
         self.state_low = np.array([field.low for field in fields], np.float32)
         self.state_high = np.array([field.high for field in fields], np.float32)
-        self._foods = np.empty((self.num_envs, params.max_num_food, 3), np.float32)
-        self._foods[:] = kernel.NO_FOOD
+        # Lists of foods, as the kernels keep them beside the state.
+        self._foods = np.zeros((self.num_envs, 3 * params.max_num_food + int(kernel.BLOCK)), np.float32)
         self._declare_levels()
         shows_levels = params.observe_agent_levels if params.grid_observation else params.levels_are_public
         sights = np.array(params.sights, np.int64)
@@ -81,32 +93,36 @@ class LBF(BatchedEnv):
         return self.params.obs_shape
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        a = self._arrays
-        kernel.reset_lanes(
-            start, stop, mask, a["rng"], *self._board(), self._foods, *self._player_levels, *self._food_levels
-        )
+        kernel.reset_lanes(start, stop, mask, *self._reset_arguments)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        a, p = self._arrays, self.params
-        kernel.observe_lanes(
-            start, stop, a["player_row"], a["player_col"], a["player_level"], self._foods,
-            p.rows, p.cols, *self._view, obs,
-        )  # fmt: skip
+        kernel.observe_lanes(start, stop, *self._observe_arguments, obs)
 
     def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
+        kernel.step_lanes(start, stop, actions, *self._step_arguments, *outputs)
+
+    # What the kernels get in every call is put together once: arrays are written to, never replaced.
+
+    @cached_property
+    def _reset_arguments(self) -> tuple[Any, ...]:
+        return (self._arrays["rng"], *self._board(), *self._player_levels, *self._food_levels)
+
+    @cached_property
+    def _observe_arguments(self) -> tuple[Any, ...]:
+        row, col, level = (self._arrays[name] for name in ("player_row", "player_col", "player_level"))
+        return (row, col, level, self._foods, self.params.rows, self.params.cols, *self._view)
+
+    @cached_property
+    def _step_arguments(self) -> tuple[Any, ...]:
         p = self.params
-        kernel.step_lanes(
-            start, stop, actions, *self._board(), self._foods,
-            p.normalize_reward, float(p.penalty), p.max_cycles, *self._view, *outputs,
-        )  # fmt: skip
+        return (*self._board(), p.normalize_reward, float(p.penalty), p.max_cycles, *self._view)
 
     def _board(self) -> tuple[NDArray[Any], ...]:
-        """The state arrays in the kernels' order."""
-        a = self._arrays
-        return (
-            a["player_row"], a["player_col"], a["player_level"], a["player_score"], a["field"],
-            a["current_step"], a["game_over"], a["food_spawned"],
+        names = (
+            "player_row", "player_col", "player_level", "player_score", "field", "current_step", "game_over",
+            "food_spawned",
         )  # fmt: skip
+        return (*(self._arrays[name] for name in names), self._foods)
 
     def _publish_state(self) -> None:
         a = self._arrays
@@ -128,14 +144,23 @@ class LBF(BatchedEnv):
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         a, entries = self._arrays, 3 if self.params.levels_are_public else 2
         num_food_entries = 3 * self.params.max_num_food
-        out[:, :num_food_entries] = self._foods.reshape(self.num_envs, -1)
+        out[:, :num_food_entries] = self._foods[:, :num_food_entries]
         players = out[:, num_food_entries:].reshape(self.num_envs, self.num_agents, entries)
         for entry, name in enumerate(("player_row", "player_col", "player_level")[:entries]):
             players[..., entry] = a[name]
 
+    def agent_pixels(self, lane: int = 0) -> NDArray[np.float64]:
+        """Return where the players are in the picture, ``[N, 2]`` pixels; those that share a cell at its middle."""
+        from adaps_envs.lbf.render import cell_size
+
+        cells = np.stack([self._arrays["player_col"][lane], self._arrays["player_row"][lane]], axis=1)
+        return (cells + 0.5) * cell_size(self.params.rows, self.params.cols)
+
     def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
-        """Return a picture of one lane, ``[height, width, 3] uint8``: players in their type's colour, levels as numbers."""
+        """Return a picture of one lane, ``[height, width, 3] uint8``: types as colours, levels as numbers."""
         from adaps_envs.lbf.render import draw
 
         a = self._arrays
-        return draw(a["field"][lane], a["player_row"][lane], a["player_col"][lane], a["player_level"][lane], self.agent_types)
+        return draw(
+            a["field"][lane], a["player_row"][lane], a["player_col"][lane], a["player_level"][lane], self.agent_types
+        )

@@ -5,47 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from adaps_envs.core.batched import REWARD_MODES
 from adaps_envs.errors import InvalidParameterError
-from adaps_envs.types import AgentType
+from adaps_envs.lbf.roster import (
+    MAX_LEVEL,
+    MAX_SIDE,
+    ROSTER_ORDERS,
+    LBFType,
+    checked_roster,
+    dealt_types,
+    whole_number,
+)
 
-__all__ = ["ROSTER_ORDERS", "LBFParams", "LBFType", "lowest_three", "params_from_golden"]
+__all__ = ["LBFParams", "LBFType", "lowest_three", "params_from_golden"]
 
 Levels: TypeAlias = "int | tuple[int, ...]"
 
-ROSTER_ORDERS = ("blocks", "alternating")
 DEFAULT_PLAYERS = 3
 DEFAULT_MAX_LEVEL = 2
-MAX_SIDE = 1024
-MAX_LEVEL = 10_000
 # Entries F of one player's observation, and N * F of one lane's: beyond it a single lane takes hundreds of megabytes.
 MAX_OBSERVATION = 100_000
 MAX_LANE_OBSERVATION = 50_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class LBFType(AgentType):
-    """A hidden type of player.
-
-    Attributes:
-        count: number of players of this type.
-        level: the level that these players have in every episode, or an inclusive range ``(low, high)`` from which each
-            of them draws at every reset.
-        sight: how far they see, in cells; None takes the game's ``sight``.
-    """
-
-    level: int | tuple[int, int] = 1
-    sight: int | None = None
-
-    @property
-    def level_range(self) -> tuple[int, int]:
-        """The lowest and the highest level."""
-        return self.level if isinstance(self.level, tuple) else (self.level, self.level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +40,7 @@ class LBFParams:
     ``exclusive_max_food_level`` are added for players whose levels are fixed, and are their hidden types.
 
     Attributes:
-        players: number of players N, all of one type; at every reset each draws its level anew. Give this or ``roster``.
+        players: number of players N, all of one type, whose levels are drawn anew at every reset; or give ``roster``.
         roster: the types with their levels and sights; levels stay with their players over all episodes.
         roster_order: ``blocks`` numbers the players type after type; ``alternating`` deals the types in turn, so
             that player i of a game with three equally frequent types is of type ``i mod 3``.
@@ -132,10 +116,7 @@ class LBFParams:
         """The hidden type of each player; without a roster all are alike."""
         if self.roster is None:
             return (0,) * self.num_agents
-        if self.roster_order == "blocks":
-            return tuple(chain.from_iterable([index] * kind.count for index, kind in enumerate(self.roster)))
-        turns = range(max(kind.count for kind in self.roster))
-        return tuple(index for turn in turns for index, kind in enumerate(self.roster) if turn < kind.count)
+        return dealt_types(self.roster, self.roster_order)
 
     @property
     def player_levels(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -148,7 +129,7 @@ class LBFParams:
 
     @property
     def food_levels(self) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """Lowest and highest level of each food, ``max_num_food`` each; None where the players' levels give the highest."""
+        """Lowest and highest level of each food, ``max_num_food`` each; None where players' levels give the highest."""
         highs = None if self.max_food_level is None else _spread(self.max_food_level, self.max_num_food)
         return _spread(self.min_food_level, self.max_num_food), highs
 
@@ -213,7 +194,8 @@ class LBFParams:
                 raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
         if self.zero_agent_levels and not self.observe_agent_levels:
             raise InvalidParameterError(
-                "zero_agent_levels is True, but observe_agent_levels=False leaves no entry for a level; set one of them."
+                "zero_agent_levels is True, but observe_agent_levels=False leaves no entry for a level; "
+                "set one of the two."
             )
 
     def _check_size(self) -> None:
@@ -227,9 +209,9 @@ class LBFParams:
 
     def _fill_players(self) -> None:
         if self.roster is None:
-            players = DEFAULT_PLAYERS if self.players is None else _whole("players", self.players, 1)
+            players = DEFAULT_PLAYERS if self.players is None else whole_number("players", self.players, 1)
         else:
-            self._set("roster", _checked_roster(self.roster))
+            self._set("roster", checked_roster(self.roster))
             players = sum(kind.count for kind in self.roster)
             if self.players is not None and self.players != players:
                 raise InvalidParameterError(
@@ -237,21 +219,22 @@ class LBFParams:
                 )
         if players >= self.rows * self.cols:
             raise InvalidParameterError(
-                f"{players} players do not fit on a board of {self.rows} x {self.cols} cells with one cell left for food; "
+                f"{players} players do not fit on a board of {self.rows} x {self.cols} cells with one left for food; "
                 "take fewer players or a larger field_size."
             )
         self._set("players", players)
 
     def _check_numbers(self) -> None:
         room = (self.rows - 2) * (self.cols - 2)
-        self._set("max_num_food", _whole("max_num_food", self.max_num_food, 1))
+        self._set("max_num_food", whole_number("max_num_food", self.max_num_food, 1))
         if self.max_num_food > room:
             raise InvalidParameterError(
-                f"max_num_food is {self.max_num_food}; a board of {self.rows} x {self.cols} has {room} cells off the border."
+                f"max_num_food is {self.max_num_food}; a board of {self.rows} x {self.cols} has {room} cells off the "
+                "border, take a larger field_size."
             )
-        self._set("max_cycles", _whole("max_cycles", self.max_cycles, 1, 2**31 - 2))
+        self._set("max_cycles", whole_number("max_cycles", self.max_cycles, 1, 2**31 - 2))
         if self.sight is not None:
-            self._set("sight", _whole("sight", self.sight, 0, MAX_SIDE))
+            self._set("sight", whole_number("sight", self.sight, 0, MAX_SIDE))
         penalty = self.penalty
         if not isinstance(penalty, (int, float)) or isinstance(penalty, bool) or not 0 <= penalty <= 1e6:
             raise InvalidParameterError(f"penalty is {penalty!r}; it must lie in [0, 1e6].")
@@ -278,9 +261,10 @@ class LBFParams:
         highest = max(kind.level_range[1] for kind in roster)
         if isinstance(self.max_player_level, (tuple, list)):
             raise InvalidParameterError(
-                f"max_player_level is {self.max_player_level!r}; with a roster it is one integer, the bound of the space."
+                f"max_player_level is {self.max_player_level!r}; "
+                "with a roster it is one integer, the bound of the space."
             )
-        self._set("max_player_level", _whole("max_player_level", self.max_player_level, highest, MAX_LEVEL))
+        self._set("max_player_level", whole_number("max_player_level", self.max_player_level, highest, MAX_LEVEL))
 
     def _check_food_levels(self) -> None:
         foods = self.max_num_food
@@ -299,8 +283,8 @@ class LBFParams:
         highest_minimum = max(self.food_levels[0])
         if highest_minimum > lowest and not self.force_coop:
             raise InvalidParameterError(
-                f"min_food_level is {self.min_food_level!r}, but the three weakest players can be as weak as to allow food "
-                f"of level {lowest} only; lower min_food_level, raise the players' levels or give max_food_level."
+                f"min_food_level is {self.min_food_level!r}, but the three weakest players can be as weak as to allow "
+                f"food of level {lowest} only; lower min_food_level, raise the players' levels or give max_food_level."
             )
 
 
@@ -337,21 +321,12 @@ def _spread(value: Any, size: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple) else (value,) * size
 
 
-def _whole(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return ``value`` as a Python integer, if it is one in ``low..high``."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    if not whole or value < low or (high is not None and value > high):
-        rule = f">= {low}" if high is None else f"in {low}..{high}"
-        raise InvalidParameterError(f"{name} is {value!r}; it must be an integer {rule}.")
-    return int(value)
-
-
 def _checked_field_size(size: Any) -> tuple[int, int]:
     sides = (size, size) if isinstance(size, (int, np.integer)) else size
     if isinstance(sides, (str, bytes)) or not isinstance(sides, Sequence) or len(sides) != 2:
         raise InvalidParameterError(f"field_size is {size!r}; give rows and columns, for example (8, 8).")
     # Food is never placed on the border, so a board needs an inside.
-    rows, cols = (_whole("field_size", side, 3, MAX_SIDE) for side in sides)
+    rows, cols = (whole_number("field_size", side, 3, MAX_SIDE) for side in sides)
     return rows, cols
 
 
@@ -361,48 +336,14 @@ def _checked_levels(name: str, levels: Any, owners: str, count: int) -> Levels:
             raise InvalidParameterError(
                 f"{name} has {len(levels)} entries; give one integer, or one entry for each of the {count} {owners}."
             )
-        return tuple(_whole(name, level, 1, MAX_LEVEL) for level in levels)
-    return _whole(name, levels, 1, MAX_LEVEL)
+        return tuple(whole_number(name, level, 1, MAX_LEVEL) for level in levels)
+    return whole_number(name, levels, 1, MAX_LEVEL)
 
 
 def _check_order(owner: str, lows: Sequence[int], highs: Sequence[int]) -> None:
     for index, (low, high) in enumerate(zip(lows, highs, strict=True)):
         if low > high:
             raise InvalidParameterError(
-                f"min_{owner}_level is {low} and max_{owner}_level is {high} (entry {index}); the lower one comes first."
+                f"min_{owner}_level is {low} and max_{owner}_level is {high} (entry {index}); raise the highest level "
+                "or lower the lowest."
             )
-
-
-def _checked_roster(roster: Any) -> tuple[LBFType, ...]:
-    if isinstance(roster, (str, bytes)) or not isinstance(roster, Sequence):
-        raise InvalidParameterError(f"roster is {roster!r}; give a list of LBFType.")
-    if not roster:
-        raise InvalidParameterError("the roster is empty; give at least one type, for example [LBFType(count=2)].")
-    return tuple(_checked_type(index, _as_type(index, kind)) for index, kind in enumerate(roster))
-
-
-def _as_type(index: int, kind: Any) -> LBFType:
-    if isinstance(kind, Mapping):
-        try:
-            return LBFType(**kind)
-        except TypeError:
-            fields = ", ".join(LBFType.__dataclass_fields__)
-            raise InvalidParameterError(f"type {index} is {kind!r}; its fields are {fields}.") from None
-    if not isinstance(kind, LBFType):
-        raise InvalidParameterError(f"type {index} is {kind!r}; every entry must be an LBFType or its fields as a dict.")
-    return kind
-
-
-def _checked_type(index: int, kind: LBFType) -> LBFType:
-    who = f"type {index}"
-    count = _whole(f"{who}: count", kind.count, 1)
-    level: int | tuple[int, int]
-    if isinstance(kind.level, (tuple, list)):
-        if len(kind.level) != 2:
-            raise InvalidParameterError(f"{who}: level is {kind.level!r}; give one integer or a range (low, high).")
-        low = _whole(f"{who}: level", kind.level[0], 1, MAX_LEVEL)
-        level = (low, _whole(f"{who}: level", kind.level[1], low, MAX_LEVEL))
-    else:
-        level = _whole(f"{who}: level", kind.level, 1, MAX_LEVEL)
-    sight = None if kind.sight is None else _whole(f"{who}: sight", kind.sight, 0, MAX_SIDE)
-    return LBFType(count=count, level=level, sight=sight)

@@ -33,7 +33,7 @@ def cells_beside(cell, num_rows, num_cols, beside):  # type: ignore[no-untyped-d
 
 @njit(nogil=True, cache=True)
 def walk_distances(end, blocked, num_cols, ways, queue):  # type: ignore[no-untyped-def]
-    """Write the length of the shortest way from every cell to ``end`` around ``blocked`` cells; FAR where there is none."""
+    """Write the shortest way's length from every cell to ``end`` around ``blocked`` cells; FAR where there is none."""
     num_rows = blocked.shape[0] // num_cols
     ways[:] = FAR
     if end < 0 or blocked[end]:
@@ -140,7 +140,7 @@ def plan_food(f, asked, ways, near, strength, goal, team, cells):  # type: ignor
 
 @njit(nogil=True, cache=True)
 def assign_goals(asked, ways, near, strength, goal, slot):  # type: ignore[no-untyped-def]
-    """Give every player a food to go to and which of its four cells, ``goal`` and ``slot`` ``[N]``; -1 if there is none.
+    """Give every player a food to go to and one of its four cells, ``goal`` and ``slot`` ``[N]``; -1 if there is none.
 
     The food whose team is complete first is served first; who is left over walks to the nearest food without a team.
     """
@@ -251,7 +251,7 @@ def move_players(at, end, still, is_food, num_cols, turn, ways, queue, actions):
 
 @njit(nogil=True, cache=True)
 def measure_ways(at, food_cell, is_food, num_cols, beside, ways, near, board, queue):  # type: ignore[no-untyped-def]
-    """Write the cells beside each food ``[M, 4]`` and every player's ways there: ``ways [M, 4, N]``, ``near [M, N]``."""
+    """Write the cells beside each food ``[M, 4]`` and the players' ways there: ``ways [M, 4, N]``, ``near [M, N]``."""
     num_rows = is_food.shape[0] // num_cols
     near[:] = FAR
     for f in range(food_cell.shape[0]):

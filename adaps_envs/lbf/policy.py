@@ -16,7 +16,7 @@ __all__ = ["POLICIES", "BlindPolicy", "ExpertPolicy"]
 
 
 class ExpertPolicy:
-    """Send to each food the nearest players that are strong enough together; foods that are served soonest come first."""
+    """Send to each food the nearest players that are strong enough together; what is served soonest comes first."""
 
     def __init__(self, env: LBF) -> None:
         self._env = env

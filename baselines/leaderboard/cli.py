@@ -1,4 +1,4 @@
-"""``adaps leaderboard``: run, report, references, suites."""
+"""``adaps leaderboard``: run, report, verify, submit, board, compare, export, references, suites."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from baselines.leaderboard.config import SuiteConfig
+    from baselines.leaderboard.verify import Verdict
+    from baselines.leaderboard.verify.runset import ExtraChecks
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Run suites of tasks and schemes, and report them.", no_args_is_help=True)
+app = typer.Typer(help="Run suites of tasks and schemes, verify and report them.", no_args_is_help=True)
+board_app = typer.Typer(help="A board of submissions.", no_args_is_help=True)
+app.add_typer(board_app, name="board")
 
 EXIT_FAILED_RUNS = 1
+EXIT_FAULTS = 1
 EXIT_INTERRUPTED = 130
 
 
@@ -33,19 +38,22 @@ def run(
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+    shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
 ) -> None:
     """Run a suite, write its report and print the board.
 
     Runs that have finished are kept: the same command continues an interrupted suite. Exit codes: 0 all runs are done,
     1 some have failed (the board is written all the same), 2 wrong use or an unusable directory, 130 interrupted.
     """
+    from baselines.leaderboard.plan import parse_shard
     from baselines.leaderboard.suite import load_suite, select
 
     console = _console()
+    share = parse_shard(shard)
     whole = load_suite(suite)
     chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
     if dry_run:
-        _print_plan(console, chosen, out)
+        _print_plan(console, chosen, out, share)
         return
 
     from baselines.leaderboard.check import check_suite
@@ -53,9 +61,9 @@ def run(
 
     check_suite(chosen)
     try:
-        summary = run_suite(whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console)
+        summary = run_suite(whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share)
     except RunInterrupted as stop:
-        again = shlex.join(_command(suite, out, jobs, task, scheme, seed))
+        again = shlex.join(_command(suite, out, jobs, task, scheme, seed, shard))
         typer.echo(f"\ninterrupted: {stop.done} of {stop.total} runs are done. To go on: {again}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _report(console, out)
@@ -72,6 +80,101 @@ def report(directory: Annotated[Path, typer.Argument(help="Output directory of `
     if not directory.is_dir():
         raise ConfigError(f"{directory} is not a directory; give the --out of a run.")
     _report(_console(), directory)
+
+
+@app.command()
+def verify(
+    target: Annotated[Path, typer.Argument(help="Output directory of `run`, one run directory, or a submitted file.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Check files, hashes, seeds and counts, and replay the recorded actions: the returns must come out.
+
+    Needs neither weights nor torch, except for --deep. Exit codes: 0 everything verifies, 1 it does not and every fault
+    was named, 2 there is nothing to verify.
+    """
+    from baselines.leaderboard.verify import verify_directory, verify_submission
+
+    check = _deep_checks(deep)
+    verdict = verify_directory(target, deep=check) if target.is_dir() else verify_submission(target, deep=check)
+    _print_verdict(verdict, as_json)
+    if not verdict.verified:
+        raise typer.Exit(EXIT_FAULTS)
+
+
+@app.command()
+def submit(
+    directory: Annotated[Path, typer.Argument(help="Output directory of a finished `run`.")],
+    out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
+) -> None:
+    """Verify a finished suite and pack its runs into one file, which `verify` and `board add` read on any machine.
+
+    Exit codes: 0 the file is written, 1 the runs do not verify, 2 wrong use or no place for the file.
+    """
+    from baselines.leaderboard.verify import pack_submission, verify_directory
+
+    verdict = verify_directory(directory, complete=True)
+    if not verdict.verified:
+        _print_verdict(verdict, as_json=False)
+        raise typer.Exit(EXIT_FAULTS)
+    digest = pack_submission(directory, out)
+    typer.echo(f"{digest}  {out}")
+
+
+@board_app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="A file made by `submit`.")],
+    board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+) -> None:
+    """Add a submission to a board, if all of it verifies, and write the board's report anew.
+
+    Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
+    names.
+    """
+    from baselines.leaderboard.board import add_submission
+
+    addition = add_submission(file, board, deep=_deep_checks(deep))
+    if not addition.verdict.verified:
+        _print_verdict(addition.verdict, as_json=False)
+        raise typer.Exit(EXIT_FAULTS)
+    typer.echo(f"{len(addition.added)} runs added, {len(addition.present)} were there already")
+    _report(_console(), board)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="Scheme, by its name in the board.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The scheme that it is compared with.")],
+    runs: Annotated[Path, typer.Option(help="Output directory of `run`.")] = Path("runs/quick"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Compare two schemes pair by pair: the same seeds, in the same evaluation episodes, at the budget."""
+    import json
+
+    from baselines.leaderboard.compare import compare_schemes, comparison_line
+
+    comparisons = compare_schemes(runs, first, second)
+    if as_json:
+        typer.echo(json.dumps([comparison.to_json() for comparison in comparisons], indent=2))
+        return
+    for comparison in comparisons:
+        typer.echo(comparison_line(comparison))
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write; an older one is replaced.")],
+) -> None:
+    """Write all finished runs, episode by episode, in the JSON format that marl-eval reads."""
+    from baselines.leaderboard.export import marl_eval
+    from baselines.leaderboard.files import canonical_json, make_directory, replace_file
+
+    data = canonical_json(marl_eval(directory))
+    make_directory(out.parent)
+    replace_file(out, data)
+    typer.echo(f"{len(data):,} bytes: {out}")
 
 
 @app.command()
@@ -103,6 +206,24 @@ def references(
             typer.echo(f"{name:<24} {field:<15} {found.mean:10.1f} +- {found.standard_error:.1f} {frozen}")
 
 
+def _deep_checks(deep: bool) -> ExtraChecks | None:
+    if not deep:
+        return None
+    from baselines.leaderboard.verify.deep import deep_checks
+
+    return deep_checks
+
+
+def _print_verdict(verdict: Verdict, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps(verdict.to_json(), indent=2))
+    else:
+        for line in verdict.lines():
+            typer.echo(line)
+
+
 def _console() -> Console:
     """The terminal; a log file, which has no width of its own, gets lines that hold the whole board."""
     from rich.console import Console
@@ -119,10 +240,10 @@ def _report(console: Console, out: Path) -> None:
     console.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_plan(console: Console, suite: SuiteConfig, out: Path) -> None:
+def _print_plan(console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int]) -> None:
     from baselines.leaderboard.plan import make_plan
 
-    for job in make_plan(suite, out).jobs:
+    for job in make_plan(suite, out).shard(*shard).jobs:
         line = f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -134,11 +255,14 @@ def _command(
     tasks: list[str] | None,
     schemes: list[str] | None,
     seeds: list[int] | None,
+    shard: str,
 ) -> list[str]:
     """The command that continues a run, word by word."""
     words = ["adaps", "leaderboard", "run", "--suite", suite, "--out", str(out)]
     if jobs is not None:
         words += ["--jobs", str(jobs)]
+    if shard != "1/1":
+        words += ["--shard", shard]
     for option, values in (("--task", tasks), ("--scheme", schemes), ("--seed", seeds)):
         for value in values or []:
             words += [option, str(value)]

@@ -5,6 +5,7 @@ Every model is frozen and forbids unknown keys, so a typing error in a TOML file
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
@@ -13,6 +14,7 @@ from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import canonical_json, sha256_hex
 
 __all__ = [
+    "NAME_PATTERN",
     "PROTOCOL",
     "EvaluationSeeds",
     "LearnerConfig",
@@ -37,7 +39,8 @@ _ABSOLUTE_SEED_START = 3_100_000_000
 REFERENCE_SEED_START = 3_200_000_000
 
 # Names become directories and table cells: no separator, no leading dot, nothing that a shell or a browser reads.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
+NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,79}"
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -63,7 +66,7 @@ def _check_finite(value: Any) -> None:
 
 
 def _check_unique(what: str, names: list[str]) -> None:
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise ValueError(f"{what} holds {', '.join(doubled)} more than once")
 

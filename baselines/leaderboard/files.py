@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "make_directory",
     "parse_json",
     "pretty_json",
+    "read_plain_file",
     "replace_file",
     "sha256_hex",
     "write_file",
@@ -98,6 +100,27 @@ def make_directory(path: Path) -> None:
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def read_plain_file(path: Path, limit: int) -> bytes:
+    """Return the bytes of a file that somebody else may have put there.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is a link, a pipe or a directory, cannot be read, or has more than ``limit`` bytes.
+    """
+    try:
+        # A pipe would never end, a link may lead anywhere.
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("not a plain file")
+        if found.st_size > limit:
+            raise ValueError(f"{found.st_size:,} bytes are more than the {limit:,} that it may have")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
 
 
 def write_file(path: Path, data: bytes) -> None:

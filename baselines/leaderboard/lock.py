@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -22,29 +22,38 @@ _NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def directory_lock(directory: Path) -> Iterator[None]:
-    """Hold ``directory`` for this process; the lock of a dead process is simply free.
+def directory_lock(directory: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[None]:
+    """Hold ``directory``, or one shard of its jobs, for this process; the lock of a dead process is simply free.
+
+    Shards go side by side, each held once, but not beside a process that holds the whole directory.
 
     Raises:
         DirectoryLockedError: a living process holds it; the message says which.
         OutputDirectoryError: the lock file cannot be written.
     """
-    path = directory / LOCK_FILE
+    with ExitStack() as held:
+        whole = shard == (1, 1)
+        _hold(held, directory, directory / LOCK_FILE, shared=not whole)
+        if not whole:
+            _hold(held, directory, directory / f"{LOCK_FILE}-{shard[0]}-of-{shard[1]}", shared=False)
+        yield
+
+
+def _hold(held: ExitStack, directory: Path, path: Path, *, shared: bool) -> None:
     with writing(path):
-        stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until the lock is given back
-    with stream:
-        _acquire(stream, directory)
+        stream = held.enter_context(open(path, "a+", encoding="utf-8"))
+    _acquire(stream, directory, shared)
+    if not shared:
         with writing(path):
             stream.seek(0)
             stream.truncate()
             stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             stream.flush()
-        yield
 
 
-def _acquire(stream: IO[str], directory: Path) -> None:
+def _acquire(stream: IO[str], directory: Path, shared: bool) -> None:
     try:
-        _lock(stream.fileno())
+        _lock(stream.fileno(), shared)
     except OSError as error:
         if error.errno in _NO_LOCKS_HERE:
             return
@@ -58,12 +67,14 @@ def _acquire(stream: IO[str], directory: Path) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
+    def _lock(descriptor: int, shared: bool) -> None:
+        if shared:
+            return  # there are no shared locks; shards are held apart by their own files
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # beyond the text, which others must be able to read
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(descriptor: int, shared: bool) -> None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

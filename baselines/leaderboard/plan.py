@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from baselines.leaderboard.config import RunConfig, SuiteConfig, faults_of
-from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
-from baselines.leaderboard.files import canonical_json, pretty_json, replace_file, sha256_hex
-from baselines.leaderboard.record import read_run
+from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
+from baselines.leaderboard.files import canonical_json, pretty_json, read_plain_file, replace_file, sha256_hex
+from baselines.leaderboard.record import MAX_FILE_BYTES, read_run
 from baselines.leaderboard.sidecars import SCHEMA, versioned_object
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "differences",
     "encode_suite",
     "make_plan",
+    "parse_shard",
     "read_suite_file",
     "write_suite_file",
 ]
@@ -64,9 +66,25 @@ class Plan:
         wanted = {JobState.OPEN, JobState.FAILED} if retry_failed else {JobState.OPEN}
         return [job for job in self.jobs if job.state in wanted]
 
+    def shard(self, number: int, count: int) -> Plan:
+        """Return every ``count``-th job from the ``number``-th on (1 is the first): ``count`` machines share a suite."""
+        return replace(self, jobs=self.jobs[number - 1 :: count])
+
     def count(self, state: JobState) -> int:
         """Return how many jobs are in one state."""
         return sum(job.state is state for job in self.jobs)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return ``(i, n)`` of a shard ``"i/n"`` with 1 <= i <= n.
+
+    Raises:
+        ConfigError: the text is none.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text, re.ASCII)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ConfigError(f"{text!r} is no shard; give i/n with 1 <= i <= n, for example 2/8.")
+    return int(match[1]), int(match[2])
 
 
 def make_plan(suite: SuiteConfig, out: Path) -> Plan:
@@ -101,15 +119,15 @@ def read_suite_file(out: Path) -> SuiteConfig | None:
         DamagedRecordError: the file is there and cannot be read.
     """
     path = out / SUITE_FILE
-    if not path.exists():
-        return None
     try:
-        data = path.read_bytes()
+        data = read_plain_file(path, MAX_FILE_BYTES)
         payload = versioned_object(data)
         suite = SuiteConfig.model_validate(payload["suite"])
-        if "digest" in payload and data != encode_suite(suite):
+        if payload.keys() != {"suite"} and data != encode_suite(suite):
             raise ValueError("its digest does not belong to its content")
         return suite
+    except FileNotFoundError:
+        return None
     except ValidationError as error:
         fault = faults_of(error)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,7 +10,6 @@ of one configuration.
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from baselines.leaderboard.artifacts import (
 )
 from baselines.leaderboard.config import RunConfig, faults_of, seeds_of
 from baselines.leaderboard.errors import DamagedRecordError
-from baselines.leaderboard.files import sha256_hex
+from baselines.leaderboard.files import read_plain_file, sha256_hex
 from baselines.leaderboard.sidecars import (
     SCHEMA,
     Costs,
@@ -182,19 +181,12 @@ def _checked_files(directory: Path) -> dict[str, bytes]:
 
 
 def _read_bytes(directory: Path, name: str) -> bytes:
-    path = directory / name
     try:
-        found = path.lstat()
-        # A pipe would never end, a link may lead anywhere.
-        if not stat.S_ISREG(found.st_mode):
-            raise _damaged(directory, name, "not a plain file")
-        if found.st_size > MAX_FILE_BYTES:
-            raise _damaged(directory, name, f"{found.st_size:,} bytes are more than a record's file can have")
-        return path.read_bytes()
+        return read_plain_file(directory / name, MAX_FILE_BYTES)
     except FileNotFoundError:
         raise _damaged(directory, name, "missing") from None
-    except OSError as error:
-        raise _damaged(directory, name, f"cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise _damaged(directory, name, str(error)) from None
 
 
 def _decode(directory: Path, name: str, files: dict[str, bytes], decoder: Any) -> Any:

@@ -59,6 +59,7 @@ def run_suite(
     part: SuiteConfig | None = None,
     jobs: int | None = None,
     retry_failed: bool = False,
+    shard: tuple[int, int] = (1, 1),
 ) -> RunSummary:
     """Run every job of ``suite`` that has no record in ``out`` yet.
 
@@ -69,6 +70,7 @@ def run_suite(
         part: the part of ``suite`` to run now; None runs all of it.
         jobs: worker processes; None takes one for each core.
         retry_failed: run failed jobs again, too.
+        shard: ``(i, n)``, to run the i-th of n shares of the jobs; the n shares may run at once in one ``out``.
 
     Returns:
         How many runs of the part are done and how many have failed, those of earlier calls included.
@@ -80,9 +82,9 @@ def run_suite(
         OutputDirectoryError: ``out`` cannot be written.
     """
     make_directory(out)
-    with directory_lock(out):
+    with directory_lock(out, shard):
         remove_stale_partials(out)
-        plan = make_plan(part or suite, out)
+        plan = make_plan(part or suite, out).shard(*shard)
         write_suite_file(suite, out)
         todo = plan.to_do(retry_failed=retry_failed)
         counts = {state: plan.count(state) for state in JobState}

@@ -25,6 +25,7 @@ __all__ = [
     "mean",
     "median",
     "optimality_gap",
+    "paired_interval",
     "performance_profile",
     "probability_of_improvement",
     "tie_ranks",
@@ -122,6 +123,28 @@ def improvement_interval(
     return _interval(
         [x, y], lambda groups: probability_of_improvement(groups[0], groups[1]), generator, resamples, confidence
     )
+
+
+def paired_interval(
+    differences: Array, generator: np.random.Generator, *, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return the percentile interval of the mean of paired differences.
+
+    Args:
+        differences: ``[R, E]``, one row a pair of runs, one column an episode that all of them meet. Rows and columns
+            are resampled independently, so that luck with runs and luck with episodes both count.
+        generator: source of the resamples.
+        resamples: how many.
+        confidence: of the interval; with one row both ends are NaN.
+    """
+    runs, episodes = differences.shape
+    if runs < 2:
+        return math.nan, math.nan
+    rows = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
+    columns = generator.multinomial(episodes, np.full(episodes, 1 / episodes), size=resamples) / episodes
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(((rows @ differences) * columns).sum(axis=1), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def curve_interval(

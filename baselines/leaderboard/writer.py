@@ -30,7 +30,7 @@ from baselines.leaderboard.files import fsync_directory, make_directory, pretty_
 from baselines.leaderboard.record import SUMS, Failure, config_payload, encode_sums, read_run
 from baselines.leaderboard.sidecars import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
 
-__all__ = ["UNFINISHED_NAME", "RunResult", "RunWriter", "partials_of", "remove_stale_partials"]
+__all__ = ["UNFINISHED_NAME", "RunResult", "RunWriter", "install_run", "partials_of", "remove_stale_partials"]
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40] or "host"
 UNFINISHED_NAME = re.compile(r"seed-\d+\.(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+)")
@@ -119,6 +119,26 @@ class RunWriter:
         replaced = _beside(self.directory, "replaced")
         os.rename(self.directory, replaced)
         return replaced
+
+
+def install_run(source: Path, directory: Path) -> None:
+    """Copy the files of a verified run directory to ``directory``, which must not exist, in one step.
+
+    Raises:
+        OutputDirectoryError: the disk refuses; nothing is left behind.
+    """
+    partial = _beside(directory, "partial")
+    make_directory(partial)
+    try:
+        for path in sorted(source.iterdir()):
+            write_file(partial / path.name, path.read_bytes())
+        with writing(directory):
+            fsync_directory(partial)
+            os.rename(partial, directory)
+            fsync_directory(directory.parent)
+    except OutputDirectoryError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def remove_stale_partials(out: Path) -> list[Path]:

@@ -24,11 +24,12 @@ from adaps_envs.testing import (
     NotApplicableError,
     Trace,
     assert_same_trace,
-    check_env,
+    check_target,
     random_rollout,
 )
 
 MAX_CYCLES = 8
+OUR_RULES = ["parallel/*", "batched/*"]
 
 
 def _core(num_envs: int = 1, kind: type[BPS] = BPS, num_threads: int = 1) -> BPS:
@@ -394,7 +395,7 @@ def test_report_names_all_failures_and_goes_on(monkeypatch: pytest.MonkeyPatch) 
     real = registry.load
     broken = {"adaps_envs.bps.env:BPS": LaneDependsOnBatch}
     monkeypatch.setattr(registry, "load", lambda reference: broken.get(reference) or real(reference))
-    report = check_env("BPS-1", max_cycles=MAX_CYCLES)
+    report = check_target("BPS-1", params={"max_cycles": MAX_CYCLES}, effort=QUICK, select=OUR_RULES)
     assert not report.passed
     failed = {result.name: result.message for result in report.results if not result.passed}
     assert list(failed) == ["batched/lanes_equal_singles"]
@@ -403,7 +404,7 @@ def test_report_names_all_failures_and_goes_on(monkeypatch: pytest.MonkeyPatch) 
 
 def test_report_turns_a_crash_into_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ParallelFace, "state", lambda self: 1 / 0)
-    report = check_env("BPS-1", max_cycles=MAX_CYCLES)
+    report = check_target("BPS-1", params={"max_cycles": MAX_CYCLES}, effort=QUICK, select=OUR_RULES)
     failed = {result.name: result.message for result in report.results if not result.passed}
     assert failed["parallel/spaces"] == "ZeroDivisionError: division by zero"
 

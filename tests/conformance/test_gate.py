@@ -49,7 +49,7 @@ def test_gate_at_full_length(family: str) -> None:
 
 
 def test_gate_by_the_short_name() -> None:
-    report = check_env("BPS-1", groups=[2, 1], max_cycles=10)
+    report = check_env("BPS-1", groups=[1], max_cycles=10)
     assert report.passed
     assert "own/light_import" in [result.name for result in report.results]
     assert report.env_id == "BPS-1-v0"

@@ -7,13 +7,13 @@ import subprocess
 import sys
 
 import pytest
+from uneven import uneven_env
 
 import adaps_envs
 from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.registry import families
 from adaps_envs.testing import LIBRARY_CHECKS, QUICK, NotApplicableError, check_target
 from adaps_envs.testing.target import resolve
-from uneven import uneven_env
 
 FIRSTS = [next(iter(family.presets)) for family in families().values() if family.presets]
 

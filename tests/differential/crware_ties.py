@@ -17,7 +17,7 @@ def legal_outcomes(params: WarehouseParams, state: dict[str, Any], moves: list[i
     while True:
         asked: list[int] = []
 
-        def pick(leaders: Sequence[int], asked: list[int] = asked) -> int:
+        def pick(leaders: Sequence[int], asked: list[int] = asked, script: list[int] = script) -> int:
             position = len(asked)
             asked.append(len(leaders))
             return leaders[script[position] if position < len(script) else 0]

@@ -22,7 +22,10 @@ LAYOUT = """
     xx.g.xx
     .......
 """
-SIZES = [{"shelf_rows": 1, "shelf_columns": 3, "column_height": 2}, {"shelf_rows": 2, "shelf_columns": 3, "column_height": 8}]
+SIZES = [
+    {"shelf_rows": 1, "shelf_columns": 3, "column_height": 2},
+    {"shelf_rows": 2, "shelf_columns": 3, "column_height": 8},
+]
 # agents, message bits, sensor range, reward type, observation type, options
 CASES: list[tuple[Any, ...]] = [
     (4, 0, 1, "INDIVIDUAL", "FLATTENED", {}),

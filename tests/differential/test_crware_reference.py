@@ -1,4 +1,4 @@
-"""The compiled warehouses against the readable rules over random floors, rosters and options; and without the compiler."""
+"""The compiled warehouses against the readable rules over random configurations; and without the compiler."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ def test_crowds_around_food_are_the_original_ones(players: int, seed: int) -> No
         places = np.array(cells)[generator.integers(0, len(cells), players)]
         state = {
             "field": field, "player_row": places[None, :, 0], "player_col": places[None, :, 1],
-            "player_level": generator.integers(1, 4, (1, players)), "food_spawned": field.max(axis=(1, 2)).astype(float),
-            "current_step": np.array([3]),
+            "player_level": generator.integers(1, 4, (1, players)),
+            "food_spawned": field.max(axis=(1, 2)).astype(float), "current_step": np.array([3]),
         }  # fmt: skip
         env.set_state(state)
         _inject(game, env.get_state())

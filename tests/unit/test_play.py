@@ -154,7 +154,7 @@ def test_a_family_cannot_take_a_control_key(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_wrong_sessions() -> None:
-    with pytest.raises(InvalidParameterError, match="there is no agent 3; choose 0..2"):
+    with pytest.raises(InvalidParameterError, match=r"there is no agent 3; choose 0\.\.2"):
         _session(driven=3)
     with pytest.raises(InvalidParameterError, match="plays one lane"):
         Session(adaps_envs.make_batched("BPS-1", 2), "random")

@@ -11,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adaps_envs.testing.digest import trace_digest
 from baselines.leaderboard.artifacts import encode_metrics
 from baselines.leaderboard.config import SuiteConfig
@@ -35,10 +37,12 @@ from baselines.leaderboard.verify.replay import ReplayError, first_difference, o
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 from baselines.leaderboard.writer import UNFINISHED_NAME
 
-__all__ = ["ExtraChecks", "verify_directory"]
+__all__ = ["ExtraChecks", "doubled_runs", "verify_directory"]
 
 ExtraChecks = Callable[[RunRecord], Iterator[Fault]]
 """Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
+
+MAX_PLANNED_RUNS = 100_000
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
 
@@ -64,15 +68,17 @@ def verify_directory(
     found = [directory] if alone else sorted(_run_directories(directory, verdict))
     if not found and not complete:
         raise ConfigError(f"{directory} holds no runs; give the --out of a run, or one run directory.")
-    records = []
+    records, sound = [], []
     for path in found:
         run = "/".join(path.resolve().parts[-3:]) if alone else path.relative_to(directory).as_posix()
         record, outcome = _verify_run(path, run, deep)
         verdict.runs.append(outcome)
         if record is not None:
             records.append(record)
+        if record is not None and not outcome.faults:
+            sound.append(record)
     if not alone:
-        verdict.faults += _set_faults(directory, records, verdict, complete)
+        verdict.faults += [*doubled_runs(sound), *_set_faults(directory, records, verdict, complete)]
     for task in dict.fromkeys(record.config.task.name for record in records):
         if task not in builtin_tasks():
             verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")
@@ -101,7 +107,8 @@ def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[Ru
         record = read_run(directory)
         faults += _file_faults(directory, record, run)
         if record.status == "done":
-            replayed, found = _result_faults(record)
+            with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
+                replayed, found = _result_faults(record)
             faults += found
             if deep is not None and not faults:
                 faults += deep(record)
@@ -206,11 +213,10 @@ def _digest(env: str, params: bytes) -> str:
 
 
 def _set_faults(directory: Path, records: list[RunRecord], verdict: Verdict, complete: bool) -> Iterator[Fault]:
-    yield from _doubled(records)
     try:
         check_comparable(records)
     except ConfigMismatchError as error:
-        yield Fault("", "", str(error))
+        yield Fault("", "", str(error).replace(f"{directory}/", ""))
     try:
         suite = read_suite_file(directory)
     except DamagedRecordError as error:
@@ -223,6 +229,10 @@ def _set_faults(directory: Path, records: list[RunRecord], verdict: Verdict, com
 
 
 def _suite_faults(suite: SuiteConfig, records: list[RunRecord], verdict: Verdict, complete: bool) -> Iterator[Fault]:
+    size = len(suite.tasks) * len(suite.schemes) * len(suite.seeds)
+    if size > MAX_PLANNED_RUNS:
+        yield Fault(SUITE_FILE, "suite", f"{size:,} runs; at most {MAX_PLANNED_RUNS:,} are verified")
+        return
     planned = {config.run_id: config for config in suite.runs()}
     for record in records:
         run = record.config.run_id
@@ -242,8 +252,11 @@ def _suite_faults(suite: SuiteConfig, records: list[RunRecord], verdict: Verdict
         verdict.notes.append(f"{len(missing)} of {len(planned)} runs of {SUITE_FILE} are still to come")
 
 
-def _doubled(records: list[RunRecord]) -> Iterator[Fault]:
-    """Two seeds of one scheme never learn the same weights: one run was handed in as two."""
+def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
+    """Yield a fault for each of some sound runs that was handed in as another one, too.
+
+    Two seeds of one scheme never learn the same weights.
+    """
     seen: dict[tuple[str, str, str], RunRecord] = {}
     for record in records:
         if record.status != "done":

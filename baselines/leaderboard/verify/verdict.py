@@ -11,6 +11,8 @@ from baselines.leaderboard.sidecars import SCHEMA
 
 __all__ = ["Fault", "RunVerdict", "Verdict", "printable"]
 
+_LONGEST_TEXT = 600
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -25,6 +27,13 @@ class Fault:
     file: str
     where: str
     message: str
+
+    def __post_init__(self) -> None:
+        # Texts quote foreign content, which may be long.
+        for name in ("file", "where", "message"):
+            text = getattr(self, name)
+            if len(text) > _LONGEST_TEXT:
+                object.__setattr__(self, name, f"{text[:_LONGEST_TEXT]} ...")
 
     def __str__(self) -> str:
         return printable(": ".join(part for part in (self.file, self.where, self.message) if part))

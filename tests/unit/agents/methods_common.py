@@ -17,7 +17,9 @@ BPS_1 = AgentSpaces(15, 10, 5)
 P_ACTOR, P_CRITIC = 5_189, 4_929
 
 
-def build(name: str, spaces: AgentSpaces = SMALL, hidden: tuple[int, ...] = (16, 12), *, seed: int = 3, **options: Any) -> Any:
+def build(
+    name: str, spaces: AgentSpaces = SMALL, hidden: tuple[int, ...] = (16, 12), *, seed: int = 3, **options: Any
+) -> Any:
     """Return a scheme, built."""
     scheme = make_scheme(name, **options)
     scheme.build(spaces, hidden, torch_stream(seed, "scheme"))

@@ -44,8 +44,11 @@ def test_without_bias_a_linear_hypernetwork_is_private_networks() -> None:
     ours, plain, obs = build("hypermarl_linear"), build("nops"), observations()
     assert torch.equal(ours.actor(obs), plain.actor(obs))
     assert torch.equal(ours.critic(obs), plain.critic(obs))
-    grads = [torch.autograd.grad(net.actor(obs).square().sum(), list(net.actor_net.parameters())) for net in (ours, plain)]
-    assert all(torch.equal(ours_grad, plain_grad) for ours_grad, plain_grad in zip(*grads, strict=True))
+    grads = [
+        torch.autograd.grad(scheme.actor(obs).square().sum(), list(scheme.actor_net.parameters()))
+        for scheme in (ours, plain)
+    ]
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(*grads, strict=True))
     assert ours.private_stacks()
     assert plain.private_stacks()
 
@@ -55,8 +58,9 @@ def test_a_linear_hypernetwork_equals_the_product_with_one_hot_vectors() -> None
     net = scheme.actor_net
     for agent in range(NUM_AGENTS):
         one_hot = torch.eye(NUM_AGENTS)[agent]
+        layers = scheme.effective_params(agent)["actor"]
         for (weight, bias), table, base, offsets, offset in zip(
-            scheme.effective_params(agent)["actor"], net.weights, net.base_weights, net.biases, net.base_biases, strict=True
+            layers, net.weights, net.base_weights, net.biases, net.base_biases, strict=True
         ):
             torch.testing.assert_close(weight, torch.einsum("koi,k->oi", table, one_hot) + base[0])
             torch.testing.assert_close(bias, one_hot @ offsets + offset[0])
@@ -98,7 +102,8 @@ def test_generated_networks_start_orthogonal_with_zero_biases(num_agents: int) -
 def test_agents_start_from_the_networks_of_private_schemes() -> None:
     ours, plain = build("hypermarl"), build("nops")
     for agent in range(NUM_AGENTS):
-        for mine, theirs in zip(ours.effective_params(agent)["actor"], plain.effective_params(agent)["actor"], strict=True):
+        layers, wanted = (scheme.effective_params(agent)["actor"] for scheme in (ours, plain))
+        for mine, theirs in zip(layers, wanted, strict=True):
             torch.testing.assert_close(mine[0], theirs[0], atol=1e-5, rtol=0)
 
 

@@ -145,3 +145,11 @@ def test_every_check_states_its_rule() -> None:
     rules = list_checks()
     assert len(rules) == sum(map(len, GROUPS.values()))
     assert all(rule.endswith((".", "``.")) for rule in rules.values()), rules
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_installed_environment_of_others_passes() -> None:
+    pytest.importorskip("mpe2")
+    report = check_target("mpe2.simple_spread_v3", effort=QUICK, select=["pettingzoo/*_api", "parallel/*"])
+    assert report.failures == ()
+    assert report.counts()["passed"] >= 12

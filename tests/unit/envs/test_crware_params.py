@@ -146,7 +146,9 @@ def test_params_are_frozen_and_comparable() -> None:
         RWAREParams().max_cycles = 3  # type: ignore[misc]
 
 
-ODD = st.sampled_from([None, -1, 0, 1, 2, 3, 5, 8, 40, 10**6, 10**12, 0.5, float("nan"), "x", "", True, [], [1], (2, 2)])
+ODD = st.sampled_from(
+    [None, -1, 0, 1, 2, 3, 5, 8, 40, 10**6, 10**12, 0.5, float("nan"), "x", "", True, [], [1], (2, 2)]
+)
 LAYOUTS = st.text("x.g \nq", max_size=40) | st.sampled_from(["x.g\n.x.", "xxg", "g.\nxx", "x" * 200 + "g"])
 ROSTERS = st.lists(
     st.fixed_dictionaries(
@@ -199,8 +201,7 @@ def _anything(known: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dic
 def _never_crashes(env_id: str, params: dict[str, Any]) -> None:
     try:
         env = make_batched(env_id, 2, **params)
-    except InvalidParameterError as error:
-        assert len(str(error)) > 20
+    except InvalidParameterError:
         return
     generator = np.random.default_rng(0)
     assert np.isfinite(env.reset(seed=0)).all()

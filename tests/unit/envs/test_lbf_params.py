@@ -85,8 +85,9 @@ def test_illegal_values_are_refused(params: dict[str, Any], message: str) -> Non
         make_batched(DEFAULT, 1, **params)
 
 
+ODD = [None, True, 1.5, float("nan"), "x", (), (1, 2), [3, 3, 1], 10**12, -(10**12)]
 WILD = st.one_of(
-    st.integers(-3, 12), st.sampled_from([None, True, 1.5, float("nan"), "x", (), (1, 2), [3, 3, 1], 10**12, -(10**12)]),
+    st.integers(-3, 12), st.sampled_from(ODD),
     st.lists(st.integers(-1, 5), max_size=4).map(tuple), st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )  # fmt: skip
 NAMES = [
@@ -102,7 +103,8 @@ def test_generated_settings_play_or_give_one_clear_error(base: dict[str, Any], w
     try:
         env = LBF(2, LBFParams(**{**base, **wild}), seed=seed)
     except InvalidParameterError as error:
-        assert str(error).endswith(".")
+        if not str(error).endswith("."):
+            raise
         return
     generator = np.random.default_rng(seed)
     observations = [env.reset()]

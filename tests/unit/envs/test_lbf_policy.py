@@ -94,7 +94,9 @@ def test_policies_stand_still_on_an_empty_board() -> None:
 
 def test_players_without_a_task_leave_room_beside_food() -> None:
     """The weak player stands where one of the two strong ones must stand, and nobody else can do it."""
-    env = make_batched("LBF-8x8-2p-3f", 1, roster=[{"count": 1, "level": 1}, {"count": 4, "level": 3}], max_food_level=12)
+    env = make_batched(
+        "LBF-8x8-2p-3f", 1, roster=[{"count": 1, "level": 1}, {"count": 4, "level": 3}], max_food_level=12
+    )
     env.reset(seed=0)
     field = np.zeros((1, 8, 8), int)
     field[0, 3, 3] = 12

@@ -14,9 +14,7 @@ from adaps_envs.lbf.params import LBFParams
 NONE, NORTH, SOUTH, WEST, EAST, LOAD = range(6)
 
 
-def _game(
-    players: list[tuple[int, int]], levels: list[int], foods: dict[tuple[int, int], int], **params: Any
-) -> LBF:
+def _game(players: list[tuple[int, int]], levels: list[int], foods: dict[tuple[int, int], int], **params: Any) -> LBF:
     """Return one lane of a 7 x 7 board with these players and foods."""
     settings = {"max_player_level": 9, "max_food_level": 9, "max_num_food": 4, "field_size": 7, **params}
     env = LBF(1, LBFParams(players=len(players), **settings))
@@ -47,7 +45,8 @@ FAR_FOOD = {(5, 5): 9}
 
 
 @pytest.mark.parametrize(
-    ("action", "cell"), [(NONE, (2, 2)), (NORTH, (1, 2)), (SOUTH, (3, 2)), (WEST, (2, 1)), (EAST, (2, 3)), (LOAD, (2, 2))]
+    ("action", "cell"),
+    [(NONE, (2, 2)), (NORTH, (1, 2)), (SOUTH, (3, 2)), (WEST, (2, 1)), (EAST, (2, 3)), (LOAD, (2, 2))],
 )
 def test_moves(action: int, cell: tuple[int, int]) -> None:
     env = _game([(2, 2)], [1], FAR_FOOD)
@@ -56,7 +55,8 @@ def test_moves(action: int, cell: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "action"), [((0, 3), NORTH), ((6, 3), SOUTH), ((3, 0), WEST), ((3, 6), EAST), ((4, 5), SOUTH), ((5, 4), EAST)]
+    ("start", "action"),
+    [((0, 3), NORTH), ((6, 3), SOUTH), ((3, 0), WEST), ((3, 6), EAST), ((4, 5), SOUTH), ((5, 4), EAST)],
 )
 def test_walls_and_food_stop(start: tuple[int, int], action: int) -> None:
     env = _game([start], [1], FAR_FOOD)

@@ -22,7 +22,7 @@ from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.adapters.sb3 import SharedVecEnv
 from adaps_envs.errors import InvalidActionError
 from adaps_envs.policies import RandomPolicy
-from adaps_envs.testing import BATCHED_CHECKS, PARALLEL_CHECKS
+from adaps_envs.testing import BATCHED_CHECKS, PARALLEL_CHECKS, QUICK
 
 NEAR, FAR = "agent_0", "agent_1"
 WAIT = {"agent_0": 0, "agent_1": 2, "agent_2": 0}
@@ -151,7 +151,7 @@ def test_pettingzoo_accepts_unequal_spaces() -> None:
 
 def test_gate_accepts_unequal_spaces() -> None:
     for check in PARALLEL_CHECKS.values():
-        check(_face)
+        check(_face, QUICK)
     for batched_check in BATCHED_CHECKS.values():
         batched_check(lambda num_envs, *, num_threads=1: UnevenEnv(num_envs, uneven_env(1).params))
 

@@ -1,0 +1,381 @@
+"""Submissions: one file, the same bytes everywhere, and nothing in a foreign one is believed or let out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fabricate import snapshot
+from tamper import append_member, edit_json, members_of, write_submission
+
+from baselines import cli
+from baselines.leaderboard.board import add_submission
+from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
+from baselines.leaderboard.files import pretty_json
+from baselines.leaderboard.record import find_runs
+from baselines.leaderboard.verify import pack_submission, submission, verify_directory, verify_submission
+
+RUN = "one/adaps/seed-0"
+
+
+@pytest.fixture(scope="session")
+def honest_file(honest_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("submission") / "tiny.zip"
+    pack_submission(honest_runs, out)
+    return out
+
+
+@pytest.fixture
+def file(honest_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(honest_file, tmp_path / "tiny.zip"))
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where submissions are unpacked; it must be empty again after every test."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def run_cli(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["leaderboard", *[str(word) for word in words]])
+    return int(stop.value.code or 0)
+
+
+def test_a_packed_suite_verifies_elsewhere_and_has_the_same_bytes_each_time(
+    honest_runs: Path, tmp_path: Path, temporary: Path
+) -> None:
+    elsewhere = shutil.copytree(honest_runs, tmp_path / "other" / "place")
+    (elsewhere / "board.json").write_text("[]")
+    digests = [
+        pack_submission(source, tmp_path / f"{index}.zip") for index, source in enumerate([honest_runs, elsewhere])
+    ]
+    assert digests[0] == digests[1]
+    assert (tmp_path / "0.zip").read_bytes() == (tmp_path / "1.zip").read_bytes()
+    verdict = verify_submission(tmp_path / "0.zip")
+    assert verdict.verified, [str(fault) for fault in verdict.all_faults]
+    assert [run.replayed for run in verdict.runs] == [9] * 4
+    assert list(temporary.iterdir()) == []
+
+
+def test_any_flipped_bit_is_noticed(file: Path) -> None:
+    honest = file.read_bytes()
+    places = [*range(0, len(honest), len(honest) // 60), *range(len(honest) - 200, len(honest), 11)]
+    for index, place in enumerate(places):
+        data = bytearray(honest)
+        data[place] ^= 1 << index % 8
+        file.write_bytes(data)
+        assert not verify_submission(file).verified, place
+
+
+def info_of(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info
+
+
+def member(name: str, data: bytes = b"x", mode: int = stat.S_IFREG | 0o644) -> Callable[[Path], None]:
+    return lambda file: append_member(file, info_of(name, mode), data)
+
+
+def rewrite(edit: Callable[[dict[str, bytes]], object]) -> Callable[[Path], None]:
+    def tamper(file: Path) -> None:
+        members = members_of(file)
+        edit(members)
+        write_submission(file, members)
+
+    return tamper
+
+
+def compressed(file: Path) -> None:
+    members = members_of(file)
+    bomb = f"{RUN}/metrics.jsonl"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**members, bomb: bytes(50 << 20)}.items():
+            archive.writestr(name, data)
+    assert file.stat().st_size < 10 << 20
+
+
+def overlapping(file: Path) -> None:
+    """Many names in the directory for one stored member."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(info_of("suite.json"), bytes(100_000))
+        for seed in range(50):
+            info = info_of(f"one/adaps/seed-{seed}/metrics.jsonl")
+            info.CRC, info.header_offset, info.file_size, info.compress_size = 0, 0, 100_000, 100_000
+            archive.filelist.append(info)
+
+
+def other_manifest(edit: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
+    def tamper(file: Path) -> None:
+        members = submission._in_order(members_of(file))
+        manifest = json.loads(submission._manifest(members))
+        edit(manifest)
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, data in {submission.MANIFEST: pretty_json(manifest), **members}.items():
+                archive.writestr(info_of(name), data)
+
+    return tamper
+
+
+def surround(before: bytes, after: bytes) -> Callable[[Path], None]:
+    return lambda file: file.write_bytes(before + file.read_bytes() + after) and None
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def comment(file: Path) -> None:
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = b"hello"
+
+
+def encrypt(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    file.write_bytes(data)
+
+
+def another_date(file: Path) -> None:
+    data = file.read_bytes()
+    assert data[10:14] == b"\x00\x00\x21\x00", "1980-01-01 00:00 of the first member"
+    file.write_bytes(data[:12] + b"\x22" + data[13:])
+
+
+def rewrite_reversed(file: Path) -> None:
+    members = submission._in_order(members_of(file))
+    manifest = submission._manifest(members)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in {**dict(reversed(members.items())), submission.MANIFEST: manifest}.items():
+            archive.writestr(info_of(name), data)
+
+
+def break_checksum(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[data.index(b'"suite"')] ^= 1
+    file.write_bytes(data)
+
+
+KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a path that climbs": (member("../evil"), r"^\.\./evil: a submission has no such member"),
+    "a path that climbs inside": (member("one/../../evil/seed-0/config.json"), "no such member"),
+    "an absolute path": (member("/tmp/evil"), "^/tmp/evil: a submission has no such member"),
+    "a drive": (member("C:\\evil"), "no such member"),
+    "a path with backslashes": (member("one\\adaps\\seed-0\\config.json"), "no such member"),
+    "a hidden directory": (member(".git/hooks/seed-0/config.json"), "no such member"),
+    "a name with a zero byte": (member("suite.json\x00.txt"), "no such member|given twice"),
+    "a link": (member("two/adaps/seed-0/config.json", b"/etc/passwd", stat.S_IFLNK | 0o777), "not a plain file"),
+    "a device": (member("two/adaps/seed-0/config.json", b"", stat.S_IFCHR | 0o666), "not a plain file"),
+    "a directory": (member("one/adaps/seed-9/"), "no such member"),
+    "a script": (member("one/adaps/seed-0/run.sh"), "no such member"),
+    "HTML in a path": (member("<script>alert(1)</script>/x/seed-0/config.json"), "no such member"),
+    "a terminal's commands in a path": (member("\x1b[2J/x/seed-0/config.json"), r"^\\x1b\[2J"),
+    "a seed beyond all": (member(f"one/adaps/seed-{'9' * 40}/config.json"), "no such member"),
+    "a member twice": (member(f"{RUN}/config.json"), f"{RUN}/config.json: given twice"),
+    "two members that differ in case": (member("ONE/adaps/seed-0/config.json"), "given twice"),
+    "a member behind the manifest": (
+        member("one/adaps/seed-9/config.json", b"{}"),
+        "not the file that MANIFEST.json lists",
+    ),
+    "a zip bomb": (compressed, "compressed or encrypted|more than the"),
+    "overlapping members": (overlapping, "unpack to more than"),
+    "an encrypted member": (encrypt, "compressed or encrypted"),
+    "a member taken away": (rewrite(lambda m: m.pop(f"{RUN}/actions.npz")), f"{RUN}/actions.npz: missing"),
+    "a run taken away": (
+        rewrite(lambda m: [m.pop(name) for name in list(m) if name.startswith(RUN)]),
+        f"{RUN}: missing; suite.json names it",
+    ),
+    "a run too many": (
+        rewrite(lambda m: m.update({k.replace("seed-0", "seed-7"): v for k, v in m.items() if k.startswith(RUN)})),
+        "one/adaps/seed-7/config.json: .*belongs to",
+    ),
+    "no suite": (rewrite(lambda m: m.pop("suite.json")), "suite.json: missing"),
+    "no runs": (rewrite(lambda m: [m.pop(name) for name in list(m) if name != "suite.json"]), "4 runs are missing"),
+    "another suite": (
+        rewrite(lambda m: m.update({"suite.json": m["suite.json"].replace(b'"budget": 2000', b'"budget": 9')})),
+        "suite.json: ",
+    ),
+    "a damaged member": (break_checksum, "cannot be unpacked"),
+    "a manifest of the future": (other_manifest(lambda m: m.update(protocol="2")), "MANIFEST.json: protocol: '2'"),
+    "a manifest of another kind": (other_manifest(lambda m: m.update(kind="x")), "MANIFEST.json: kind"),
+    "a manifest without files": (other_manifest(lambda m: m.pop("files")), "MANIFEST.json: files"),
+    "a manifest with another hash": (
+        other_manifest(lambda m: m["files"].update({f"{RUN}/costs.json": "0" * 64})),
+        f"{RUN}/costs.json: not the file",
+    ),
+    "another date": (another_date, "other bytes than its members explain"),
+    "another order": (rewrite_reversed, "other bytes than its members explain"),
+    "a page before it": (surround(b"<html>", b""), "other bytes than its members explain"),
+    "bytes behind it": (surround(b"", b"more"), "other bytes|not a readable"),
+    "a comment": (comment, "other bytes than its members explain"),
+    "a cut archive": (truncate, "not a readable zip archive|no such member"),
+    "no archive": (lambda file: file.write_bytes(b"\x80\x04cos\nsystem\n") and None, "not a readable zip archive"),
+    "an empty file": (lambda file: file.write_bytes(b"") and None, "not a readable zip archive"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_archive_is_named_and_leaves_nothing(file: Path, kind: str, temporary: Path, tmp_path: Path) -> None:
+    tamper, message = KINDS[kind]
+    tamper(file)
+    before = snapshot(tmp_path)
+    verdict = verify_submission(file)
+    texts = [str(fault) for fault in verdict.all_faults]
+    assert any(re.search(message, text) for text in texts), texts
+    assert list(temporary.iterdir()) == []
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_ARCHIVE_BYTES", 1000), ("MAX_MEMBERS", 10), ("MAX_FILE_BYTES", 100)]
+)
+def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    monkeypatch.setattr(submission, limit, value)
+    assert not verify_submission(file).verified
+
+
+def test_there_must_be_something_to_verify(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a file"):
+        verify_submission(tmp_path / "nothing.zip")
+    with pytest.raises(ConfigError, match="holds no runs"):
+        verify_directory(tmp_path)
+
+
+def test_what_is_not_complete_is_not_packed(runs: Path, tmp_path: Path) -> None:
+    shutil.rmtree(runs / RUN)
+    with pytest.raises(ConfigError, match=f"no run {RUN}"):
+        pack_submission(runs, tmp_path / "x.zip")
+    (runs / "suite.json").unlink()
+    with pytest.raises(ConfigError, match=r"no suite\.json"):
+        pack_submission(runs, tmp_path / "x.zip")
+    assert list(tmp_path.glob("*x.zip*")) == []
+
+
+def test_a_file_is_never_overwritten(honest_runs: Path, file: Path) -> None:
+    before = file.read_bytes()
+    with pytest.raises(OutputDirectoryError, match="never overwritten"):
+        pack_submission(honest_runs, file)
+    assert file.read_bytes() == before
+
+
+def test_a_board_takes_what_verifies(file: Path, honest_runs: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    addition = add_submission(file, board)
+    assert len(addition.added) == 4
+    assert [path.relative_to(board) for path in find_runs(board)] == [
+        path.relative_to(honest_runs) for path in find_runs(honest_runs)
+    ]
+    assert verify_directory(board, complete=True).verified
+    assert snapshot(board / RUN) == snapshot(honest_runs / RUN)
+    again = add_submission(file, board)
+    assert (again.added, len(again.present)) == ([], 4)
+
+
+def test_a_board_refuses_what_does_not_verify(file: Path, tmp_path: Path) -> None:
+    rewrite(lambda members: members.pop(f"{RUN}/actions.npz"))(file)
+    addition = add_submission(file, tmp_path / "board")
+    assert [fault.file for fault in addition.verdict.all_faults] == [f"{RUN}/actions.npz"]
+    assert not (tmp_path / "board").exists()
+
+
+def test_a_board_keeps_the_result_that_it_has(file: Path, runs: Path, tmp_path: Path) -> None:
+    edit_json(runs / RUN, "sharing.json", lambda sharing: sharing["summary"].update(remark="other"))
+    other = tmp_path / "other.zip"
+    pack_submission(runs, other)
+    board = tmp_path / "board"
+    add_submission(file, board)
+    before = snapshot(board)
+    with pytest.raises(ConfigMismatchError, match=rf"{RUN} with another sharing\.json; nothing was added"):
+        add_submission(other, board)
+    assert {**snapshot(board), ".lock": b""} == {**before, ".lock": b""}
+
+
+def test_an_interrupted_addition_goes_on(file: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    add_submission(file, board)
+    shutil.rmtree(board / RUN)
+    addition = add_submission(file, board)
+    assert addition.added == [RUN]
+    assert verify_directory(board, complete=True).verified
+
+
+def test_exit_codes_and_output(file: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("verify", file) == 0
+    assert "4 of 4 runs are sound" in capsys.readouterr().out
+    assert run_cli("verify", runs, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["verified"] is True
+    assert run_cli("submit", runs, "--out", tmp_path / "new.zip") == 0
+    assert (tmp_path / "new.zip").read_bytes() == file.read_bytes()
+    assert run_cli("board", "add", file, "--board", tmp_path / "board") == 0
+    assert (tmp_path / "board" / "site" / "index.html").exists()
+
+    (runs / RUN / "costs.json").write_text("{}")
+    capsys.readouterr()
+    assert run_cli("verify", runs) == 1
+    assert f"fault: {RUN}/costs.json: its bytes are not" in capsys.readouterr().out
+    assert run_cli("verify", runs, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["faults"][0]["file"] == f"{RUN}/costs.json"
+    assert run_cli("submit", runs, "--out", tmp_path / "bad.zip") == 1
+    assert not (tmp_path / "bad.zip").exists()
+    truncate(file)
+    assert run_cli("board", "add", file, "--board", tmp_path / "board") == 1
+
+    capsys.readouterr()
+    assert run_cli("verify", tmp_path / "nothing") == 2
+    assert run_cli("verify", tmp_path / "temporary") == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.count("error: ") == 2
+
+
+def test_verification_needs_no_torch(file: Path, runs: Path, clean_environment: dict[str, str]) -> None:
+    program = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "stable_baselines3"):
+            raise AssertionError(f"{name} was imported")
+sys.meta_path.insert(0, NoTorch())
+from baselines import cli
+cli.main(["leaderboard", "verify", sys.argv[1]])
+"""
+    for target in (file, runs):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(target)],
+            env=clean_environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "verified; 4 of 4 runs are sound" in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_one_error_and_leaves_nothing(honest_runs: Path, file: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("no mount is allowed here")
+    try:
+        with pytest.raises(OutputDirectoryError, match="No space left on device"):
+            pack_submission(honest_runs, small / "tiny.zip")
+        assert list(small.iterdir()) == []
+        with pytest.raises(OutputDirectoryError, match="No space left on device"):
+            add_submission(file, small / "board")
+        assert list(small.glob("board/*/*/seed-*.partial-*")) == []
+        whole = find_runs(small / "board")
+        assert all(verify_directory(run).verified for run in whole)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

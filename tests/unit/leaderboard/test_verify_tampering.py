@@ -1,0 +1,516 @@
+"""Each kind of tampering is noticed, and the verdict names the file and the place."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tamper import (
+    arrays_of,
+    edit_arrays,
+    edit_config,
+    edit_json,
+    edit_metrics,
+    edit_returns,
+    edit_text,
+    edit_weights,
+    flip,
+    mend,
+    write_arrays,
+)
+
+from baselines.leaderboard import artifacts
+from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS
+from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.verify import verify_directory
+from baselines.leaderboard.verify.checks import check_task
+from baselines.leaderboard.verify.deep import deep_checks
+
+RUN = "one/adaps/seed-0"
+OTHER = "one/adaps/seed-1"
+FILES = sorted({*COMMON_FILES, *RESULT_FILES, SUMS})
+
+
+def assert_named(runs: Path, file: str, message: str, **options: Any) -> None:
+    """The verdict holds a fault in ``file`` whose text matches ``message``."""
+    verdict = verify_directory(runs, complete=True, **options)
+    assert not verdict.verified
+    texts = [str(fault) for fault in verdict.all_faults if fault.file == file]
+    assert any(re.search(message, text) for text in texts), [str(fault) for fault in verdict.all_faults]
+
+
+def test_honest_runs_verify_and_everything_was_replayed(honest_runs: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in honest_runs.rglob("*")}
+    verdict = verify_directory(honest_runs, complete=True)
+    assert verdict.verified, [str(fault) for fault in verdict.all_faults]
+    assert [run.replayed for run in verdict.runs] == [9, 9, 9, 9]
+    assert verdict.notes == ["task one is not built in: its reference scores are those of its author"]
+    assert {path: path.stat().st_mtime_ns for path in honest_runs.rglob("*")} == before
+
+
+def test_honest_runs_verify_deeply(honest_runs: Path) -> None:
+    verdict = verify_directory(honest_runs, deep=deep_checks)
+    assert verdict.verified, [str(fault) for fault in verdict.all_faults]
+
+
+@pytest.mark.parametrize("bit", [0, 3, 7])
+@pytest.mark.parametrize("position", [0.0, 0.3, 0.77, 1.0])
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_in_any_file(runs: Path, name: str, position: float, bit: int) -> None:
+    flip(runs / RUN / name, position, bit)
+    verdict = verify_directory(runs)
+    faults = [fault.file for fault in verdict.all_faults]
+    assert faults
+    assert all(file.startswith(RUN) for file in faults)
+    assert f"{RUN}/{name}" in faults or name == SUMS
+
+
+def test_any_flipped_bit_of_the_sums(runs: Path) -> None:
+    path = runs / RUN / SUMS
+    honest = path.read_bytes()
+    for place in range(0, len(honest), 7):
+        for bit in range(8):
+            data = bytearray(honest)
+            data[place] ^= 1 << bit
+            path.write_bytes(data)
+            assert not verify_directory(runs / RUN).verified, (place, bit)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file(runs: Path, name: str) -> None:
+    path = runs / RUN / name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert_named(runs, f"{RUN}/{name}", "bytes are not|lines are not")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file(runs: Path, name: str) -> None:
+    (runs / RUN / name).unlink()
+    assert_named(runs, f"{RUN}/{name}", "missing")
+
+
+def link_file(run: Path) -> None:
+    outside = run.parents[2].parent / "outside.json"
+    shutil.move(run / "costs.json", outside)
+    (run / "costs.json").symlink_to(outside)
+
+
+def link_run(run: Path) -> None:
+    shutil.move(run, run.parents[2].parent / "outside")
+    run.symlink_to(run.parents[2].parent / "outside")
+
+
+def pipe(run: Path) -> None:
+    (run / "metrics.jsonl").unlink()
+    os.mkfifo(run / "metrics.jsonl")
+
+
+def swap_logs(run: Path) -> None:
+    logs = run / "actions.npz", run.with_name("seed-1") / "actions.npz"
+    contents = [path.read_bytes() for path in logs]
+    for path, data in zip(logs, reversed(contents), strict=True):
+        path.write_bytes(data)
+        mend(path.parent)
+
+
+def swap_final_and_absolute(arrays: dict[str, np.ndarray]) -> None:
+    arrays["final"], arrays["absolute"] = arrays["absolute"][:, :4], arrays["absolute"]
+
+
+def double(run: Path) -> None:
+    shutil.rmtree(run)
+    shutil.copytree(run.with_name("seed-1"), run)
+
+
+def double_and_relabel(run: Path) -> None:
+    double(run)
+    edit_config(run, lambda config: config.update(seed=0))
+
+
+def other_weights(run: Path) -> None:
+    for name in ("policy.safetensors", "policy_best.safetensors"):
+        shutil.copy(run.with_name("seed-1") / name, run / name)
+    mend(run)
+
+
+def pickled(run: Path) -> None:
+    arrays = arrays_of(run, "evaluation.npz")
+    write_arrays(run, "evaluation.npz", {**arrays, "absolute": np.array([print] * 5, dtype=object)})
+
+
+def enormous_shape(run: Path) -> None:
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
+    arrays = {name: artifact_bytes(array) for name, array in arrays_of(run, "evaluation.npz").items()}
+    write_members(run, {**arrays, "absolute": header.getvalue()})
+
+
+def artifact_bytes(array: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def write_members(run: Path, members: dict[str, bytes]) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(run / "evaluation.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    mend(run)
+
+
+def fail_without_reason(run: Path) -> None:
+    edit_json(run, "status.json", lambda status: status.update(status="failed"))
+
+
+def fail_a_bad_seed(run: Path) -> None:
+    error = {"type": "ValueError", "message": "oops", "traceback": ""}
+    edit_json(run, "status.json", lambda status: status.update(status="failed", error=error))
+
+
+def rearrange_sums(run: Path) -> None:
+    lines = (run / SUMS).read_bytes().splitlines(keepends=True)
+    (run / SUMS).write_bytes(b"".join(reversed(lines)))
+
+
+def rename(name: str) -> Callable[[Path], None]:
+    return lambda run: run.rename(run.with_name(name)) and None
+
+
+def extra(name: str) -> Callable[[Path], None]:
+    return lambda run: (run / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.") and None
+
+
+def config(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_config(run, edit)
+
+
+def raw_config(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_json(run, "config.json", lambda payload: edit(payload["config"]) and None)
+
+
+def evaluation(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_arrays(run, "evaluation.npz", edit)
+
+
+def returns(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_returns(run, edit)
+
+
+def actions(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_arrays(run, "actions.npz", edit)
+
+
+def sidecar(name: str, **changes: Any) -> Callable[[Path], None]:
+    return lambda run: edit_json(run, name, lambda value: value.update(changes))
+
+
+def weights(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_weights(run, "policy.safetensors", edit)
+
+
+def text(name: str, old: str, new: str) -> Callable[[Path], None]:
+    return lambda run: edit_text(run, name, old, new)
+
+
+def metrics(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_metrics(run, edit)
+
+
+def add(array: str, place: Any, amount: float) -> Callable[[Any], None]:
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        arrays[array][place] += amount
+
+    return edit
+
+
+def put(array: str, place: Any, value: Any) -> Callable[[Any], None]:
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        arrays[array][place] = value
+
+    return edit
+
+
+def cut(array: str, keep: Any) -> Callable[[Any], None]:
+    return lambda arrays: arrays.update({array: arrays[array][keep]})
+
+
+Kind = tuple[Callable[[Path], Any], str, str]
+# name -> what the forger does to a run, with every hash mended; the file that must be named; what must be said.
+KINDS: dict[str, Kind] = {
+    # returns and actions
+    "edited final return": (returns(add("greedy", (-1, 2), 5.0)), "evaluation.npz", r"greedy\[2, 2\]: .*replaying"),
+    "edited absolute return": (evaluation(add("absolute", 3, 1e-3)), "evaluation.npz", r"absolute\[3\]: .*replaying"),
+    "all final returns raised": (returns(add("greedy", -1, 1.0)), "evaluation.npz", "4 episodes differ"),
+    "edited sampled return": (evaluation(add("sampled", (1, 1), 9.0)), "metrics.jsonl", "line 2, sampled_mean"),
+    "edited early return": (evaluation(add("greedy", (0, 0), -9.0)), "metrics.jsonl", "line 1, greedy_mean"),
+    "swapped action logs": (swap_logs, "evaluation.npz", "replaying actions.npz"),
+    "swapped logs in one run": (actions(swap_final_and_absolute), "evaluation.npz", r"greedy\[2, 0\]"),
+    "one other action": (
+        actions(lambda a: a["absolute"].__setitem__((0, 1, 0), (a["absolute"][0, 1, 0] + 1) % 5)),
+        "evaluation.npz",
+        r"absolute\[1\].*1 episodes differ",
+    ),
+    "impossible action": (actions(put("final", (3, 1, 2), 9)), "actions.npz", r"final\[3, 1, 2\]: action 9"),
+    "shorter episode": (actions(put("final_lengths", 1, 49)), "actions.npz", r"final\[49, 1\]|final_lengths\[1\]"),
+    "shorter log": (
+        actions(lambda a: a.update(absolute=a["absolute"][:30], absolute_lengths=np.full(5, 30))),
+        "actions.npz",
+        r"absolute_lengths\[0\]: the episode goes on after the 30 steps",
+    ),
+    "longer log": (
+        actions(lambda a: a.update(final=np.pad(a["final"], ((0, 1), (0, 0), (0, 0))))),
+        "actions.npz",
+        "51 steps are stored",
+    ),
+    "episodes that never end": (
+        actions(lambda a: a.update(final=np.pad(a["final"], ((0, 1), (0, 0), (0, 0))), final_lengths=np.full(4, 51))),
+        "actions.npz",
+        "the episode ends after 50",
+    ),
+    "another agent's actions": (
+        actions(lambda a: a.update(final=np.pad(a["final"], ((0, 0), (0, 0), (0, 1))))),
+        "actions.npz",
+        "actions of 5 agents",
+    ),
+    "missing episode": (evaluation(cut("absolute", slice(4))), "evaluation.npz", r"absolute is \[4\]"),
+    "missing episode in the log": (actions(cut("final", np.s_[:, :3])), "actions.npz", "final is"),
+    "missing log": (actions(lambda a: a.pop("absolute")), "actions.npz", "holds"),
+    "NaN return": (returns(put("greedy", (-1, 0), np.nan)), "evaluation.npz", "not finite"),
+    "huge return": (returns(put("greedy", (-1, 0), 1e308)), "evaluation.npz", r"greedy\[2, 0\]"),
+    # marks, steps, seeds
+    "other evaluation seed": (evaluation(add("seeds", 1, 7)), "evaluation.npz", r"seeds\[1\]: 3000000008; protocol"),
+    "training seeds as evaluation seeds": (
+        evaluation(lambda a: a.update(seeds=np.arange(4), absolute_seeds=np.arange(5))),
+        "evaluation.npz",
+        r"seeds\[0\]: 0; protocol 1 has 3000000000",
+    ),
+    "other absolute seed": (evaluation(add("absolute_seeds", 0, 1)), "evaluation.npz", r"absolute_seeds\[0\]"),
+    "seeds rewritten in the configuration": (
+        lambda run: edit_json(run, "config.json", lambda c: c["seeds"].update(evaluation_start=0)),
+        "config.json",
+        "digest or seeds",
+    ),
+    "moved mark": (evaluation(add("marks", 1, 1)), "evaluation.npz", r"marks\[1\]: 1001"),
+    "hidden identity steps": (evaluation(put("steps", 0, 0)), "evaluation.npz", r"steps\[0\]: 0; its mark and the id"),
+    "overspent budget": (evaluation(add("steps", -1, 500)), "evaluation.npz", r"steps\[2\]"),
+    "steps that go back": (evaluation(put("steps", 1, 0)), "evaluation.npz", "must not decrease"),
+    "best point moved": (
+        evaluation(lambda a: a.update(best_point=np.array((int(a["best_point"]) + 1) % 3))),
+        "evaluation.npz",
+        "best_point: .*highest greedy mean",
+    ),
+    # configuration
+    "other seed in the configuration": (raw_config(lambda c: c.update(seed=5)), "config.json", "digest or seeds"),
+    "other seed, digests mended": (config(lambda c: c.update(seed=5)), "config.json", "belongs to one/adaps/seed-5"),
+    "other environment version": (config(lambda c: c["task"].update(env="BPS-1-v9")), "config.json", "no environment"),
+    "other environment": (config(lambda c: c["task"].update(env="BPS-2-v0")), "provenance.json", "environment: "),
+    "easier parameters": (config(lambda c: c["task"]["params"].update(groups=[4])), "sharing.json", "agent_types"),
+    "unknown parameter": (config(lambda c: c["task"]["params"].update(gruops=[4])), "config.json", "no parameter"),
+    "parameter of a wrong type": (
+        config(lambda c: c["task"]["params"].update(groups={"a": [[]]})),
+        "config.json",
+        "params|env",
+    ),
+    "enormous parameter": (config(lambda c: c["task"]["params"].update(num_landmarks=10**9)), "config.json", "10000"),
+    "enormously many agents": (
+        config(lambda c: c["task"]["params"].update(groups=[1] * 9999)),
+        "config.json",
+        "at most",
+    ),
+    "threads as a parameter": (
+        raw_config(lambda c: c["task"]["params"].update(num_threads=9)),
+        "config.json",
+        "num_thr",
+    ),
+    "reference score edited": (
+        config(lambda c: c["task"].update(random_score=-900.0)),
+        "config.json",
+        "random_score: -900",
+    ),
+    "budget edited": (config(lambda c: c["task"].update(budget=4_000)), "evaluation.npz", r"marks\[1\]"),
+    "settings edited": (config(lambda c: c["learner"].update(num_lanes=5)), "config.json", "learner.num_lanes: 5"),
+    "future protocol": (raw_config(lambda c: c.update(protocol="2")), "config.json", r"protocol: .*'1' \(got '2'\)"),
+    "future schema": (sidecar("costs.json", schema=2), "costs.json", "schema is not 1"),
+    "HTML in a scheme's name": (
+        raw_config(lambda c: c["scheme"].update(label="<script>alert(1)</script>")),
+        "config.json",
+        "scheme.label: String should match",
+    ),
+    "unknown key": (raw_config(lambda c: c.update(sponsor="us")), "config.json", "sponsor: Extra"),
+    "blanks in the configuration": (text("config.json", '"schema": 1', '"schema":  1'), "config.json", "laid out"),
+    # metrics
+    "reordered lines": (metrics(lambda lines: lines[::-1]), "metrics.jsonl", "line 1, point: 2"),
+    "lost line": (metrics(lambda lines: lines[:-1]), "metrics.jsonl", "2 lines for 3"),
+    "doubled line": (metrics(lambda lines: [*lines, lines[-1]]), "metrics.jsonl", "4 lines for 3"),
+    "edited line": (metrics(lambda lines: lines[1].update(step=1)), "metrics.jsonl", "line 2, step: 1"),
+    "unknown key in a line": (metrics(lambda lines: lines[1].update({"\x1b[2J": 1})), "metrics.jsonl", "unknown key"),
+    "NaN in a line": (text("metrics.jsonl", '"point":1', '"point":NaN'), "metrics.jsonl", "line 2: NaN is not"),
+    "half a character": (text("metrics.jsonl", '"learner"', '"\\ud800":1,"learner"'), "metrics.jsonl", "half a char"),
+    # sharing, costs, provenance, status
+    "better ARI": (sidecar("sharing.json", ari=0.123), "sharing.json", "ari: 0.123"),
+    "ARI taken away": (sidecar("sharing.json", ari=None), "sharing.json", "ari: None"),
+    "other hidden types": (sidecar("sharing.json", agent_types=[0, 1, 0, 1]), "sharing.json", "agent_types"),
+    "too few groups": (sidecar("sharing.json", assignment=[0]), "sharing.json", "1 groups for 4"),
+    "other scheme": (sidecar("sharing.json", scheme="oracle"), "sharing.json", "scheme: 'oracle', not 'adaps'"),
+    "fewer steps": (sidecar("sharing.json", env_steps=10), "sharing.json", "env_steps: 10"),
+    "no identity steps": (sidecar("sharing.json", identity_steps=0), "evaluation.npz", r"steps\[0\]"),
+    "negative parameters": (sidecar("sharing.json", parameters={"trainable": -1}), "sharing.json", "negative"),
+    "negative seconds": (sidecar("costs.json", cpu_seconds=-1.0), "costs.json", "cpu_seconds: -1.0"),
+    "no costs": (sidecar("costs.json", wall_seconds=None), "costs.json", "wall_seconds: None"),
+    "infinite seconds": (
+        text("costs.json", '"cpu_seconds": ', '"cpu_seconds": 1e999, "x": '),
+        "costs.json",
+        "too large",
+    ),
+    "huge memory": (sidecar("costs.json", peak_memory_bytes=10**400), "costs.json", "does not fit 64 bits"),
+    "a key twice": (text("costs.json", '"schema"', '"schema": 1, "schema"'), "costs.json", "twice"),
+    "deep nesting": (lambda run: (run / "costs.json").write_text("[" * 5000) and mend(run), "costs.json", "nested"),
+    "other trace digest": (sidecar("provenance.json", trace_digest="0" * 64), "provenance.json", "another version"),
+    "no trace digest": (sidecar("provenance.json", trace_digest=None), "provenance.json", "trace_digest: None"),
+    "provenance of another environment": (sidecar("provenance.json", environment="BPS-2-v0"), "provenance.json", "env"),
+    "bad seed declared failed": (fail_a_bad_seed, "evaluation.npz", "no such file"),
+    "failed without reason": (fail_without_reason, "status.json", "neither done nor failed"),
+    "other run in the status": (sidecar("status.json", run_id="one/adaps/seed-9"), "status.json", "laid out"),
+    # weights
+    "weights that are not finite": (
+        weights(lambda w: next(iter(w.values())).fill(np.nan)),
+        "policy.safetensors",
+        "finite",
+    ),
+    "no weights": (weights(lambda w: w.clear()), "policy.safetensors", "holds no weights"),
+    "other names": (weights(lambda w: w.update(extra=np.zeros(1))), "policy_best.safetensors", "names"),
+    "weights that are none": (
+        lambda run: (run / "policy.safetensors").write_bytes(b"\xff" * 64) and mend(run),
+        "policy.safetensors",
+        "not a safetensors file",
+    ),
+    # files
+    "reordered sums": (rearrange_sums, SUMS, "alphabetical order"),
+    "a pickle beside": (extra("model.pkl"), "model.pkl", "no such file"),
+    "a page beside": (extra("index.html"), "index.html", "no such file"),
+    "a directory beside": (lambda run: (run / "more").mkdir(), "more", "no such file"),
+    "a link to a file": (link_file, "costs.json", "not a plain file"),
+    "a pipe": (pipe, "metrics.jsonl", "not a plain file"),
+    "pickled returns": (pickled, "evaluation.npz", "objects, which are never loaded"),
+    "an array of 8 TB": (enormous_shape, "evaluation.npz", "not those of its shape"),
+}
+SET_KINDS: dict[str, Kind] = {
+    "doubled job": (double, f"{RUN}/config.json", f"belongs to {OTHER}"),
+    "doubled job, relabelled": (double_and_relabel, f"{OTHER}/policy.safetensors", f"weights of {RUN} once more"),
+    "missing job": (lambda run: shutil.rmtree(run), RUN, "missing"),
+    "link to a run": (link_run, RUN, "a link"),
+    "seed-00": (rename("seed-00"), "one/adaps/seed-00", "not the directory of a run"),
+    "another job": (rename("seed-7"), "one/adaps/seed-7/config.json", "belongs to"),
+    "HTML as a run": (rename("seed-<b>"), "one/adaps/seed-<b>", "not the directory"),
+    "no suite": (lambda run: (run.parents[2] / "suite.json").unlink(), "suite.json", "missing"),
+    "suite edited": (
+        lambda run: edit_json(run.parents[2], "suite.json", lambda s: s["suite"].update(description="x")),
+        "suite.json",
+        "digest",
+    ),
+    "a flipped bit in the suite": (lambda run: flip(run.parents[2] / "suite.json", 0.5), "suite.json", "."),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tampering_with_a_run_is_named(runs: Path, kind: str) -> None:
+    tamper, file, message = KINDS[kind]
+    tamper(runs / RUN)
+    assert_named(runs, f"{RUN}/{file}", message)
+
+
+@pytest.mark.parametrize("kind", SET_KINDS)
+def test_tampering_with_the_set_is_named(runs: Path, kind: str) -> None:
+    tamper, file, message = SET_KINDS[kind]
+    tamper(runs / RUN)
+    assert_named(runs, file, message)
+
+
+def test_a_compressed_array_that_unpacks_to_too_much(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_arrays(
+        runs / RUN, "actions.npz", {**arrays_of(runs / RUN, "actions.npz"), "final": np.zeros(4 << 20, np.uint8)}
+    )
+    assert (runs / RUN / "actions.npz").stat().st_size < 10_000
+    monkeypatch.setattr(artifacts, "_MAX_MEMBER_BYTES", 1 << 20)
+    assert_named(runs, f"{RUN}/actions.npz", "unpacks to more than 1 MiB")
+
+
+DEEP_KINDS: dict[str, Kind] = {
+    "another seed's weights": (
+        other_weights,
+        "policy.safetensors|policy_best.safetensors",
+        r"episodes differ|once more",
+    ),
+    "noise in the weights": (
+        lambda run: [
+            edit_weights(run, name, lambda w: w.update({k: v * -1 for k, v in w.items() if v.dtype.kind == "f"}))
+            for name in ("policy.safetensors", "policy_best.safetensors")
+        ],
+        "policy_best.safetensors",
+        r"its weights get .* in episode \d+ of evaluation.npz's greedy",
+    ),
+    "fewer parameters": (
+        lambda run: edit_json(run, "sharing.json", lambda s: s["parameters"].update(trainable=1)),
+        "sharing.json",
+        "parameters.trainable: 1; the network has",
+    ),
+    "edited last sampled return": (returns(add("sampled", (-1, 0), 50.0)), "policy.safetensors", r"sampled\[2\]"),
+    "another network": (
+        config(lambda c: c["learner"].update(net_arch=[9])),
+        "policy_best.safetensors",
+        "not the weights",
+    ),
+    "an enormous network": (config(lambda c: c["learner"].update(net_arch=[65536] * 4)), "config.json", "net_arch"),
+    "an unknown scheme": (config(lambda c: c["scheme"].update(name="adap")), "config.json", "cannot be built"),
+    "a setting that no scheme takes": (
+        config(lambda c: c["scheme"]["settings"].update(keeep=1)),
+        "config.json",
+        "cannot be built",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP_KINDS)
+def test_tampering_that_only_the_weights_betray(runs: Path, kind: str) -> None:
+    tamper, file, message = DEEP_KINDS[kind]
+    tamper(runs / RUN)
+    alone = runs / RUN
+    if kind != "another seed's weights":
+        assert verify_directory(alone).verified, "the replay alone was not to notice"
+    verdict = verify_directory(alone, deep=deep_checks)
+    assert any(re.search(file, fault.file) and re.search(message, str(fault)) for fault in verdict.all_faults), [
+        str(fault) for fault in verdict.all_faults
+    ]
+
+
+def test_a_built_in_name_stands_for_its_frozen_scores() -> None:
+    task = load_suite("quick").tasks[0]
+    assert list(check_task(task)) == []
+    assert [fault.where for fault in check_task(task.model_copy(update={"random_score": -5_000.0}))] == [
+        "config.task.random_score"
+    ]
+    assert [fault.where for fault in check_task(task.model_copy(update={"params": {"groups": [1]}}))] == [
+        "config.task.params"
+    ]
+
+
+def test_at_least_forty_kinds() -> None:
+    assert len(KINDS) + len(SET_KINDS) + len(DEEP_KINDS) >= 100
+
+
+def test_a_fault_names_its_run_and_cannot_control_a_terminal(runs: Path) -> None:
+    edit_metrics(runs / RUN, lambda lines: lines[0].update({"\x1b]0;owned\x07": 1}))
+    lines = list(verify_directory(runs).lines())
+    assert any(line.startswith(f"fault: {RUN}/metrics.jsonl: line 1") for line in lines)
+    assert all(line.isprintable() for line in lines)
+    json.dumps(verify_directory(runs).to_json())
