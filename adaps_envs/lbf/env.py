@@ -96,7 +96,7 @@ class LBF(BatchedEnv):
         kernel.reset_lanes(start, stop, mask, *self._reset_arguments)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        kernel.observe_lanes(start, stop, *self._observe_arguments, obs)
+        kernel.observe_lanes(start, stop, *(*self._observe_arguments, obs))
 
     def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
         kernel.step_lanes(start, stop, actions, *self._step_arguments, *outputs)

@@ -108,7 +108,7 @@ def _compare_on(task: str, a: str, b: str, records: list[RunRecord]) -> Iterator
 
 
 def _final_returns(runs: list[RunRecord]) -> NDArray[np.float64]:
-    """Normalised greedy returns of the last point, ``[R, E]``; the protocol gives all runs of a task one list of episodes."""
+    """Normalised greedy returns of the last point, ``[R, E]``; all runs of a task meet the same episodes."""
     rows = []
     for record in runs:
         assert record.evaluation is not None

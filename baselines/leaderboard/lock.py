@@ -41,7 +41,7 @@ def directory_lock(directory: Path, shard: tuple[int, int] = (1, 1)) -> Iterator
 
 def _hold(held: ExitStack, directory: Path, path: Path, *, shared: bool) -> None:
     with writing(path):
-        stream = held.enter_context(open(path, "a+", encoding="utf-8"))
+        stream = held.enter_context(open(path, "a+", encoding="utf-8"))  # noqa: SIM115 - the stack closes it
     _acquire(stream, directory, shared)
     if not shared:
         with writing(path):

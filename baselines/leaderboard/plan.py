@@ -67,7 +67,7 @@ class Plan:
         return [job for job in self.jobs if job.state in wanted]
 
     def shard(self, number: int, count: int) -> Plan:
-        """Return every ``count``-th job from the ``number``-th on (1 is the first): ``count`` machines share a suite."""
+        """Return every ``count``-th job from the ``number``-th on (1 is the first), so that machines share a suite."""
         return replace(self, jobs=self.jobs[number - 1 :: count])
 
     def count(self, state: JobState) -> int:

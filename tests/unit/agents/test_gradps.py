@@ -121,6 +121,26 @@ def test_a_split_leaves_outputs_as_they_are_and_lets_copies_part() -> None:
     assert scheme.sharing_summary()["actor_split_neurons"] == 1
 
 
+def test_every_group_gets_a_row_of_its_own() -> None:
+    net = build("gradps").actor_net
+    net.split(3, np.array([0, 1, 2, 1]))
+    net.split(4, np.array([0, 0, 1, 0]))
+    assert net.rows[:, 3].tolist() == [3, 16, 17, 16]
+    assert net.rows[:, 4].tolist() == [4, 4, 18, 4]
+    assert net.split(5, np.zeros(NUM_AGENTS, np.int64)) is False
+
+
+def test_a_neuron_is_futile_by_its_mean_efficiency_over_the_period() -> None:
+    net = build("gradps").actor_net
+    assert not bool(net.futile(1.0).any())
+    pull = torch.ones(NUM_AGENTS, 16)
+    pull[:, 2] = torch.tensor([3.0, 0.0, -1.0, 0.0])
+    for _ in range(3):
+        net.note(pull)
+    assert net.futile(0.6).nonzero().flatten().tolist() == [2]
+    assert not bool(net.futile(0.4).any())
+
+
 def test_copies_get_no_gradient_of_other_groups() -> None:
     scheme = randomised(build("gradps"))
     # A neuron that is alive for agent 2.
@@ -210,7 +230,8 @@ def test_learners_split_keep_moments_and_resume(algorithm: Any, tmp_path: Path) 
     assert sum(p.numel() for p in held) == model.scheme.param_report()["trainable"]
     shared, copies = model.scheme.actor_net.weights[1], model.scheme.actor_net.clones
     assert any(parameter is copies for parameter in held)
-    assert shared in optimizer.state
+    # Four rollouts: one gradient step each, or two epochs of two minibatches; a rebuilt optimiser goes on counting.
+    assert float(optimizer.state[shared]["step"]) == (4 if algorithm is ALGORITHMS[0] else 16)
     model.save(tmp_path / "model")
     loaded = algorithm.load(tmp_path / "model", env=type_game(4), device="cpu")
     assert fingerprint(loaded.scheme.state_dict()) == fingerprint(model.scheme.state_dict())

@@ -97,11 +97,27 @@ NAMES = [
 ]  # fmt: skip
 
 
-@given(base=games(), wild=st.dictionaries(st.sampled_from(NAMES), WILD, max_size=3), seed=st.integers(0, 99))
+SETTINGS = {"base": games(), "wild": st.dictionaries(st.sampled_from(NAMES), WILD, max_size=3)}
+
+
+@given(**SETTINGS, seed=st.integers(0, 99))
 @settings(max_examples=1500)
 def test_generated_settings_play_or_give_one_clear_error(base: dict[str, Any], wild: dict[str, Any], seed: int) -> None:
+    _play_or_refuse({**base, **wild}, seed)
+
+
+@pytest.mark.slow
+@given(**SETTINGS, seed=st.integers(100, 199))
+@settings(max_examples=10_000)
+def test_ten_thousand_settings_play_or_give_one_clear_error(
+    base: dict[str, Any], wild: dict[str, Any], seed: int
+) -> None:
+    _play_or_refuse({**base, **wild}, seed)
+
+
+def _play_or_refuse(params: dict[str, Any], seed: int) -> None:
     try:
-        env = LBF(2, LBFParams(**{**base, **wild}), seed=seed)
+        env = LBF(2, LBFParams(**params), seed=seed)
     except InvalidParameterError as error:
         if not str(error).endswith("."):
             raise

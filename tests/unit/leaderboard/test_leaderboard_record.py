@@ -290,3 +290,48 @@ def test_replace_file_keeps_the_old_content_when_it_cannot_write(
         files.replace_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["board.json"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[1e999]", "too large"),
+        (b"[-9223372036854775809]", "does not fit 64 bits"),
+        (b"[" + b"9" * 5000 + b"]", "does not fit 64 bits"),
+        (b'["\\ud800"]', "half a character"),
+        (b'{"\\udfff": 1}', "half a character"),
+        (b"[" * 70 + b"]" * 70, "nested too deeply"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[Infinity]", "not a number"),
+        (b'{"a": 1, "a": 2}', "twice"),
+    ],
+)
+def test_json_that_later_steps_could_not_hold_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        files.parse_json(data)
+
+
+def test_json_at_the_limits_is_read() -> None:
+    assert files.parse_json(b"[9223372036854775807, -9223372036854775808, 1e308, -0.0]") == [
+        2**63 - 1,
+        -(2**63),
+        1e308,
+        0,
+    ]
+    assert files.parse_json(b"[" * 64 + b"]" * 64)
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "pipe", "long"])
+def test_only_plain_files_of_a_record_are_read(
+    tmp_path: Path, config: RunConfig, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = fabricate_run(tmp_path, config, 0.9)
+    path = directory / "costs.json"
+    if kind == "long":
+        monkeypatch.setattr("baselines.leaderboard.record.MAX_FILE_BYTES", 10)
+    else:
+        target = path.rename(tmp_path / "elsewhere")
+        {"link": lambda: path.symlink_to(target), "directory": path.mkdir, "pipe": lambda: os.mkfifo(path)}[kind]()
+    with pytest.raises(DamagedRecordError, match=r"not a plain file|more than") as caught:
+        read_run(directory)
+    assert caught.value.file == ("SHA256SUMS" if kind == "long" else "costs.json")
