@@ -19,6 +19,10 @@ from adaps_envs.types import State
 __all__ = ["CRWARE", "RWARE", "Warehouse"]
 
 
+# Robots that are stepped and then observed before the next ones: few enough to stay in the processor's cache.
+AGENTS_AT_A_TIME = 4096
+
+
 class Warehouse(BatchedEnv):
     """What both warehouses share: the floor, the rules, deliveries and pay."""
 
@@ -106,26 +110,37 @@ class Warehouse(BatchedEnv):
     def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:
         check_consistency(self.plan, {**self._arrays, **state}, mask)
 
-    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+    def _view(self) -> Any:
+        """Return what the kernel needs to write observations as vectors, a tuple."""
         a, floor, words, codes = self._arrays, self.floor, self._words, self._codes
-        kernel.observe_lanes(
-            start, stop, a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._code, self.agent_types,
+        return (
+            a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._code, self.agent_types,
             words.place, words.sight, words.own, words.low, words.high, words.offsets, words.coord_x, words.coord_y,
-            codes.entry, codes.filled, codes.entries, floor.highway, floor.pad, floor.width, obs,
+            codes.entry, codes.filled, codes.entries, floor.highway, floor.pad, floor.width,
         )  # fmt: skip
 
-    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
-        obs, rewards, terminated, truncated = outputs
+    def _rules(self, actions: NDArray[np.int64]) -> Any:
+        """Return what the kernel needs to take a step, a tuple."""
         floor, codes, params = self.floor, self._codes, self.params
-        arguments = (
-            start, stop, actions, self._arrays["rng"], *self._body(), self._shelf_at, self._agent_at, self._code,
+        return (
+            actions, self._arrays["rng"], *self._body(), self._shelf_at, self._agent_at, self._code,
             self.action_map, floor.steps, floor.turned, floor.inside, floor.highway, floor.goals,
             self.delivers, self.agent_types, floor.pad, floor.width, codes.agents, codes.direction,
             REWARD_TYPES.index(params.reward_type), params.max_cycles, params.max_inactivity_steps or 0,
-            rewards, terminated, truncated,
         )  # fmt: skip
-        kernel.step_lanes(*arguments)
-        self._observe_lanes(start, stop, obs)
+
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        arguments = (start, stop, *self._view(), obs)
+        kernel.observe_lanes(*arguments)
+
+    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
+        obs, *pay_and_ends = outputs
+        rules, chunk = self._rules(actions), max(1, AGENTS_AT_A_TIME // self.num_agents)
+        for first in range(start, stop, chunk):
+            last = min(first + chunk, stop)
+            arguments = (first, last, *rules, *pay_and_ends)
+            kernel.step_lanes(*arguments)
+            self._observe_lanes(first, last, obs)
 
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         a, floor = self._arrays, self.floor

@@ -78,8 +78,7 @@ def verify_directory(
         if record is not None and not outcome.faults:
             sound.append(record)
     if not alone:
-        import torch
-    verdict.faults += [*doubled_runs(sound), *_set_faults(directory, records, verdict, complete)]
+        verdict.faults += [*doubled_runs(sound), *_set_faults(directory, records, verdict, complete)]
     for task in dict.fromkeys(record.config.task.name for record in records):
         if task not in builtin_tasks():
             verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")

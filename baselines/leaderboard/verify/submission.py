@@ -20,7 +20,7 @@ from typing import Any
 from adaps_envs.errors import AdapsError
 from baselines.leaderboard.config import NAME_PATTERN, PROTOCOL, SuiteConfig
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
-from baselines.leaderboard.files import make_directory, parse_json, pretty_json, sha256_hex, write_file, writing
+from baselines.leaderboard.files import make_directory, parse_json, pretty_json, sha256_hex, writing
 from baselines.leaderboard.plan import SUITE_FILE, encode_suite, read_suite_file
 from baselines.leaderboard.record import COMMON_FILES, MAX_FILE_BYTES, RESULT_FILES, SUMS
 from baselines.leaderboard.sidecars import SCHEMA
@@ -192,7 +192,8 @@ def _unpack_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path
         raise SubmissionError([Fault(info.filename, "", f"cannot be unpacked ({error})")]) from None
     path = target / info.filename
     make_directory(path.parent)
-    write_file(path, data)
+    with writing(path):  # not flushed to the disk: it goes in a moment
+        path.write_bytes(data)
 
 
 def _check_canonical(file: Path, target: Path, again: Path) -> None:
