@@ -1,9 +1,9 @@
 """AdaPS, the interface by which any sharing scheme plugs into stable-baselines3, and the learners that run them.
 
-    >>> import adaps_envs
-    >>> from adaps_agents import SharingA2C
-    >>> env = adaps_envs.make("BPS-1", api="sb3", num_envs=8)
-    >>> model = SharingA2C("adaps", env, seed=0).learn(20_000)
+>>> import adaps_envs
+>>> from adaps_agents import SharingA2C
+>>> env = adaps_envs.make("BPS-1", api="sb3", num_envs=8)
+>>> model = SharingA2C("adaps", env, seed=0).learn(20_000)
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ fused Adam, random observations, and neither an environment nor a framework. The
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -117,7 +118,7 @@ class BareA2C:
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:
     widths = [inputs, *HIDDEN]
     layers: list[nn.Module] = []
-    for fan_in, out in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, out in itertools.pairwise(widths):
         layers += [nn.Linear(fan_in, out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(HIDDEN[-1], outputs))
 
@@ -171,7 +172,8 @@ def learning_ratios(
     ratio = statistics.median(our / bare_rate for our, bare_rate in zip(ours, bares, strict=True))
     return {
         "env": env_id, "scheme": scheme, "algorithm": algorithm, "lanes": lanes, "agents": env.num_agents,
-        "agent_steps_per_s": statistics.median(ours), "bare_agent_steps_per_s": statistics.median(bares), "ratio": ratio,
+        "agent_steps_per_s": statistics.median(ours), "bare_agent_steps_per_s": statistics.median(bares),
+        "ratio": ratio,
     }  # fmt: skip
 
 

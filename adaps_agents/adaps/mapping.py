@@ -140,9 +140,7 @@ def random_masks(
     return [_never_empty(draw < keep, -draw) for draw in draws]
 
 
-def _mapped(
-    u: NDArray[np.float64], widths: Sequence[int], config: MappingConfig, seed: int, name: str
-) -> list[Tensor]:
+def _mapped(u: NDArray[np.float64], widths: Sequence[int], config: MappingConfig, seed: int, name: str) -> list[Tensor]:
     draws = config.max_redraws if config.distinctness == "redraw" else 1
     for draw in range(draws):
         logits = mapping_logits(u, sum(widths), config.hidden, torch_stream(seed, name, "mapping", draw))

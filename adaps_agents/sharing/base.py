@@ -220,12 +220,8 @@ class SharingScheme(nn.Module, ABC):
     def make_grouped_networks(self) -> None:
         """Set actor and critic to one private network a group of ``self.labels``."""
         options: dict[str, Any] = {"seed": self.seed, "activation": self.activation}
-        self.actor_net = GroupedMLP(
-            self.actor_sizes(), self.labels, head_gain=ACTOR_GAIN, name="actor", **options
-        )
-        self.critic_net = GroupedMLP(
-            self.critic_sizes(), self.labels, head_gain=CRITIC_GAIN, name="critic", **options
-        )
+        self.actor_net = GroupedMLP(self.actor_sizes(), self.labels, head_gain=ACTOR_GAIN, name="actor", **options)
+        self.critic_net = GroupedMLP(self.critic_sizes(), self.labels, head_gain=CRITIC_GAIN, name="critic", **options)
 
     def make_masked_networks(
         self,

@@ -53,7 +53,7 @@ def test_table_of_schemes_gives_the_formulas_of_the_code(repository: Path) -> No
     text = (repository / "docs" / "schemes.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*?) \|", text, re.MULTILINE)
     assert len(rows) >= 7
-    assert {name: formula for name, formula in rows} == {name: scheme_spec(name).parameter_formula for name, _ in rows}
+    assert dict(rows) == {name: scheme_spec(name).parameter_formula for name, _ in rows}
 
 
 def test_first_example_id_exists() -> None:

@@ -60,9 +60,7 @@ def test_a_plugin_is_one_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_scheme("mine"), FuPS)
 
 
-def test_a_package_of_schemes_is_scanned_without_importing_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_package_of_schemes_is_scanned_without_importing_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "plugin_of_schemes"
     package.mkdir()
     (package / "__init__.py").write_text("")
