@@ -34,7 +34,7 @@ def identity_study(env_id: str, seed: int, config: IdentityConfig | None = None,
     env.seed(derived_seed(seed, "identity", "environment") % 2**31)
     actions = numpy_stream(seed, "identity", "actions")
     collector = Collector(env, env.num_agents, int(env.action_space.n), actions)
-    found = identify(collector, config or IdentityConfig(), seed)
+    found = identify(collector, config or IdentityConfig(), derived_seed(seed, "scheme"))
     types = env.batched.agent_types
     return {
         "env": env_id,

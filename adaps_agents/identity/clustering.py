@@ -86,29 +86,46 @@ def merge_exchangeable(
     rows = _HeldOut(held_out.agents, *standardiser(held_out))
     with torch.no_grad():
         codes = model.codes()[0]
-        while labels.max() > 0:
-            pair = _most_exchangeable(labels, model, codes, rows)
+        centres = [codes[labels == group].mean(dim=0) for group in range(int(labels.max()) + 1)]
+        while len(centres) > 1:
+            errors = _group_errors(labels, model, torch.stack(centres), rows)
+            pair = _most_exchangeable(errors)
             if pair is None:
                 break
-            labels = ordered_labels(np.where(labels == pair[1], pair[0], labels))
-    return labels
+            labels = np.where(labels == pair[1], pair[0], labels)
+            labels = np.where(labels > pair[1], labels - 1, labels)
+            centres[pair[0]] = centres[_better_code(errors, *pair)]
+            del centres[pair[1]]
+    return ordered_labels(labels)
 
 
-def _most_exchangeable(
-    labels: NDArray[np.int64], model: IdentityEncoder, codes: torch.Tensor, rows: _HeldOut
-) -> tuple[int, int] | None:
-    num_groups = int(labels.max()) + 1
-    centres = torch.stack([codes[labels == group].mean(dim=0) for group in range(num_groups)])
+def _group_errors(
+    labels: NDArray[np.int64], model: IdentityEncoder, centres: torch.Tensor, rows: _HeldOut
+) -> list[NDArray[np.float32]]:
+    """Return, for each group, the squared errors ``[K, M]`` of its held-out rows decoded with each centre."""
     group_of_row = labels[rows.agents]
-    chosen = [np.flatnonzero(group_of_row == group)[:SWAP_ROWS] for group in range(num_groups)]
-    errors = [_errors(model, centres, rows, of_group) for of_group in chosen]
+    chosen = [np.flatnonzero(group_of_row == group)[:SWAP_ROWS] for group in range(len(centres))]
+    return [_errors(model, centres, rows, of_group) for of_group in chosen]
+
+
+def _most_exchangeable(errors: list[NDArray[np.float32]]) -> tuple[int, int] | None:
+    """Return the pair of groups whose exchange costs least, or None if every exchange costs too much."""
     best, best_z = None, np.inf
-    for a in range(num_groups):
-        for b in range(a + 1, num_groups):
+    for a in range(len(errors)):
+        for b in range(a + 1, len(errors)):
             z = min(_swap_z(errors[a], a, b), _swap_z(errors[b], b, a))
             if z < min(best_z, SWAP_Z):
                 best, best_z = (a, b), z
     return best
+
+
+def _better_code(errors: list[NDArray[np.float32]], a: int, b: int) -> int:
+    """Return which of two merged groups' codes predicts both groups better.
+
+    Their mean would not do: between two codes that work may lie one that does not, and a group with a code that
+    predicts nothing is exchangeable with any other.
+    """
+    return min((a, b), key=lambda code: float(errors[a][code].mean() + errors[b][code].mean()))
 
 
 def _errors(

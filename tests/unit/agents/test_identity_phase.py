@@ -10,7 +10,13 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 from type_game import type_game
 
-from adaps_agents.identity.clustering import candidate_numbers, cluster_codes, ordered_labels, selection_curve
+from adaps_agents.identity.clustering import (
+    candidate_numbers,
+    cluster_codes,
+    merge_exchangeable,
+    ordered_labels,
+    selection_curve,
+)
 from adaps_agents.identity.collect import Collector, Transitions
 from adaps_agents.identity.encoder import EncoderConfig, Standardiser
 from adaps_agents.identity.labels import identity_config
@@ -161,3 +167,24 @@ def test_held_out_rows_are_the_last_ones() -> None:
 def test_bad_settings_are_refused_by_name(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidParameterError, match=said):
         identity_config(settings)
+
+
+class _FoldedModel:
+    """Codes of one number each; agents +3 and -3 are one type, and the code half-way between them predicts nothing."""
+
+    def codes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([[3.0], [-3.0], [20.0]]), torch.zeros(3, 1)
+
+    def decode(self, code: torch.Tensor, obs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        return torch.where(code.abs() < 1, 50.0, torch.where(code.abs() < 10, 1.0, 2.0)).expand(-1, 2)
+
+
+def test_a_merged_group_keeps_a_code_that_works() -> None:
+    """Averaging two working codes can give a useless one, and a useless code is exchangeable with every other."""
+    rng = np.random.default_rng(0)
+    agents = np.arange(600) % 3
+    obs = np.zeros((600, 1), np.float32)
+    reward = np.where(agents == 2, 2.0, 1.0).astype(np.float32) + 0.01 * rng.standard_normal(600).astype(np.float32)
+    data = Transitions(agents, obs, np.zeros(600, np.int64), reward, obs + reward[:, None])
+    merged = merge_exchangeable(np.arange(3), _FoldedModel(), data, Standardiser(data, "raw"))  # type: ignore[arg-type]
+    assert merged.tolist() == [0, 0, 1]
