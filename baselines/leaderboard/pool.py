@@ -13,67 +13,26 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.engine import ATTEMPTS, THREAD_VARIABLES, Died, Event, Finished, Progress, Started
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.plan import Job
 
-__all__ = ["Died", "Event", "Finished", "Progress", "Started", "WorkerPool"]
+__all__ = ["WorkerPool", "available_cores"]
 
-# One thread a worker: jobs are the parallelism, and one thread adds in one order, so results do not depend on cores.
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
-_ATTEMPTS = 2
 _SECONDS_TO_END = 0.5
 
 
-@dataclass(frozen=True)
-class Started:
-    """A worker has taken up a job."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A job has spent ``steps`` environment steps."""
-
-    job: Job
-    steps: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A job has written its record; ``status`` is ``"done"`` or ``"failed"``."""
-
-    job: Job
-    status: str
-    score: float | None
-    error: str
-
-
-@dataclass(frozen=True)
-class Died:
-    """A worker process ended in the middle of a job; ``final`` means that it will not be tried again."""
-
-    job: Job
-    reason: str
-    pid: int
-    final: bool
-
-
-Event = Started | Progress | Finished | Died
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
 
 
 class _Worker:
@@ -92,10 +51,10 @@ class _Worker:
 
 
 class WorkerPool:
-    """Runs jobs in ``count`` processes and yields what happens. Use as a context manager: leaving it ends them all."""
+    """The local engine: ``count`` processes at most, by default one a core. Leaving its context ends them all."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int | None = None) -> None:
+        self._count = count or available_cores()
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> WorkerPool:
@@ -185,7 +144,7 @@ class WorkerPool:
         if worker.job is not None:
             job, worker.job = worker.job, None
             reason = _how_it_ended(worker.process.exitcode)
-            yield Died(job, reason, worker.pid, final=attempts[job.run_id] >= _ATTEMPTS)
+            yield Died(job, reason, worker.pid, final=attempts[job.run_id] >= ATTEMPTS)
 
 
 def _drain(worker: _Worker) -> tuple[list[tuple[Any, ...]], bool]:
@@ -213,8 +172,8 @@ def _how_it_ended(code: int | None) -> str:
 @contextmanager
 def _quiet_start() -> Iterator[None]:
     """Start children with one thread each and deaf to Ctrl-C, which is for the parent to answer."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
     try:

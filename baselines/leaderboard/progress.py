@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from baselines.leaderboard.engine import Died, Event, Finished, Started
+from baselines.leaderboard.engine import Progress as StepsSpent
 from baselines.leaderboard.plan import Job
-from baselines.leaderboard.pool import Died, Event, Finished, Started
-from baselines.leaderboard.pool import Progress as StepsSpent
 
 __all__ = ["ProgressDisplay", "duration", "time_left"]
 
@@ -35,7 +35,7 @@ def time_left(elapsed: float, spent: int, total: int) -> str:
 
 
 class ProgressDisplay:
-    """Follows the events of a pool. Use as a context manager."""
+    """Follows the events of an engine. Use as a context manager."""
 
     def __init__(
         self, console: Console, title: str, jobs: list[Job], clock: Callable[[], float] = time.monotonic

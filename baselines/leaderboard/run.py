@@ -1,12 +1,11 @@
-"""Running a suite: open jobs in parallel processes, into one directory that may be interrupted at any moment."""
+"""Running a suite: open jobs through an engine, into one directory that may be interrupted at any moment."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +13,18 @@ from pathlib import Path
 from rich.console import Console
 
 from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.engine import Died, Engine, EngineFactory, Event, Finished
 from baselines.leaderboard.files import make_directory
 from baselines.leaderboard.lock import directory_lock
 from baselines.leaderboard.plan import Job, JobState, make_plan, write_suite_file
-from baselines.leaderboard.pool import Died, Event, Finished, WorkerPool
+from baselines.leaderboard.pool import WorkerPool
 from baselines.leaderboard.progress import ProgressDisplay
 from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sidecars import Costs
 from baselines.leaderboard.writer import RunWriter, partials_of, remove_stale_partials
 
-__all__ = ["RunInterrupted", "RunSummary", "available_cores", "run_suite"]
+__all__ = ["RunInterrupted", "RunSummary", "run_suite"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,6 @@ class RunInterrupted(KeyboardInterrupt):
         self.total = total
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def run_suite(
     suite: SuiteConfig,
     out: Path,
@@ -60,6 +53,7 @@ def run_suite(
     jobs: int | None = None,
     retry_failed: bool = False,
     shard: tuple[int, int] = (1, 1),
+    engine: EngineFactory | None = None,
 ) -> RunSummary:
     """Run every job of ``suite`` that has no record in ``out`` yet.
 
@@ -68,9 +62,10 @@ def run_suite(
         out: output directory, created where it is missing.
         console: where progress is shown.
         part: the part of ``suite`` to run now; None runs all of it.
-        jobs: worker processes; None takes one for each core.
+        jobs: runs at once; None takes as many as the engine has cores.
         retry_failed: run failed jobs again, too.
         shard: ``(i, n)``, to run the i-th of n shares of the jobs; the n shares may run at once in one ``out``.
+        engine: what runs them; None takes processes of this machine.
 
     Returns:
         How many runs of the part are done and how many have failed, those of earlier calls included.
@@ -91,9 +86,9 @@ def run_suite(
         if retry_failed:
             counts[JobState.FAILED] = 0
         _announce(console, suite, len(plan.jobs), counts, len(todo))
-        workers = min(jobs or available_cores(), max(1, len(todo)))
         try:
-            _run_jobs(todo, workers, out, ProgressDisplay(console, suite.name, todo), counts)
+            display = ProgressDisplay(console, suite.name, todo)
+            _run_jobs(todo, lambda: (engine or WorkerPool)(jobs), out, display, counts)
         except KeyboardInterrupt:
             raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
@@ -104,12 +99,14 @@ def _announce(console: Console, suite: SuiteConfig, total: int, counts: dict[Job
     console.print(f"suite {suite.name}: {total} runs ({standing})", markup=False, highlight=False)
 
 
-def _run_jobs(todo: list[Job], workers: int, out: Path, display: ProgressDisplay, counts: dict[JobState, int]) -> None:
+def _run_jobs(
+    todo: list[Job], start: Callable[[], Engine], out: Path, display: ProgressDisplay, counts: dict[JobState, int]
+) -> None:
     """Run the jobs and count the state of each as it ends; whatever happens, no worker outlives the call."""
     if not todo:
         return
-    with _terminate_as_interrupt(), _tidy_pool(workers, out) as pool, display:
-        for event in pool.run(todo):
+    with _terminate_as_interrupt(), _tidy(start, out) as engine, display:
+        for event in engine.run(todo):
             state = _settle(event, out)
             if state is not None:
                 counts[state] += 1
@@ -120,7 +117,7 @@ def _settle(event: Event, out: Path) -> JobState | None:
     if isinstance(event, Finished):
         return JobState.DONE if event.status == "done" else JobState.FAILED
     if isinstance(event, Died):
-        _remove_partials(out, [event.pid])
+        _remove_partials(out, [] if event.pid is None else [event.pid])
         if event.final:
             writer = RunWriter(event.job.directory, event.job.config)
             writer.fail(Failure("WorkerDied", event.reason), Costs(), provenance_of(event.job.config))
@@ -129,13 +126,13 @@ def _settle(event: Event, out: Path) -> JobState | None:
 
 
 @contextmanager
-def _tidy_pool(workers: int, out: Path) -> Iterator[WorkerPool]:
-    """A pool whose workers, once ended, leave no partial directory behind."""
-    pool = WorkerPool(workers)
+def _tidy(start: Callable[[], Engine], out: Path) -> Iterator[Engine]:
+    """An engine whose workers, once ended, leave no partial directory behind."""
+    engine = start()
     try:
-        yield pool
+        yield engine
     finally:
-        _remove_partials(out, pool.end())
+        _remove_partials(out, engine.end())
 
 
 def _remove_partials(out: Path, pids: list[int]) -> None:

@@ -22,10 +22,11 @@ from adaps_agents import SharingA2C
 from baselines import cli
 from baselines.leaderboard import writer
 from baselines.leaderboard.config import RunConfig, SuiteConfig
+from baselines.leaderboard.engine import Died, Finished, Progress, Started
 from baselines.leaderboard.job import execute_job
 from baselines.leaderboard.lock import directory_lock
 from baselines.leaderboard.plan import Job, JobState, make_plan
-from baselines.leaderboard.pool import Died, Finished, Progress, Started, WorkerPool
+from baselines.leaderboard.pool import WorkerPool
 from baselines.leaderboard.progress import ProgressDisplay, duration, time_left
 from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
 from baselines.leaderboard.run import run_suite
