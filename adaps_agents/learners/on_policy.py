@@ -33,11 +33,39 @@ class SharingOnPolicy(OnPolicyAlgorithm):
     ``total_timesteps`` and ``num_timesteps`` count environment steps: one step of one lane moves all N agents. Steps of
     the identity phase are counted. Losses are means over steps, lanes and agents alike, in every scheme.
     The seed reaches generators of the learner's own; no global generator is touched.
+
+    Args:
+        policy: name of a sharing scheme, e.g. ``"adaps"``.
+        env: vectorised environment with one slot an agent (``adaps_envs.make(id, api="sb3", num_envs=B)``), or an id.
+        num_lanes: lanes to make when ``env`` is an id.
+        policy_kwargs: ``net_arch``, ``activation_fn``, ``scheme_kwargs`` (the scheme's options), optimiser settings.
+        **kwargs: the algorithm's own arguments under its own names. Timesteps count environment steps.
+
+    Raises:
+        UnknownNameError: unknown scheme or id.
+        InvalidParameterError: an option that does not fit.
     """
 
     policy: SharingPolicy
     rollout_buffer: AgentRolloutBuffer  # type: ignore[assignment]
     generator: torch.Generator
+
+    def __init__(
+        self,
+        policy: str | type[SharingPolicy],
+        env: Any,
+        *,
+        num_lanes: int = 8,
+        seed: int | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        from_file = not kwargs.get("_init_setup_model", True)
+        policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
+        kwargs.setdefault("rollout_buffer_class", AgentRolloutBuffer)
+        kwargs.setdefault("rollout_buffer_kwargs", {"num_agents": options.get("num_agents", 1)})
+        kwargs |= {"seed": seed, "policy_kwargs": options}
+        super().__init__(policy, env, **kwargs)
 
     @property
     def scheme(self) -> SharingScheme:
@@ -166,11 +194,22 @@ class SharingOnPolicy(OnPolicyAlgorithm):
             self.ep_info_buffer.append({"r": float(self._team_return[lane]), "l": int(self._team_length[lane])})
             self._team_return[lane], self._team_length[lane] = 0.0, 0
 
-    def _tell_scheme(self, policy_loss: torch.Tensor, observations: torch.Tensor) -> None:
-        """Let the scheme see where training stands, before it is asked for its loss."""
+    def _with_auxiliary(
+        self, loss: torch.Tensor, policy_loss: torch.Tensor, observations: torch.Tensor
+    ) -> torch.Tensor:
+        """Let the scheme see where training stands and add its own loss, if it has one."""
         self.scheme.learning = LearningState(
             self.num_timesteps, self._total_timesteps, policy_loss.detach(), observations, self.policy.optimizer
         )
+        auxiliary = self.scheme.aux_loss()
+        return loss if auxiliary is None else loss + auxiliary
+
+    def _descend(self, loss: torch.Tensor) -> None:
+        """Make one gradient step; the algorithm's own ``max_grad_norm`` holds."""
+        self.policy.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.policy.clip_gradients(self.max_grad_norm)
+        self.policy.optimizer.step()
 
     def _after_update(self) -> None:
         """Let the scheme react to the finished update; it may have changed its parameters."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import torch
 from stable_baselines3 import PPO
 from torch import Tensor
 from torch.nn import functional
 
-from adaps_agents.learners.on_policy import SharingOnPolicy, sharing_arguments
-from adaps_agents.learners.policy import SharingPolicy
-from adaps_agents.learners.rollout import AgentRolloutBuffer, Minibatch
+from adaps_agents.learners.on_policy import SharingOnPolicy
+from adaps_agents.learners.rollout import Minibatch
 
 __all__ = ["SharingPPO"]
 
@@ -23,33 +21,8 @@ class SharingPPO(SharingOnPolicy, PPO):
     Minibatches are drawn over (step, lane) and keep a lane's agents together; ``batch_size`` counts single-agent
     transitions as in stable-baselines3 and is rounded down to whole teams (one team at least).
 
-    Args:
-        policy: name of a sharing scheme, e.g. ``"adaps"``.
-        env: vectorised environment with one slot an agent (``adaps_envs.make(id, api="sb3", num_envs=B)``), or an id.
-        num_lanes: lanes to make when ``env`` is an id.
-        policy_kwargs: ``net_arch``, ``activation_fn``, ``scheme_kwargs`` (the scheme's options), optimiser settings.
-        **kwargs: PPO's own arguments under its own names. Timesteps count environment steps.
-
-    Raises:
-        UnknownNameError: unknown scheme or id.
-        InvalidParameterError: an option that does not fit.
+    Takes the arguments of :class:`~adaps_agents.learners.on_policy.SharingOnPolicy`, PPO's own among them.
     """
-
-    def __init__(
-        self,
-        policy: str | type[SharingPolicy],
-        env: Any,
-        *,
-        num_lanes: int = 8,
-        seed: int | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        from_file = not kwargs.get("_init_setup_model", True)
-        policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
-        kwargs.setdefault("rollout_buffer_class", AgentRolloutBuffer)
-        kwargs.setdefault("rollout_buffer_kwargs", {"num_agents": options.get("num_agents", 1)})
-        super().__init__(policy, env, seed=seed, policy_kwargs=options, **kwargs)
 
     def train(self) -> None:
         """Make ``n_epochs`` passes over the rollout, or fewer if ``target_kl`` is exceeded."""
@@ -77,10 +50,7 @@ class SharingPPO(SharingOnPolicy, PPO):
         value_loss = self._value_loss(self.scheme.critic(batch.observations), batch)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
-        self._tell_scheme(policy_loss, batch.observations)
-        auxiliary = self.scheme.aux_loss()
-        if auxiliary is not None:
-            loss = loss + auxiliary
+        loss = self._with_auxiliary(loss, policy_loss, batch.observations)
         with torch.no_grad():
             approx_kl = float((log_ratio.exp() - 1 - log_ratio).mean())
         for name, value in (
@@ -90,10 +60,7 @@ class SharingPPO(SharingOnPolicy, PPO):
             logs[name].append(value.item() if isinstance(value, Tensor) else value)
         if self.target_kl is not None and approx_kl > 1.5 * self.target_kl:
             return False
-        self.policy.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.policy.clip_gradients(self.max_grad_norm)
-        self.policy.optimizer.step()
+        self._descend(loss)
         return True
 
     def _policy_loss(self, log_ratio: Tensor, advantages: Tensor) -> tuple[Tensor, float]:
