@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.stats import trim_mean
+
+from baselines.leaderboard.resampling import resampled_counts, resampled_iqm, resampled_shares
 
 __all__ = [
     "Scores",
@@ -21,6 +24,7 @@ __all__ = [
     "bootstrap_interval",
     "curve_interval",
     "improvement_interval",
+    "improvement_matrix",
     "iqm",
     "mean",
     "median",
@@ -28,6 +32,7 @@ __all__ = [
     "paired_interval",
     "performance_profile",
     "probability_of_improvement",
+    "profile_interval",
     "tie_ranks",
 ]
 
@@ -108,7 +113,16 @@ def bootstrap_interval(
 
     With fewer than two runs in a task nothing is known about the spread, and both ends are NaN.
     """
-    return _interval([scores], lambda groups: statistic(groups[0]), generator, resamples, confidence)
+    if any(task.shape[-1] < 2 for task in scores):
+        return math.nan, math.nan
+    chunk = max(1, _CHUNK_VALUES // sum(task.shape[-1] for task in scores))
+    values = []
+    for start in range(0, resamples, chunk):
+        count = min(chunk, resamples - start)
+        values.append(statistic([_resample(task, count, generator) for task in scores]))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def improvement_interval(
@@ -120,9 +134,73 @@ def improvement_interval(
     confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
     """Return the percentile interval of :func:`probability_of_improvement`; both sides are resampled."""
-    return _interval(
-        [x, y], lambda groups: probability_of_improvement(groups[0], groups[1]), generator, resamples, confidence
-    )
+    _, low, high = improvement_matrix([x, y], generator, resamples=resamples, confidence=confidence)
+    return float(low[0, 1]), float(high[0, 1])
+
+
+def improvement_matrix(
+    schemes: Sequence[Scores],
+    generator: np.random.Generator,
+    *,
+    resamples: int = 2_000,
+    confidence: float = CONFIDENCE,
+) -> tuple[Array, Array, Array]:
+    """Return the probability of improvement of every scheme over every other, with its percentile interval.
+
+    Args:
+        schemes: S schemes, each with one ``[R]`` array a task, the same tasks in the same order.
+        generator: source of the resamples; every scheme is resampled once, for all its pairs.
+        resamples: how many.
+        confidence: of the intervals; NaN where a scheme has fewer than two runs in a task.
+
+    Returns:
+        ``[S, S]`` probabilities that a run of the row beats one of the column (0.5 on the diagonal), lower and upper
+        ends.
+    """
+    count = len(schemes)
+    centre, low, high = (np.full((count, count), 0.5) for _ in range(3))
+    shares = [[resampled_shares(len(task), resamples, generator) for task in scores] for scores in schemes]
+    tail = (1 - confidence) / 2
+    for row, column in combinations(range(count), 2):
+        mine, theirs = schemes[row], schemes[column]
+        # A resample is a share for each run: one product then compares all runs of all resamples.
+        beaten = [_beaten(x, y) for x, y in zip(mine, theirs, strict=True)]
+        centre[row, column] = float(np.mean([task.mean() for task in beaten]))
+        if min(len(task) for task in (*mine, *theirs)) < 2:
+            low[row, column] = high[row, column] = np.nan
+        else:
+            draws = [
+                ((x @ task) * y).sum(axis=1) for x, y, task in zip(shares[row], shares[column], beaten, strict=True)
+            ]
+            low[row, column], high[row, column] = np.quantile(np.mean(draws, axis=0), [tail, 1 - tail])
+        centre[column, row] = 1 - centre[row, column]
+        low[column, row], high[column, row] = 1 - high[row, column], 1 - low[row, column]
+    return centre, low, high
+
+
+def profile_interval(
+    scores: Scores,
+    thresholds: Array,
+    generator: np.random.Generator,
+    *,
+    resamples: int = 2_000,
+    confidence: float = CONFIDENCE,
+) -> tuple[Array, Array, Array]:
+    """Return :func:`performance_profile` and the ends of its pointwise percentile interval: three ``[thresholds]``.
+
+    Runs are resampled within each task; with fewer than two runs in a task the ends are NaN.
+    """
+    centre = performance_profile(scores, thresholds)
+    if any(len(task) < 2 for task in scores):
+        return centre, np.full(len(thresholds), np.nan), np.full(len(thresholds), np.nan)
+    total = sum(len(task) for task in scores)
+    draws = np.zeros((resamples, len(thresholds)))
+    for task in scores:
+        shares = resampled_shares(len(task), resamples, generator)
+        draws += shares @ (task[:, None] > thresholds) * (len(task) / total)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return centre, low, high
 
 
 def paired_interval(
@@ -162,9 +240,11 @@ def curve_interval(
     runs, points = values.shape
     if runs < 2:
         return centre, np.full(points, np.nan), np.full(points, np.nan)
-    draws = values[generator.integers(runs, size=(resamples, runs))]
+    counts = resampled_counts(runs, resamples, generator)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(trim_mean(draws, 0.25, axis=1), [tail, 1 - tail], axis=0)
+    low, high = np.quantile(
+        [resampled_iqm(values[:, point], counts) for point in range(points)], [tail, 1 - tail], axis=1
+    )
     return centre, low, high
 
 
@@ -191,26 +271,9 @@ def _task_means(scores: Scores) -> Array:
     return np.stack([task.mean(axis=-1) for task in scores], axis=-1)
 
 
-def _interval(
-    groups: Sequence[Scores],
-    statistic: Callable[[Sequence[Scores]], Array],
-    generator: np.random.Generator,
-    resamples: int,
-    confidence: float,
-) -> tuple[float, float]:
-    if any(task.shape[-1] < 2 for scores in groups for task in scores):
-        return math.nan, math.nan
-    # A resample of the improvement needs the product of both sides' runs, which bounds the chunk.
-    widest = max(math.prod(max(task.shape[-1] for task in scores) for scores in groups), 1)
-    total = sum(task.shape[-1] for scores in groups for task in scores)
-    chunk = max(1, _CHUNK_VALUES // max(widest, total))
-    values = []
-    for start in range(0, resamples, chunk):
-        count = min(chunk, resamples - start)
-        values.append(statistic([[_resample(task, count, generator) for task in scores] for scores in groups]))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
-    return float(low), float(high)
+def _beaten(x: Array, y: Array) -> Array:
+    """Return ``[R, Q]``: 1 where a run of X beats one of Y, a half where they tie."""
+    return np.heaviside(x[:, None] - y[None, :], 0.5)
 
 
 def _resample(task: Array, count: int, generator: np.random.Generator) -> Array:

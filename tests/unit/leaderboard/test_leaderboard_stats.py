@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import trim_mean
 
 from baselines.leaderboard import stats
 
@@ -94,6 +95,67 @@ def test_curve_interval_encloses_its_centre() -> None:
 def test_performance_profile() -> None:
     profile = stats.performance_profile([np.array([0.1, 0.5]), np.array([0.9])], np.array([0.0, 0.5, 1.0]))
     assert profile.tolist() == [1.0, 1 / 3, 0.0]
+
+
+def test_improvement_matrix_holds_every_pair() -> None:
+    schemes = [columns(scores(1)), columns(scores(2, runs=7)), columns(scores(3, runs=5) - 0.3)]
+    centre, low, high = stats.improvement_matrix(schemes, np.random.default_rng(0))
+    for row, mine in enumerate(schemes):
+        for column, theirs in enumerate(schemes):
+            assert centre[row, column] == pytest.approx(
+                float(stats.probability_of_improvement(mine, theirs)), abs=1e-12
+            )
+    np.testing.assert_allclose(centre + centre.T, 1.0)
+    np.testing.assert_allclose(low + high.T, 1.0)
+    assert (low <= centre).all()
+    assert (centre <= high).all()
+    tied = stats.improvement_matrix([[np.array([1.0, 2.0])], [np.array([1.0, 0.0])]], np.random.default_rng(0))[0]
+    assert (tied[0, 1], tied[1, 0]) == (0.875, 0.125)
+
+
+def test_improvement_of_a_scheme_with_one_run_has_no_interval() -> None:
+    centre, low, high = stats.improvement_matrix([[np.array([1.0])], [np.array([0.0, 2.0])]], np.random.default_rng(0))
+    assert centre[0, 1] == 0.5
+    assert np.isnan([low[0, 1], high[0, 1], low[1, 0], high[1, 0]]).all()
+
+
+def test_improvement_interval_agrees_with_resampling_rliables_estimate() -> None:
+    """Within the Monte-Carlo error of both sides' resamples."""
+    metrics = pytest.importorskip("rliable.metrics")
+    x, y, generator = scores(1), scores(2, runs=7), np.random.default_rng(5)
+    _, low, high = stats.improvement_matrix([columns(x), columns(y)], np.random.default_rng(0), resamples=10_000)
+    tasks = np.arange(x.shape[1])
+    draws = [
+        metrics.probability_of_improvement(
+            x[generator.integers(10, size=x.shape), tasks], y[generator.integers(7, size=y.shape), tasks]
+        )
+        for _ in range(2_000)
+    ]
+    np.testing.assert_allclose([low[0, 1], high[0, 1]], np.quantile(draws, [0.025, 0.975]), atol=0.02)
+
+
+def test_profile_interval_is_that_of_resampled_profiles() -> None:
+    x, generator, thresholds = scores(1), np.random.default_rng(5), np.linspace(0.0, 1.2, 7)
+    centre, low, high = stats.profile_interval(columns(x), thresholds, np.random.default_rng(0), resamples=10_000)
+    np.testing.assert_array_equal(centre, stats.performance_profile(columns(x), thresholds))
+    drawn = np.take_along_axis(x[None], generator.integers(10, size=(5_000, *x.shape)), axis=1)
+    profiles = (drawn[..., None] > thresholds).mean(axis=(1, 2))
+    np.testing.assert_allclose([low, high], np.quantile(profiles, [0.025, 0.975], axis=0), atol=0.026)
+    assert np.isnan(stats.profile_interval([np.ones(1)], thresholds, generator)[1]).all()
+
+
+def test_profile_interval_pools_runs_and_not_tasks() -> None:
+    uneven = [np.ones(9), np.zeros(3)]
+    ends = stats.profile_interval(uneven, np.array([0.5]), np.random.default_rng(0))
+    assert [float(end[0]) for end in ends] == [0.75, 0.75, 0.75]
+
+
+def test_curve_interval_is_that_of_whole_resampled_curves() -> None:
+    curves = np.random.default_rng(0).normal(0, 1, (9, 5)).cumsum(axis=1)
+    _, low, high = stats.curve_interval(curves, np.random.default_rng(1), resamples=20_000)
+    drawn = curves[np.random.default_rng(2).integers(9, size=(20_000, 9))]
+    expected = np.quantile(trim_mean(drawn, 0.25, axis=1), [0.025, 0.975], axis=0)
+    np.testing.assert_allclose([low, high], expected, atol=0.06)
 
 
 def test_area_charges_the_identity_phase() -> None:
