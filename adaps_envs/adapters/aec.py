@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,11 @@ class AECFace(parallel_to_aec_wrapper):
             )
         super().step(action)
 
-    def observe(self, agent: str) -> NDArray[np.float32]:
-        """Return the agent's observation, ``[F] float32``, a copy."""
+    def observe(self, agent: str) -> Any:
+        """Return the agent's observation, ``[F] float32`` or in the environment's form, a copy."""
         self.env.observation_space(agent)
-        return self._observations[agent].copy()
+        seen = self._observations[agent]
+        return seen.copy() if isinstance(seen, np.ndarray) else copy.deepcopy(seen)
 
     def _legal(self, agent: str, action: int | None) -> bool:
         if type(action) is int:
@@ -51,10 +53,10 @@ class AECFace(parallel_to_aec_wrapper):
         return bool(self.action_space(agent).contains(action))
 
 
-class TurnOrder(OrderEnforcingWrapper[str, NDArray[np.float32], int]):
+class TurnOrder(OrderEnforcingWrapper[str, Any, int]):
     """Refuses calls before the first reset, and turns after the last agent has left."""
 
-    def __init__(self, env: AECEnv[str, NDArray[np.float32], int]) -> None:
+    def __init__(self, env: AECEnv[str, Any, int]) -> None:
         super().__init__(env)
         self._begun = False
 
@@ -74,7 +76,7 @@ class TurnOrder(OrderEnforcingWrapper[str, NDArray[np.float32], int]):
             raise ResetNeededError("step() after the end of the episode: call reset() first.")
         super().step(action)
 
-    def last(self, observe: bool = True) -> tuple[NDArray[np.float32] | None, float, bool, bool, dict[str, Any]]:
+    def last(self, observe: bool = True) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Return what the agent to move sees: observation (None without ``observe``), reward, flags and info.
 
         Raises:
@@ -83,8 +85,8 @@ class TurnOrder(OrderEnforcingWrapper[str, NDArray[np.float32], int]):
         self._require_reset("last")
         return self.env.last(observe)
 
-    def observe(self, agent: str) -> NDArray[np.float32] | None:
-        """Return the agent's observation, ``[F] float32``, a copy.
+    def observe(self, agent: str) -> Any:
+        """Return the agent's observation, a copy; see :meth:`AECFace.observe`.
 
         Raises:
             ResetNeededError: before the first reset.

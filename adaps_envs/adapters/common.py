@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.form import Form, Part
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "own_action_space",
     "own_observation_space",
     "seeded_reset",
+    "shows_vectors",
     "team_action_space",
+    "team_observation",
     "team_observation_space",
     "team_reward",
     "warn_unknown_options",
@@ -44,10 +48,36 @@ def agent_action_space(env: BatchedEnv) -> spaces.Discrete:
     return spaces.Discrete(env.num_actions)
 
 
-def own_observation_space(env: BatchedEnv, agent: int) -> spaces.Box:
-    """Return the space of one agent's own observation, ``[F] float32`` or shorter where observations are unequal."""
+def shows_vectors(env: BatchedEnv) -> bool:
+    """Return whether agents' observations are shown as flat vectors, not as images or named parts."""
+    form = env.obs_form
+    return isinstance(form, Part) and len(form.shape) == 1
+
+
+def own_observation_space(env: BatchedEnv, agent: int) -> spaces.Space[Any]:
+    """Return the space of one agent's own observation: of its form, or of the vector ``[F] float32`` or shorter where
+    observations are unequal."""
+    low, high = env.padding.own_low, env.padding.own_high
+    if not shows_vectors(env):
+        assert env.padding.blanks is None, "images and named parts cannot be cut to size"
+        return _form_space(env.obs_form, low, high)
     own = env.padding.own_entries(agent)
-    return spaces.Box(env.padding.own_low[own], env.padding.own_high[own], dtype=np.float32)
+    return spaces.Box(low[own], high[own], dtype=np.float32)
+
+
+def _form_space(form: Form, low: NDArray[np.float32], high: NDArray[np.float32]) -> spaces.Space[Any]:
+    """Return the space of observations in a form, given the bounds ``[F]`` of their entries."""
+    if isinstance(form, tuple):
+        return spaces.Tuple([_form_space(inner, low, high) for inner in form])
+    if not isinstance(form, Part):
+        # Gymnasium sorts the keys of a plain dictionary, and with them the entries of a flattened observation.
+        return spaces.Dict(OrderedDict((name, _form_space(inner, low, high)) for name, inner in form.items()))
+    if form.kind == "choice":
+        return spaces.Discrete(form.shape[0])
+    if form.kind == "flags":
+        return spaces.MultiBinary(form.shape[0])
+    least, most = (bound[form.entries].reshape(form.shape).astype(form.dtype) for bound in (low, high))
+    return spaces.Box(least, most, dtype=np.dtype(form.dtype).type)
 
 
 def own_action_space(env: BatchedEnv, agent: int) -> spaces.Discrete:
@@ -60,11 +90,24 @@ def global_state_space(env: BatchedEnv) -> spaces.Box:
     return spaces.Box(env.state_low, env.state_high, dtype=np.float32)
 
 
-def team_observation_space(env: BatchedEnv) -> spaces.Box:
-    """Return the space of all agents' observations together, ``[N, F] float32``."""
-    shape = (env.num_agents, env.obs_dim)
-    low, high = np.broadcast_to(env.obs_space_low, shape), np.broadcast_to(env.obs_space_high, shape)
-    return spaces.Box(low.copy(), high.copy(), dtype=np.float32)
+def team_observation_space(env: BatchedEnv) -> spaces.Space[Any]:
+    """Return the space of all agents' observations together: a Box ``[N, *obs_shape] float32``, or a Tuple of N spaces
+    where observations have named parts."""
+    form, agents = env.obs_form, env.num_agents
+    if not isinstance(form, Part):
+        return spaces.Tuple([own_observation_space(env, agent) for agent in range(agents)])
+    low, high = (
+        np.broadcast_to(bound.reshape(form.shape), (agents, *form.shape)).copy()
+        for bound in (env.obs_space_low, env.obs_space_high)
+    )
+    return spaces.Box(low, high, dtype=np.float32)
+
+
+def team_observation(env: BatchedEnv, obs: NDArray[np.float32]) -> Any:
+    """Return observations ``[..., N, F]`` as they lie in the team's space (batched over the leading axes)."""
+    if isinstance(env.obs_form, Part):
+        return env.structure(obs)
+    return tuple(env.structure(obs[..., agent, :]) for agent in range(env.num_agents))
 
 
 def team_action_space(env: BatchedEnv) -> spaces.MultiDiscrete:

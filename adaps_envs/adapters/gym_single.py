@@ -13,6 +13,7 @@ from adaps_envs.adapters.common import (
     RENDER_MODES,
     checked_render_mode,
     team_action_space,
+    team_observation,
     team_observation_space,
     team_reward,
     warn_unknown_options,
@@ -27,6 +28,7 @@ __all__ = ["RegisteredTeamEnv", "TeamEnv"]
 class TeamEnv(gymnasium.Env[Any, Any]):
     """One lane as a Gymnasium environment: observations ``[N, F]``, actions ``[N]``, one reward for the team.
 
+    Images are ``[N, *obs_shape]``; observations with named parts come as a tuple of N, one an agent.
     Where agents differ, observations are padded (``batched.obs_mask``) and every agent's action counts its own.
 
     The reward is the sum over agents of their individual rewards (see :func:`~adaps_envs.adapters.common.team_reward`);
@@ -57,9 +59,7 @@ class TeamEnv(gymnasium.Env[Any, Any]):
         """``[N] int64`` copy: the hidden type of each agent (ground truth, for scoring and oracles only)."""
         return self.batched.agent_types.copy()
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start a new episode.
 
         Args:
@@ -76,9 +76,9 @@ class TeamEnv(gymnasium.Env[Any, Any]):
         obs = self.batched.reset(seed=seed)
         super().reset(seed=seed)
         self._begun = True
-        return obs[0], {}
+        return team_observation(self.batched, obs[0]), {}
 
-    def step(self, action: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.int64]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance all agents by one step.
 
         Args:
@@ -96,7 +96,8 @@ class TeamEnv(gymnasium.Env[Any, Any]):
             raise InvalidActionError(f"action has shape {array.shape}; it must be [N] = [{self.batched.num_agents}].")
         obs, rewards, terminated, truncated = self.batched.step(self.batched.padding.from_own(array[None]))
         reward = float(team_reward(self.batched, rewards)[0])
-        return obs[0], reward, bool(terminated[0]), bool(truncated[0]), {"agent_rewards": rewards[0]}
+        seen = team_observation(self.batched, obs[0])
+        return seen, reward, bool(terminated[0]), bool(truncated[0]), {"agent_rewards": rewards[0]}
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return a picture ``[height, width, 3] uint8``; None without a render mode.

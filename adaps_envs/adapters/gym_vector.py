@@ -16,6 +16,7 @@ from adaps_envs.adapters.common import (
     checked_render_mode,
     seeded_reset,
     team_action_space,
+    team_observation,
     team_observation_space,
     team_reward,
     warn_unknown_options,
@@ -27,12 +28,13 @@ from adaps_envs.registry import make_batched
 
 __all__ = ["TeamVectorEnv", "make_gym_vector"]
 
-StepReturn = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+StepReturn = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
-class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
     """B lanes as a Gymnasium vector environment: observations ``[B, N, F]``, actions ``[B, N]``, rewards ``[B]``.
 
+    Images are ``[B, N, *obs_shape]``; observations with named parts come as a tuple of N, batched inside.
     Rewards are the team's (see :func:`~adaps_envs.adapters.common.team_reward`); ``infos["agent_rewards"]`` is
     ``[B, N] float32``. It behaves as Gymnasium's own ``SyncVectorEnv`` over the single face does, only faster:
 
@@ -81,7 +83,7 @@ class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[An
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes.
 
         Args:
@@ -109,7 +111,7 @@ class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[An
             obs = self.batched.reset(seed=lane_seeds(seed, self.num_envs), mask=mask)
             super().reset(seed=int(seed))
         self._begun = True
-        return obs, {}
+        return team_observation(self.batched, obs), {}
 
     def step(self, actions: NDArray[np.int64]) -> StepReturn:
         """Advance every lane by one step, or reset it, by the rule of ``autoreset_mode``.
@@ -132,15 +134,16 @@ class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[An
         team = team_reward(self.batched, rewards)
         ended = terminated | truncated
         if self.autoreset_mode is AutoresetMode.DISABLED or not ended.any():
-            return obs, team, terminated, truncated, _agent_infos(rewards, np.ones_like(ended))
+            seen = team_observation(self.batched, obs)
+            return seen, team, terminated, truncated, _agent_infos(rewards, np.ones_like(ended))
         infos = {
-            "final_obs": _objects(obs, ended),
+            "final_obs": self._final_obs(obs, ended),
             "_final_obs": ended,
             "final_info": _agent_infos(rewards, ended),
             "_final_info": ended.copy(),
             **_agent_infos(rewards, ~ended),
         }
-        return self.batched.reset(mask=ended), team, terminated, truncated, infos
+        return team_observation(self.batched, self.batched.reset(mask=ended)), team, terminated, truncated, infos
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Return one picture a lane, ``[height, width, 3] uint8``; None without a render mode.
@@ -168,7 +171,14 @@ class TeamVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[An
             running = ~waiting
             obs, rewards, terminated, truncated = self.batched.step(actions, mask=running)
             obs[waiting] = self.batched.reset(mask=waiting)[waiting]
-        return obs, team_reward(self.batched, rewards), terminated, truncated, _agent_infos(rewards, running)
+        seen, team = team_observation(self.batched, obs), team_reward(self.batched, rewards)
+        return seen, team, terminated, truncated, _agent_infos(rewards, running)
+
+    def _final_obs(self, obs: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.object_]:
+        rows = np.full(len(obs), None, dtype=object)
+        for lane in np.flatnonzero(chosen):
+            rows[lane] = team_observation(self.batched, obs[lane].copy())
+        return rows
 
 
 def _agent_infos(rewards: NDArray[np.float32], present: NDArray[np.bool_]) -> dict[str, Any]:
@@ -176,13 +186,6 @@ def _agent_infos(rewards: NDArray[np.float32], present: NDArray[np.bool_]) -> di
     if not present.any():
         return {}
     return {"agent_rewards": np.where(present[:, None], rewards, np.float32(0.0)), "_agent_rewards": present.copy()}
-
-
-def _objects(obs: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.object_]:
-    rows = np.full(len(obs), None, dtype=object)
-    for lane in np.flatnonzero(chosen):
-        rows[lane] = obs[lane].copy()
-    return rows
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

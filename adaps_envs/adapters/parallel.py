@@ -18,6 +18,7 @@ from adaps_envs.adapters.common import (
     module_name,
     own_action_space,
     own_observation_space,
+    shows_vectors,
     warn_unknown_options,
 )
 from adaps_envs.adapters.window import Window
@@ -28,15 +29,16 @@ from adaps_envs.types import ObsField, State
 
 __all__ = ["ParallelFace", "make_parallel"]
 
-Observations = dict[str, NDArray[np.float32]]
+Observations = dict[str, Any]
 Infos = dict[str, dict[str, Any]]
 
 
-class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
+class ParallelFace(ParallelEnv[str, Any, int]):
     """One lane behind PettingZoo's parallel API. All agents live to the end of the episode and end together.
 
-    Observations are fresh ``[F] float32`` arrays, rewards are ``float``, flags are ``bool``. The time limit sets
-    ``truncated``, never ``terminated``. It can be pickled in the middle of an episode and goes on where it was.
+    Observations are fresh ``[F] float32`` arrays, or images or dictionaries where the environment's ``obs_form`` says
+    so; rewards are ``float``, flags are ``bool``. The time limit sets ``truncated``, never ``terminated``. It can be
+    pickled in the middle of an episode and goes on where it was.
 
     Attributes:
         batched: the core, a :class:`~adaps_envs.core.batched.BatchedEnv` of one lane.
@@ -73,6 +75,7 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
         self._names = tuple(self.possible_agents)
         unequal = batched.padding.blanks is not None
         self._entries = [batched.padding.own_entries(index) for index, _ in indexed] if unequal else None
+        self._shaped = not shows_vectors(batched)
         self._masked = batched.padding.replacements is not None
         self._begun = False
         self._window: Window | None = None
@@ -82,8 +85,9 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
         """``[N] int64`` copy: the hidden type of each agent (ground truth, for scoring and oracles only)."""
         return self.batched.agent_types.copy()
 
-    def observation_space(self, agent: str) -> spaces.Box:
-        """Return the agent's own observation space, ``[F] float32`` or shorter; the same object at each call."""
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """Return the agent's own observation space, ``[F] float32`` or shorter, or that of an image or of named parts;
+        the same object at each call."""
         return self.observation_spaces[self._known(agent)]
 
     def action_space(self, agent: str) -> spaces.Discrete:
@@ -203,6 +207,8 @@ class ParallelFace(ParallelEnv[str, NDArray[np.float32], int]):
     # -- private --------------------------------------------------------------------------------------------------
 
     def _by_agent(self, obs: NDArray[np.float32]) -> Observations:
+        if self._shaped:
+            return {name: self.batched.structure(row) for name, row in zip(self._names, obs, strict=True)}
         if self._entries is None:
             return dict(zip(self._names, obs, strict=True))
         return {name: obs[i, own] for i, (name, own) in enumerate(zip(self._names, self._entries, strict=True))}

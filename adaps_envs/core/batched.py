@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, checked_array, unknown_keys_error
+from adaps_envs.core.form import Form, Part, shown
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
 from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
@@ -161,6 +162,18 @@ class BatchedEnv(ABC):
     def obs_shape(self) -> tuple[int, ...]:
         """Shape of one agent's observation before it is flattened to F entries; ``(F,)`` unless it is an image."""
         return (self.obs_dim,)
+
+    @property
+    def obs_form(self) -> Form:
+        """The form in which the PettingZoo and Gymnasium faces show an observation; see :mod:`adaps_envs.core.form`."""
+        return Part(0, self.obs_shape)
+
+    def structure(self, obs: NDArray[np.float32]) -> Any:
+        """Return observations ``[..., F] float32`` in the form of :attr:`obs_form`; leading axes stay in front.
+
+        Arrays of numbers are views where their type is float32, copies otherwise.
+        """
+        return shown(self.obs_form, obs)
 
     @property
     def num_actions(self) -> int:

@@ -9,8 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.form import Form, Part
 from adaps_envs.crware import kernel, tables
-from adaps_envs.crware.params import IMAGE_LAYERS, MOVES, REWARD_TYPES, CRWAREParams, RWAREParams, WarehouseParams
+from adaps_envs.crware.params import (
+    IMAGE_FEATURES,
+    IMAGE_LAYERS,
+    MOVES,
+    REWARD_TYPES,
+    CRWAREParams,
+    RWAREParams,
+    WarehouseParams,
+)
 from adaps_envs.crware.replay import streams_for
 from adaps_envs.crware.roster import OWN_ENTRIES
 from adaps_envs.crware.state import check_consistency, obs_fields, state_table
@@ -275,9 +284,12 @@ class RWARE(Warehouse):
     @property
     def obs_shape(self) -> tuple[int, ...]:
         """``[layers, rows, columns]`` of an image, else ``(F,)``."""
+        return self._image_shape if self.params.observation_type == "image" else (self.obs_dim,)
+
+    @property
+    def _image_shape(self) -> tuple[int, int, int]:
         side = 2 * self.params.sensor_range + 1
-        image = self.params.observation_type == "image"
-        return (len(self._layers), side, side) if image else (self.obs_dim,)
+        return (len(self._layers), side, side)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
         if not self._image:
@@ -290,45 +302,40 @@ class RWARE(Warehouse):
             self.params.observation_type == "image_dict", floor.pad, floor.width, self._codes.agents, obs,
         )  # fmt: skip
 
-    def structure(self, obs: NDArray[np.float32]) -> Any:
-        """Return one agent's observation in the form that ``observation_type`` names.
-
-        Args:
-            obs: ``[F] float32``, as the batched face gives it.
-
-        Returns:
-            ``flattened``: the vector. ``dict``: ``{"self": {...}, "sensors": ({...}, ...)}`` as the rware package
-            names it, one entry a window cell. ``image``: ``[layers, rows, columns]``. ``image_dict``:
-            ``{"image": ..., "features": [6]}``. Arrays are views.
-        """
-        kind = self.params.observation_type
-        if kind == "flattened":
-            return obs
+    @property
+    def obs_form(self) -> Form:
+        """The form that ``observation_type`` names; parts are called as in the rware package."""
+        kind, image = self.params.observation_type, Part(0, self._image_shape)
+        if kind == "image_dict":
+            return {"features": Part(int(np.prod(image.shape)), (IMAGE_FEATURES,)), "image": image}
         if kind == "dict":
-            return named_observation(obs, self.params.msg_bits)
-        side = 2 * self.params.sensor_range + 1
-        image = obs[: len(self._layers) * side * side].reshape(len(self._layers), side, side)
-        return image if kind == "image" else {"image": image, "features": obs[image.size :]}
+            return _named_parts(self.params)
+        return super().obs_form
 
 
-def named_observation(obs: NDArray[np.float32], msg_bits: int) -> dict[str, Any]:
-    """Return RWARE's vector ``[F]`` as the nested dictionary of the rware package."""
-    cells = obs[OWN_ENTRIES:].reshape(-1, 7 + msg_bits)
-    sensors = []
-    for cell in cells:
-        entry: dict[str, Any] = {"has_agent": [int(cell[0])], "direction": int(cell[1:5].argmax())}
-        if msg_bits:
-            entry["local_message"] = cell[5:-2].astype(int).tolist()
-        entry |= {"has_shelf": [int(cell[-2])], "shelf_requested": [int(cell[-1])]}
-        sensors.append(entry)
+def _named_parts(params: RWAREParams) -> Form:
+    """Return RWARE's vector as nested dictionaries: the robot itself, and one for each window cell."""
+    size = params.cell_entries
+    window = range(OWN_ENTRIES, params.vector_size, size)
     return {
         "self": {
-            "location": obs[:2],
-            "carrying_shelf": [int(obs[2])],
-            "direction": int(obs[3:7].argmax()),
-            "on_highway": [int(obs[7])],
+            "location": Part(0, (2,), dtype="float32" if params.normalised_coordinates else "int32"),
+            "carrying_shelf": Part(2, (1,), "flags"),
+            "direction": Part(3, (4,), "choice"),
+            "on_highway": Part(7, (1,), "flags"),
         },
-        "sensors": tuple(sensors),
+        "sensors": tuple(_named_cell(first, params.msg_bits, size) for first in window),
+    }
+
+
+def _named_cell(first: int, msg_bits: int, size: int) -> Form:
+    message = {"local_message": Part(first + 5, (msg_bits,), "flags")} if msg_bits else {}
+    return {
+        "has_agent": Part(first, (1,), "flags"),
+        "direction": Part(first + 1, (4,), "choice"),
+        **message,
+        "has_shelf": Part(first + size - 2, (1,), "flags"),
+        "shelf_requested": Part(first + size - 1, (1,), "flags"),
     }
 
 

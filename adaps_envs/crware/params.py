@@ -208,8 +208,9 @@ class RWAREParams(WarehouseParams):
 
     Attributes:
         msg_bits: m message bits a robot; with messages an action is ``move + 5 * message`` with a message below 2^m.
-        observation_type: ``flattened``, ``dict`` (the same numbers, named by ``structure``), ``image`` (layers of the
-            window) or ``image_dict`` (the image and six numbers). The batched face always carries flat vectors.
+        observation_type: ``flattened``, ``dict`` (the same numbers as named parts), ``image`` (layers of the window) or
+            ``image_dict`` (the image and six numbers). PettingZoo's and Gymnasium's faces show them in that form; the
+            batched and stable-baselines3 faces carry them flat, and ``structure`` shapes them.
         image_observation_layers: layers of an image, a selection of ``IMAGE_LAYERS`` in any order.
         image_observation_directional: turn images so that up is where the robot faces.
     """
@@ -241,7 +242,12 @@ class RWAREParams(WarehouseParams):
         cells = (2 * self.sensor_range + 1) ** 2
         image = cells * len(self.image_observation_layers)
         sizes = {"image": image, "image_dict": image + IMAGE_FEATURES}
-        return sizes.get(self.observation_type, OWN_ENTRIES + cells * (7 + self.msg_bits))
+        return sizes.get(self.observation_type, OWN_ENTRIES + cells * self.cell_entries)
+
+    @property
+    def cell_entries(self) -> int:
+        """How many entries tell of one window cell: robot, its direction (4) and message, shelf, request."""
+        return 7 + self.msg_bits
 
 
 def params_from_golden(config: Mapping[str, Any]) -> WarehouseParams:

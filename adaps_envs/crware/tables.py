@@ -162,7 +162,7 @@ def make_codes(params: WarehouseParams) -> Codes:
         assert isinstance(params, RWAREParams)
         messages = 2**params.msg_bits
         colours, direction, agents = 1, messages, 1 + 4 * messages
-        entries = 7 + params.msg_bits
+        entries = params.cell_entries
     lists = [
         _agent_entries(params, code % agents) + _shelf_entries(params, code // agents, entries)
         for code in range(agents * (1 + 2 * colours))

@@ -13,10 +13,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pettingzoo
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from adaps_envs.adapters.common import team_reward
+from adaps_envs.adapters.common import shows_vectors, team_observation, team_reward
 from adaps_envs.registry import spec
 from adaps_envs.testing.play import RandomPlayer, equal
 from adaps_envs.testing.report import FULL, Effort, NotApplicableError, require
@@ -35,7 +36,7 @@ def check_agreement(face: FaceFactory, effort: Effort = FULL) -> None:
     start = core.reset(seed=SEED)[0]
     views = {
         "parallel": _rows(core, parallel.reset(seed=SEED)[0]),
-        "gym": list(team.reset(seed=SEED)[0]),
+        "gym": team.reset(seed=SEED)[0],
         "aec": _turn_rows(core, turns, SEED),
     }
     _require_same_rows(core, start, views, "the start")
@@ -48,7 +49,7 @@ def check_agreement(face: FaceFactory, effort: Effort = FULL) -> None:
         for agent in core.possible_agents:
             turns.step(own[agent])
         seen = team.step(listed)
-        views = {"parallel": _rows(core, moment[0]), "gym": list(seen[0]), "aec": _observed(core, turns)}
+        views = {"parallel": _rows(core, moment[0]), "gym": seen[0], "aec": _observed(core, turns)}
         _require_same_rows(core, obs[0], views, f"step {step}")
         paid = {"parallel": moment[1], "aec": turns.rewards}
         for name, amounts in paid.items():
@@ -75,6 +76,8 @@ def check_gymnasium(face: FaceFactory, effort: Effort = FULL) -> None:
 def check_stable_baselines3(face: FaceFactory, effort: Effort = FULL) -> None:
     """stable-baselines3's ``check_env`` accepts the team view."""
     checker = _learner("stable_baselines3.common.env_checker")
+    if not isinstance(face("gym").observation_space, spaces.Box):
+        raise NotApplicableError("observations have named parts; stable-baselines3 takes no tuples.")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # A matrix of observations that is no picture: it advises to flatten.
@@ -179,11 +182,14 @@ def _flags(core: Any, terminated: Mapping[str, bool], truncated: Mapping[str, bo
     )
 
 
-def _require_same_rows(core: Any, padded: np.ndarray, views: Mapping[str, list[Any]], when: str) -> None:
+def _require_same_rows(core: Any, padded: np.ndarray, views: Mapping[str, Any], when: str) -> None:
     """Compare the agents' observations; the team's view is padded as the core's is, the others are cut to size."""
-    own = [padded[agent, core.padding.own_entries(agent)] for agent in range(core.num_agents)]
+    if shows_vectors(core):
+        own = [padded[agent, core.padding.own_entries(agent)] for agent in range(core.num_agents)]
+    else:
+        own = [core.structure(row) for row in padded]
     for name, rows in views.items():
-        same = equal(rows, list(padded) if name == "gym" else own)
+        same = equal(rows, team_observation(core, padded) if name == "gym" else own)
         require(same, f"{when}: {name} shows other observations than the core")
 
 

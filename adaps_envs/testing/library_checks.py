@@ -107,7 +107,7 @@ def check_torchrl(target: Target, effort: Effort = FULL) -> None:
     """TorchRL's ``PettingZooWrapper`` accepts it, ``check_env_specs`` passes, and a rollout runs."""
     torchrl = _installed("torchrl.envs")
     inner = target.parallel()
-    _require_plain_spaces(inner)
+    _require_plain_spaces(inner, dictionaries=True)
     # Agents whose names begin alike form a group, which needs equal spaces.
     groups = None if _equal_spaces(inner) else torchrl.MarlGroupMapType.ONE_GROUP_PER_AGENT
     env = torchrl.PettingZooWrapper(inner, group_map=groups, use_mask=not _lasting(target.parallel))
@@ -178,13 +178,21 @@ def _has_masks(env: Any) -> bool:
     return any(isinstance(part, Mapping) and "action_mask" in part for part in parts)
 
 
-def _require_plain_spaces(env: Any) -> None:
+def _require_plain_spaces(env: Any, *, dictionaries: bool = False) -> None:
+    """Skip an environment whose spaces a library does not take; some take dictionaries of plain spaces too."""
     for agent in env.possible_agents:
         obs, actions = env.observation_space(agent), env.action_space(agent)
-        plain = isinstance(obs, spaces.Box) and isinstance(actions, (spaces.Box, spaces.Discrete))
-        if not plain:
+        plain = _is_tree(obs) if dictionaries else isinstance(obs, spaces.Box)
+        if not (plain and isinstance(actions, (spaces.Box, spaces.Discrete))):
             kinds = f"{type(obs).__name__} and {type(actions).__name__}"
-            raise NotApplicableError(f"{agent} has {kinds} spaces; the library takes Box, and Box or Discrete.")
+            taken = "Box or dictionaries without tuples" if dictionaries else "Box"
+            raise NotApplicableError(f"{agent} has {kinds} spaces; the library takes {taken}, and Box or Discrete.")
+
+
+def _is_tree(space: spaces.Space[Any]) -> bool:
+    if isinstance(space, spaces.Dict):
+        return all(_is_tree(inner) for inner in space.values())
+    return isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete))
 
 
 def _equal_spaces(env: Any) -> bool:

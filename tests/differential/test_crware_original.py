@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from crware_ties import is_legal
+from gymnasium import spaces
 
-from adaps_envs import make_batched
+from adaps_envs import make, make_batched
+from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.crware import reference
 from adaps_envs.crware.replay import stream_with_draws
 
@@ -31,7 +33,7 @@ CASES: list[tuple[Any, ...]] = [
     (4, 0, 1, "INDIVIDUAL", "FLATTENED", {}),
     (7, 2, 1, "GLOBAL", "FLATTENED", {}),
     (6, 0, 2, "TWO_STAGE", "FLATTENED", {"normalised_coordinates": True}),
-    (9, 1, 3, "TWO_STAGE", "DICT", {}),
+    (9, 1, 2, "TWO_STAGE", "DICT", {}),
     (8, 0, 1, "INDIVIDUAL", "IMAGE", {"image_observation_directional": True}),
     (5, 0, 2, "GLOBAL", "IMAGE_DICT", {"image_observation_directional": False}),
     (5, 0, 2, "GLOBAL", "IMAGE_DICT", {"image_observation_directional": True}),
@@ -63,10 +65,10 @@ def _original(floor: dict[str, Any], case: tuple[Any, ...], queue: int) -> Any:
     )  # fmt: skip
 
 
-def _ours(floor: dict[str, Any], case: tuple[Any, ...], queue: int) -> Any:
+def _ours(floor: dict[str, Any], case: tuple[Any, ...], queue: int) -> ParallelFace:
     agents, bits, sight, pay, view, options = case
-    return make_batched(
-        "RWARE-tiny-4a", 1, num_agents=agents, msg_bits=bits, sensor_range=sight, request_queue_size=queue,
+    return make(
+        "RWARE-tiny-4a", num_agents=agents, msg_bits=bits, sensor_range=sight, request_queue_size=queue,
         max_inactivity_steps=30, max_cycles=100, reward_type=pay, observation_type=view, **floor, **options,
     )  # fmt: skip
 
@@ -91,29 +93,24 @@ def _state(env: Any) -> dict[str, np.ndarray]:
     return {name: np.array([value]) for name, value in state.items()}
 
 
-def _vectors(env: Any, views: Any) -> np.ndarray:
-    """Return the original's observations as flat vectors ``[N, F]``."""
-    if isinstance(views[0], dict) and "image" in views[0]:
-        return np.stack([np.concatenate([view["image"].ravel(), view["features"]]) for view in views])
-    return np.stack([np.asarray(view, np.float32).ravel() for view in views])
+def _same_view(theirs: Any, ours: Any) -> bool:
+    """Compare two observations of the same form; the original also names messages where there are none."""
+    if isinstance(theirs, dict):
+        told = {name: value for name, value in theirs.items() if value is not None}
+        return told.keys() == ours.keys() and all(_same_view(told[name], ours[name]) for name in told)
+    if isinstance(theirs, tuple):
+        return len(theirs) == len(ours) and all(map(_same_view, theirs, ours))
+    return np.array_equal(theirs, ours)
 
 
-def _same_dict(env: Any, theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
-    if not all(np.array_equal(theirs["self"][name], ours["self"][name]) for name in theirs["self"]):
-        return False
-    for left, right in zip(theirs["sensors"], ours["sensors"], strict=True):
-        left = {name: value for name, value in left.items() if value is not None}
-        if left.keys() != right.keys() or any(not np.array_equal(left[name], right[name]) for name in left):
-            return False
-    return True
+def _check_views(theirs: Any, ours: dict[str, Any]) -> None:
+    assert len(theirs) == len(ours)
+    assert all(map(_same_view, theirs, ours.values()))
 
 
-def _check_views(theirs_env: Any, ours_env: Any, theirs: Any, ours: np.ndarray) -> None:
-    if ours_env.params.observation_type == "dict":
-        for left, right in zip(theirs, ours, strict=True):
-            assert _same_dict(theirs_env, left, ours_env.structure(right))
-    else:
-        assert np.array_equal(_vectors(theirs_env, theirs).astype(np.float32), ours)
+def _shown(face: ParallelFace) -> dict[str, Any]:
+    rows = face.batched.observe()[0]
+    return {agent: face.batched.structure(row) for agent, row in zip(face.possible_agents, rows, strict=True)}
 
 
 @pytest.mark.parametrize(("floor", "case"), itertools.product(FLOORS, CASES))
@@ -132,26 +129,44 @@ def test_every_step_equals_the_original(floor: dict[str, Any], case: tuple[Any, 
         moves = generator.choice(5, size=num_agents, p=[0.05, 0.6, 0.1, 0.1, 0.15])
         messages = generator.integers(0, 2**bits, num_agents)
         ours.set_state(before)
-        _check_views(theirs, ours, views, ours.observe()[0])
+        _check_views(views, _shown(ours))
         sent = [[move, *(message >> np.arange(bits) & 1)] for move, message in zip(moves, messages, strict=True)]
         recorder.ranks.clear()
         views, rewards, done, _, _ = theirs.step(sent if bits else moves.tolist())
         after = _state(theirs)
         if recorder.ranks:
             ours.set_state({"rng": stream_with_draws(recorder.ranks, num_shelves - queue, generator)[None]})
-        obs, pay, terminated, truncated = ours.step((moves + 5 * messages)[None])
+        obs, pay, terminated, truncated, _ = ours.step(dict(zip(ours.agents, moves + 5 * messages, strict=True)))
         state = ours.get_state()
         if any(not np.array_equal(state[name], after[name]) for name in ("agent_x", "agent_y")):
             lanes = [{name: array[0] for name, array in one.items()} for one in (before, after, state)]
-            assert is_legal(ours.params, lanes[0], moves.tolist(), lanes[1])
-            assert is_legal(ours.params, lanes[0], moves.tolist(), lanes[2])
+            assert is_legal(ours.batched.params, lanes[0], moves.tolist(), lanes[1])
+            assert is_legal(ours.batched.params, lanes[0], moves.tolist(), lanes[2])
             ties += 1
             continue
         assert all(np.array_equal(state[name], after[name]) for name in after)
-        assert np.array_equal(pay[0], np.array(rewards, np.float32))
-        assert bool(terminated[0] or truncated[0]) == done
-        _check_views(theirs, ours, views, obs[0])
+        assert list(pay.values()) == list(rewards)
+        assert (any(terminated.values()) or any(truncated.values())) == done
+        _check_views(views, obs)
     assert ties < STEPS / 4
+
+
+def _same_space(theirs: Any, ours: Any) -> bool:
+    """Compare kinds, shapes and types; our bounds are tighter."""
+    if isinstance(theirs, spaces.Dict):
+        return list(theirs) == list(ours) and all(_same_space(theirs[name], ours[name]) for name in theirs)
+    if isinstance(theirs, spaces.Tuple):
+        return len(theirs) == len(ours) and all(map(_same_space, theirs, ours))
+    if isinstance(theirs, spaces.Box):
+        return isinstance(ours, spaces.Box) and (theirs.shape, theirs.dtype) == (ours.shape, ours.dtype)
+    return theirs == ours
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_spaces_are_the_originals(case: tuple[Any, ...]) -> None:
+    theirs, ours = _original(SIZES[0], case, 3), _ours(SIZES[0], case, 3)
+    for index, agent in enumerate(ours.possible_agents):
+        assert _same_space(theirs.observation_space[index], ours.observation_space(agent))
 
 
 def test_mapping_of_moves_is_the_originals() -> None:
@@ -165,7 +180,7 @@ def test_mapping_of_moves_is_the_originals() -> None:
 def test_floors_are_the_originals(rows: int, columns: int, height: int) -> None:
     floor = {"shelf_rows": rows, "shelf_columns": columns, "column_height": height}
     theirs = _original(floor, CASES[0], 3)
-    plan = _ours(floor, CASES[0], 3).plan
+    plan = _ours(floor, CASES[0], 3).batched.plan
     assert np.array_equal(plan.highway, theirs.highways.astype(bool))
     assert list(plan.goals) == theirs.goals
     theirs.reset(seed=0)

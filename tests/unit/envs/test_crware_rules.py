@@ -340,20 +340,3 @@ def test_global_state_shows_robots_shelves_and_requests() -> None:
         [*np.bincount(state["shelf_color"][lane], minlength=2).tolist(), 4] for lane in range(2)
     ]
     assert np.array_equal(whole[:, :32].reshape(2, 4, 8)[..., 0], state["agent_x"])
-
-
-def test_structure_names_the_numbers() -> None:
-    env = make_batched("RWARE-tiny-4a", 1, observation_type="dict", msg_bits=1)
-    view = env.structure(env.reset(seed=0)[0, 0])
-    assert set(view) == {"self", "sensors"}
-    assert len(view["sensors"]) == 9
-    assert set(view["sensors"][4]) == {"has_agent", "direction", "local_message", "has_shelf", "shelf_requested"}
-    image = make_batched("RWARE-tiny-4a", 1, observation_type="image")
-    assert image.obs_shape == (5, 3, 3)
-    assert image.structure(image.reset(seed=0)[0, 0]).shape == (5, 3, 3)
-    both = make_batched("RWARE-tiny-4a", 1, observation_type="image_dict")
-    assert {name: part.shape for name, part in both.structure(both.reset(seed=0)[0, 0]).items()} == {
-        "image": (5, 3, 3), "features": (6,)
-    }  # fmt: skip
-    flat = make_batched("RWARE-tiny-4a", 1)
-    assert flat.structure(flat.reset(seed=0)[0, 0]).shape == (71,)
