@@ -26,6 +26,7 @@ ORIGINAL_SPREAD_RATE = 3_100.0
 LOOP = "pure-Python loop"
 SPREAD = "mpe2 simple_spread N=15"
 
+PARTS = ("stepping", "envs", "learning")
 LEARNING = (("fups", 64), ("fups", 8), ("adaps", 64), ("nops", 64))
 LEARNING_QUICK = (("fups", 64), ("fups", 8))
 
@@ -34,13 +35,13 @@ class BenchOutputError(AdapsError, OSError):
     """The file for the figures exists already or cannot be written."""
 
 
-def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = ("stepping", "learning")) -> dict[str, Any]:
+def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) -> dict[str, Any]:
     """Time what is installed, print tables, and return the figures.
 
     Args:
         out: new JSON file for the figures; None writes none.
         quick: shorter repetitions.
-        parts: ``stepping``, ``learning`` or both.
+        parts: any of ``PARTS``: faces and yardsticks, environments beside their originals, learning.
 
     Raises:
         BenchOutputError: ``out`` exists or cannot be written; nothing was measured.
@@ -52,6 +53,9 @@ def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = ("steppin
     if "stepping" in parts:
         figures["stepping"] = _stepping(quick)
         _print_stepping(console, figures["stepping"])
+    if "envs" in parts:
+        figures["envs"] = _envs(quick)
+        _print_envs(console, figures["envs"])
     if "learning" in parts:
         figures["learning"] = _learning(quick)
         _print_learning(console, figures["learning"])
@@ -75,6 +79,13 @@ def _stepping(quick: bool) -> dict[str, Any]:
     return {"rows": rows, "references": references}
 
 
+def _envs(quick: bool) -> dict[str, list[dict[str, Any]]]:
+    from baselines.bench_envs import beside_originals, by_team_size, by_threads, from_cold
+
+    parts = (beside_originals, by_team_size, by_threads, from_cold)
+    return {part.__name__: part(quick=quick) for part in parts}
+
+
 def _learning(quick: bool) -> list[dict[str, Any]]:
     from baselines.bench_learning import learning_ratios
 
@@ -88,10 +99,8 @@ def _print_stepping(console: Console, stepping: dict[str, Any]) -> None:
     bases = dict(zip(("x 2021", "x 2021, by loop", "x 2021, by mpe2"), references.values(), strict=False))
     if SPREAD in rates:
         bases["x mpe2"] = rates[SPREAD]
-    table = Table(title="Stepping, one thread, CPU time, median of interleaved repetitions")
-    table.add_column("environment", no_wrap=True)
-    for title in ("agent-steps/s", "env-steps/s", *bases):
-        table.add_column(title, justify="right")
+    title = "Stepping, one thread, CPU time, median of interleaved repetitions"
+    table = _table(title, "environment", ("agent-steps/s", "env-steps/s", *bases))
     for row in stepping["rows"]:
         if row["unit"] == "agent-steps":
             ratios = (f"{row['per_second'] / base:,.1f}" for base in bases.values())
@@ -103,11 +112,42 @@ def _print_stepping(console: Console, stepping: dict[str, Any]) -> None:
     console.print(table)
 
 
+def _print_envs(console: Console, figures: dict[str, list[dict[str, Any]]]) -> None:
+    columns = ("1,024 lanes", "PettingZoo", "original", "lanes / original", "PettingZoo / original")
+    table = _table("Agent-steps per second of CPU time beside the original, one thread", "environment", columns)
+    for row in figures["beside_originals"]:
+        rates = [row[name] for name in ("batched", "parallel", "original")]
+        table.add_row(row["name"], *map(_count, rates), *(f"{rate / rates[2]:,.1f}" for rate in rates[:2]))
+    console.print(table)
+    table = _table("Teams of all sizes", "team", ("agent-steps/s", "cost of an agent-step beside 15 agents"))
+    sizes = figures["by_team_size"]
+    for row in sizes:
+        base = next(other for other in sizes if other["agents"] == 15 and _family(other) == _family(row))
+        table.add_row(row["name"], _count(row["per_second"]), f"{base['per_second'] / row['per_second']:.2f}")
+    console.print(table)
+    for row in figures["by_threads"]:
+        console.print(f"Two threads, {row['name']}: {row['speed_up']:.2f} times one (wall time)", highlight=False)
+    table = _table("Fresh process, wall seconds: make, reset and 100 steps", "what", ("empty cache", "warm cache"))
+    for row in figures["from_cold"]:
+        table.add_row(row["name"], *("-" if row[name] is None else f"{row[name]:.2f}" for name in ("empty", "warm")))
+    console.print(table)
+
+
+def _family(row: dict[str, Any]) -> str:
+    return str(row["name"]).split(",")[0]
+
+
+def _table(title: str, first: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title)
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
 def _print_learning(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(title="Learning beside a bare torch loop with full sharing and no environment")
-    table.add_column("scheme")
-    for title in ("lanes", "agent-steps/s", "bare loop", "ratio"):
-        table.add_column(title, justify="right")
+    title = "Learning beside a bare torch loop with full sharing and no environment"
+    table = _table(title, "scheme", ("lanes", "agent-steps/s", "bare loop", "ratio"))
     for row in rows:
         rates = (_count(row["agent_steps_per_s"]), _count(row["bare_agent_steps_per_s"]))
         table.add_row(row["scheme"], str(row["lanes"]), *rates, f"{row['ratio']:.2f}")
@@ -153,7 +193,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="adaps bench", description=__doc__)
     parser.add_argument("--out", type=Path, help="new JSON file for the figures")
     parser.add_argument("--quick", action="store_true", help="shorter repetitions")
-    parser.add_argument("--only", choices=("stepping", "learning"), help="measure one half")
+    parser.add_argument("--only", choices=PARTS, help="measure one part")
     options = parser.parse_args(list(arguments))
-    run_bench(options.out, options.quick, parts=(options.only,) if options.only else ("stepping", "learning"))
+    run_bench(options.out, options.quick, parts=(options.only,) if options.only else PARTS)
     return 0

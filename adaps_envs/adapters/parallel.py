@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         self.state_space = global_state_space(batched)
         self.max_cycles = batched.max_cycles
         self._names = tuple(self.possible_agents)
+        # Of one name, itemgetter gives the value itself; of several, a tuple.
+        self._values_of = itemgetter(*self._names)
         unequal = batched.padding.blanks is not None
         self._entries = [batched.padding.own_entries(index) for index, _ in indexed] if unequal else None
         self._shaped = not shows_vectors(batched)
@@ -145,7 +148,7 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         self._show()
         return (
             self._by_agent(obs[0]),
-            dict(zip(names, rewards[0].tolist(), strict=True)),
+            dict(zip(names, rewards.ravel().tolist())),  # noqa: B905  (the core's shapes hold; a step counts)
             dict.fromkeys(names, ended_by_rule),
             dict.fromkeys(names, ended_by_limit),
             self._infos(),
@@ -210,7 +213,7 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         if self._shaped:
             return {name: self.batched.structure(row) for name, row in zip(self._names, obs, strict=True)}
         if self._entries is None:
-            return dict(zip(self._names, obs, strict=True))
+            return dict(zip(self._names, obs))  # noqa: B905
         return {name: obs[i, own] for i, (name, own) in enumerate(zip(self._names, self._entries, strict=True))}
 
     def _infos(self) -> Infos:
@@ -220,14 +223,14 @@ class ParallelFace(ParallelEnv[str, Any, int]):
 
     def _gathered(self, actions: Mapping[str, int]) -> NDArray[Any]:
         """Return the actions as ``[1, N]`` integers, in agent order."""
-        names = self._names
+        shape = (1, len(self._names))
         try:
-            array = np.array([actions[name] for name in names])
+            array = np.array(self._values_of(actions)).reshape(shape)
         except (KeyError, TypeError, ValueError, IndexError):
-            array = np.empty(0)
-        if len(array) != len(names) or array.ndim != 1 or array.dtype.kind not in "iu" or len(actions) != len(names):
+            raise self._explained(actions) from None
+        if len(actions) != shape[1] or array.dtype.kind not in "iu":
             raise self._explained(actions)
-        return self.batched.padding.from_own(array[None]) if self._masked else array[None]
+        return self.batched.padding.from_own(array) if self._masked else array
 
     def _explained(self, actions: Mapping[str, int]) -> InvalidActionError:
         """Build the error that names the first thing wrong with ``actions``."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, checked_array, unknown_keys_error
 from adaps_envs.core.form import Form, Part, shown
+from adaps_envs.core.lanes import any_outside, close_lanes
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
 from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
@@ -101,6 +102,8 @@ class BatchedEnv(ABC):
         self.spec_id = spec_id or self.default_id
         self._declare()
         self._declare_padding()
+        self._action_array_shape = (self.num_envs, self.num_agents)
+        self._obs_array_shape = (*self._action_array_shape, self.obs_dim)
         self._reward_mode = _reward_mode(params.reward)
         self._pending_seeds = None if seed is None else lane_seeds(seed, self.num_envs)
         self._arrays: State = allocate(self.state_table, self.num_envs, self.sizes)
@@ -241,18 +244,18 @@ class BatchedEnv(ABC):
         """
         checked = self._checked_actions(actions)
         chosen = None if mask is None else self._checked_mask(mask)
-        self._require_running(chosen)
-        shape = (self.num_envs, self.num_agents)
-        obs = np.empty((*shape, self.obs_dim), np.float32)
-        rewards = np.empty(shape, np.float32)
-        terminated = np.empty(self.num_envs, bool)
-        truncated = np.empty(self.num_envs, bool)
+        if self._any_ended or not self._begun:
+            self._require_running(chosen)
+        obs = np.empty(self._obs_array_shape, np.float32)
+        rewards = np.empty(self._action_array_shape, np.float32)
+        terminated = np.empty(self.num_envs, np.bool_)
+        truncated = np.empty(self.num_envs, np.bool_)
         if chosen is None:
             self._for_lane_ranges(self._step_lanes, checked, obs, rewards, terminated, truncated)
-            np.logical_or(terminated, truncated, out=self._ended)
+            self._any_ended = close_lanes(terminated, truncated, self._ended)
         else:
             self._step_some(chosen, checked, obs, rewards, terminated, truncated)
-        self._any_ended = bool(self._ended.any())
+            self._any_ended = bool(self._ended.any())
         self._blank(obs)
         if self._reward_mode is not None:
             rewards[:] = self._reward_mode(rewards, axis=1, keepdims=True)
@@ -260,7 +263,7 @@ class BatchedEnv(ABC):
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observations of the present state, ``[B, N, F] float32``, a fresh array."""
-        obs = np.empty((self.num_envs, self.num_agents, self.obs_dim), np.float32)
+        obs = np.empty(self._obs_array_shape, np.float32)
         self._for_lane_ranges(self._observe_lanes, obs)
         self._blank(obs)
         return obs
@@ -418,22 +421,23 @@ class BatchedEnv(ABC):
 
     def _checked_actions(self, actions: NDArray[Any]) -> NDArray[np.int64]:
         array = np.asarray(actions)
-        shape = (self.num_envs, self.num_agents)
-        if array.shape != shape:
-            raise InvalidActionError(f"actions have shape {array.shape}; they must be [B, N] = {list(shape)}.")
+        if array.shape != self._action_array_shape:
+            shape = list(self._action_array_shape)
+            raise InvalidActionError(f"actions have shape {array.shape}; they must be [B, N] = {shape}.")
         if array.dtype.kind not in "iu":
             raise InvalidActionError(f"actions have dtype {array.dtype}; give integers in 0..{self.num_actions - 1}.")
-        checked = np.ascontiguousarray(array, dtype=np.int64)
-        # Seen as unsigned, a negative action is out of range as well: one pass over the array instead of two.
-        outside = checked.view(np.uint64) >= self.num_actions
-        if outside.any():
-            lane, agent = np.argwhere(outside)[0]
-            raise InvalidActionError(
-                f"action {array[lane, agent]} of agent_{agent} in lane {lane} is out of range; "
-                f"legal actions are 0..{self.num_actions - 1} ({', '.join(self.action_names)})."
-            )
+        checked = np.ascontiguousarray(array, np.int64)
+        if any_outside(checked, self.num_actions):
+            raise self._illegal_action(array)
         replacements = self.padding.replacements
         return checked if replacements is None else replacements[np.arange(self.num_agents), checked]
+
+    def _illegal_action(self, actions: NDArray[Any]) -> InvalidActionError:
+        lane, agent = np.argwhere((actions < 0) | (actions >= self.num_actions))[0]
+        return InvalidActionError(
+            f"action {actions[lane, agent]} of agent_{agent} in lane {lane} is out of range; "
+            f"legal actions are 0..{self.num_actions - 1} ({', '.join(self.action_names)})."
+        )
 
     def _for_lane_ranges(self, work: Callable[..., None], *args: Any) -> None:
         if self._pool is None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from baselines import bench, bench_stepping
+import adaps_envs
+from baselines import bench, bench_envs, bench_stepping
 from baselines.bench import BenchOutputError, main, run_bench
 
 
@@ -79,3 +80,42 @@ def test_every_work_does_what_it_counts() -> None:
         work.run()
         assert work.units > 0
         assert bool(work.agents) == (work.unit == "agent-steps")
+
+
+def test_environments_are_set_beside_their_originals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = {"batched": 2e6, "parallel": 3e4, "original": 1e3}
+    sizes = [("BPS, 15 agents", 15, 6e6), ("BPS, 999 agents", 999, 4e6)]
+    measured: dict[str, list[dict[str, Any]]] = {
+        "beside_originals": [{"name": "game", **rates}],
+        "by_team_size": [{"name": name, "agents": count, "per_second": rate} for name, count, rate in sizes],
+        "by_threads": [{"name": "game", "speed_up": 1.75}],
+        "from_cold": [{"name": "import", "empty": None, "warm": 0.25}],
+    }
+    monkeypatch.setenv("COLUMNS", "160")
+    for name, rows in measured.items():
+        monkeypatch.setattr(bench_envs, name, _named(name, rows))
+    assert run_bench(None, True, parts=("envs",))["envs"] == measured
+    printed = capsys.readouterr().out
+    assert all(figure in printed for figure in ("2,000.0", "30.0", "1.00", "1.50", "1.75 times one", "0.25"))
+
+
+def _named(name: str, rows: list[dict[str, Any]]) -> Any:
+    def measure(*, quick: bool) -> list[dict[str, Any]]:
+        return rows
+
+    measure.__name__ = name
+    return measure
+
+
+@pytest.mark.parametrize("pair", bench_envs.PAIRS, ids=lambda pair: pair.name)
+def test_a_pair_plays_with_equal_teams(pair: bench_envs.Pair) -> None:
+    pytest.importorskip(pair.package)
+    ours, original = adaps_envs.make_batched(pair.env_id, 1, **pair.params), pair.original()
+    original.reset(seed=0)
+    theirs = len(original.agents) if hasattr(original, "agents") else len(original.players)
+    assert theirs == ours.num_agents
+    if pair.package == "lbforaging":
+        assert original.observation_space[0].shape == (ours.obs_dim,)
+        assert ours.params.field_size == original.field_size
