@@ -166,10 +166,11 @@ class SharingPolicy(ActorCriticPolicy):
 
     def clip_gradients(self, max_norm: float) -> None:
         """Clip the joint gradient norm of actor and critic, network by network where networks are private."""
-        grads = [p.grad for p in self.scheme.parameters() if p.grad is not None]
+        held = [p for group in self.optimizer.param_groups for p in group["params"]]
         if not self.scheme.private_stacks():
-            nn.utils.clip_grad_norm_([p for p in self.scheme.parameters() if p.grad is not None], max_norm)
+            nn.utils.clip_grad_norm_(held, max_norm)
             return
+        grads = [p.grad for p in held if p.grad is not None]
         norms = torch.stack([grad.flatten(1).square().sum(dim=1) for grad in grads]).sum(dim=0).sqrt()
         scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
         for grad in grads:

@@ -8,13 +8,14 @@ batched product where the groups have equal sizes); nothing loops over agents.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaps_agents.sharing.kept import Layers, SubnetworkModule
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
@@ -79,7 +80,7 @@ class GroupedMLP(nn.Module):
         return sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
 
-class MaskedMLP(nn.Module):
+class MaskedMLP(SubnetworkModule):
     """One network, of which each group uses the hidden neurons that its mask keeps.
 
     Hidden layer ``l`` computes ``mask[group, l] * activation(W h + b)``; inputs and outputs are never masked. A masked
@@ -98,6 +99,9 @@ class MaskedMLP(nn.Module):
     Raises:
         InvalidParameterError: unknown ``execution``, or no hidden layer to mask.
     """
+
+    _entries: Tensor
+    _shapes: list[torch.Size]
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class MaskedMLP(nn.Module):
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
         self.num_hidden = len(masks)
         for index, mask in enumerate(masks):
-            self.register_buffer(f"mask_{index}", mask)
+            self.register_buffer(f"mask_{index}", mask.clone())
         self._wanted = execution
         self._choose_execution()
 
@@ -144,35 +148,44 @@ class MaskedMLP(nn.Module):
         compactable = all(mask.dtype == torch.bool and len(mask.sum(1).unique()) == 1 for mask in self.masks)
         self.execution = "full" if all_on else "compact" if compactable and self._wanted != "dense" else "dense"
         self._root = AgentGroups(torch.zeros_like(self.groups.labels))
-        self._compact_layers = 0
         if self.execution == "compact":
-            number, device = self.groups.number, self.groups.labels.device
-            kept = [torch.arange(self.sizes[0], device=device).expand(number, -1)]
-            kept += [mask.nonzero()[:, 1].view(number, -1) for mask in self.masks]
-            kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
-            for index, fan_in in enumerate(self.sizes[:-1]):
-                before, after = kept[index], kept[index + 1]
-                kept_entries = after[:, :, None] * fan_in + before[:, None, :]
-                self.register_buffer(f"_entries_{index}", kept_entries, persistent=False)
-                self.register_buffer(f"_rows_{index}", after.contiguous(), persistent=False)
-            self._compact_layers = len(self.sizes) - 1
+            self._index_subnetworks()
 
-    def subnetworks(self) -> tuple[list[Tensor], list[Tensor]]:
+    def _index_subnetworks(self) -> None:
+        """Note where, in all weights and biases laid end to end, the entries of the groups' subnetworks lie."""
+        number, device = self.groups.number, self.groups.labels.device
+        kept = [torch.arange(self.sizes[0], device=device).expand(number, -1)]
+        kept += [mask.nonzero()[:, 1].view(number, -1) for mask in self.masks]
+        kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
+        places = [
+            after[:, :, None] * fan_in + before[:, None, :]
+            for fan_in, before, after in zip(self.sizes, kept[:-1], kept[1:], strict=False)
+        ]
+        places += kept[1:]
+        starts = accumulate((tensor.numel() for tensor in self._depends_on()), initial=0)
+        flat = [(place + start).reshape(-1) for place, start in zip(places, starts, strict=False)]
+        self.register_buffer("_entries", torch.cat(flat), persistent=False)
+        self._shapes = [place.shape for place in places]
+
+    def _depends_on(self) -> list[Tensor]:
+        """Return weights and biases; masks change with a load alone."""
+        return entries(self.weights) + entries(self.biases)
+
+    def subnetworks(self) -> Layers:
         """Return the groups' subnetworks as dense stacks: weights ``[K, out', in']`` and biases ``[K, out']``."""
-        weights, biases = [], []
-        all_weights, all_biases = entries(self.weights), entries(self.biases)
-        for index in range(self._compact_layers):
-            kept, rows = getattr(self, f"_entries_{index}"), getattr(self, f"_rows_{index}")
-            weights.append(all_weights[index].view(-1).index_select(0, kept.view(-1)).view(kept.shape))
-            biases.append(all_biases[index].view(-1).index_select(0, rows.view(-1)).view(rows.shape))
-        return weights, biases
+        assert self.execution == "compact"
+        # One gather for everything: six small ones cost as much as the products that they serve.
+        joined = torch.cat([tensor.view(-1) for tensor in self._depends_on()]).index_select(0, self._entries)
+        parts = joined.split([shape.numel() for shape in self._shapes])
+        stacks = [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        return stacks[: len(self.weights)], stacks[len(self.weights) :]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
         if self.execution == "full":
             return self._root(x, entries(self.weights), entries(self.biases), self.activation)
         if self.execution == "compact":
-            return self.groups(x, *self.subnetworks(), self.activation)
+            return self.groups(x, *self._current(), self.activation)
         h = x
         for mask, w, b in zip(self.masks, self.weights, self.biases, strict=False):
             h = self.activation(functional.linear(h, w[0], b[0])) * mask[self.groups.labels]

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.sharing.kept import Layers, SubnetworkModule
 from adaps_agents.sharing.layers import Activation, AgentGroups, entries, orthogonal_stack
 
 __all__ = ["WeightMaskedMLP"]
 
 
-class WeightMaskedMLP(nn.Module):
+class WeightMaskedMLP(SubnetworkModule):
     """Layer ``l`` of group ``k`` computes ``activation((W_l * M_k) h + b_l * m_k)``.
 
-    The groups' weights are materialised once a forward, ``[K, out, in]``, and run as stacked networks; unlike masked
-    neurons, masked weights save no arithmetic.
+    The groups' weights are materialised, ``[K, out, in]``, and run as stacked networks; unlike masked neurons, masked
+    weights save no arithmetic.
 
     Args:
         sizes: layer sizes ``[F, H_1, ..., O]``.
@@ -47,15 +48,15 @@ class WeightMaskedMLP(nn.Module):
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
         for index, (weight_mask, bias_mask) in enumerate(zip(weight_masks, bias_masks, strict=True)):
-            self.register_buffer(f"weight_mask_{index}", weight_mask)
-            self.register_buffer(f"bias_mask_{index}", bias_mask)
+            self.register_buffer(f"weight_mask_{index}", weight_mask.clone())
+            self.register_buffer(f"bias_mask_{index}", bias_mask.clone())
 
     @property
     def masks(self) -> list[Tensor]:
         """One ``[K, out * in]`` tensor a layer."""
         return [getattr(self, f"weight_mask_{index}").flatten(1) for index in range(len(self.weights))]
 
-    def subnetworks(self) -> tuple[list[Tensor], list[Tensor]]:
+    def subnetworks(self) -> Layers:
         """Return the groups' weights ``[K, out, in]`` and biases ``[K, out]``, masked entries zero."""
         weights = [w * getattr(self, f"weight_mask_{index}") for index, w in enumerate(entries(self.weights))]
         biases = [b * getattr(self, f"bias_mask_{index}") for index, b in enumerate(entries(self.biases))]
@@ -63,7 +64,7 @@ class WeightMaskedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
-        out: Tensor = self.groups(x, *self.subnetworks(), self.activation)
+        out: Tensor = self.groups(x, *self._current(), self.activation)
         return out
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:

@@ -126,6 +126,32 @@ def test_loaded_masks_decide_anew_how_they_are_run() -> None:
     torch.testing.assert_close(target(_obs(2)), source(_obs(2)))
 
 
+def test_small_networks_are_gathered_only_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, obs, calls = _masked(EQUAL, [0, 1]), _obs(2), []
+    gather = MaskedMLP.subnetworks
+    monkeypatch.setattr(MaskedMLP, "subnetworks", lambda one: calls.append(1) or gather(one))
+
+    def gathered() -> int:
+        calls.clear()
+        net(obs)
+        return len(calls)
+
+    assert gathered() == gathered() == 1
+    net.eval()
+    with torch.no_grad():
+        assert [gathered(), gathered()] == [1, 0]
+        before = net(obs)
+        net.biases[1].add_(1.0)
+        assert [gathered(), gathered()] == [1, 0]
+        assert not torch.equal(net(obs), before)
+        exchanged = _masked([mask.flip(0) for mask in EQUAL], [0, 1])
+        net.load_state_dict(exchanged.state_dict())
+        torch.testing.assert_close(net(obs), exchanged(obs))
+        net.train()
+        net.eval()
+        assert gathered() == 1
+
+
 @pytest.mark.parametrize(
     ("masks", "execution", "said"), [(EQUAL, "fast", "execution is 'fast'"), ([], "auto", "no hidden")]
 )
