@@ -50,6 +50,17 @@ class IdentifiedScheme(SharingScheme):
         self.use_identity(self.identity)
         return self.identity.env_steps
 
+    def extra_state(self) -> dict[str, NDArray[Any]]:
+        """Add what the identity phase found: the autoencoder is discarded, and the labels do not tell everything."""
+        if self.identity is None:
+            return super().extra_state()
+        return {**super().extra_state(), **self.identity.to_arrays()}
+
+    def load_extra_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what the identity phase found; the networks stay as they are."""
+        super().load_extra_state(arrays)
+        self.identity = Identity.from_arrays(arrays)
+
     def use_identity(self, identity: Identity) -> None:
         """Take over the groups that were found; a scheme that also needs the codes extends this."""
         self.regroup(identity.labels)

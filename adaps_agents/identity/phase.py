@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -82,6 +83,24 @@ class Identity:
     def centres(self) -> NDArray[np.float32]:
         """Mean code of each group, ``[K, Z]``."""
         return np.stack([self.codes[self.labels == group].mean(axis=0) for group in range(self.num_groups)])
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays by name, for a file that holds nothing else."""
+        return {
+            "identity labels": self.labels,
+            "identity codes": self.codes,
+            "identity env steps": np.array(self.env_steps, np.int64),
+            "identity curve": np.array(list(self.curve.items()), np.float64).reshape(-1, 2),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Identity | None:
+        """Return what :meth:`to_arrays` was made from, or None where there is nothing of it."""
+        if "identity labels" not in arrays:
+            return None
+        curve = {int(number): float(score) for number, score in arrays["identity curve"]}
+        steps = int(arrays["identity env steps"])
+        return cls(arrays["identity labels"].copy(), arrays["identity codes"].copy(), steps, curve)
 
 
 def identify(collector: Collector, config: IdentityConfig, seed: int) -> Identity:

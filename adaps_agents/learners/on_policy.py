@@ -119,8 +119,9 @@ class SharingOnPolicy(OnPolicyAlgorithm):
     ) -> tuple[int, BaseCallback]:
         """Set up as usual, then run the scheme's preparation if it has not been run yet."""
         result = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        self._team_return = np.zeros(self.num_lanes)
-        self._team_length = np.zeros(self.num_lanes, dtype=np.int64)
+        if reset_num_timesteps or not hasattr(self, "_team_return"):
+            self._team_return = np.zeros(self.num_lanes)
+            self._team_length = np.zeros(self.num_lanes, dtype=np.int64)
         if not getattr(self, "_prepared", False):
             self._prepare()
             self._prepared = True

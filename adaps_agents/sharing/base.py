@@ -166,6 +166,16 @@ class SharingScheme(nn.Module, ABC):
         """
         return False
 
+    def extra_state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays that ``state_dict`` does not hold and that a stopped training needs to go on, by name.
+
+        Empty for a scheme that keeps all that changes in parameters and buffers, as is best.
+        """
+        return {}
+
+    def load_extra_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what :meth:`extra_state` gave; weights, buffers and groups have been loaded before."""
+
     def assignment(self) -> NDArray[np.int64] | None:
         """Return the group of each agent ``[N]`` if this scheme groups agents, else None."""
         return None

@@ -28,6 +28,7 @@ EXIT_INTERRUPTED = 130
 
 @app.command()
 def run(
+    context: typer.Context,
     suite: Annotated[str, typer.Option(help="Built-in suite, or the path of a .toml file.")] = "quick",
     out: Annotated[Path, typer.Option(help="Output directory; the same one continues an interrupted run.")] = Path(
         "runs/quick"
@@ -39,6 +40,9 @@ def run(
     retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
+    ] = None,
 ) -> None:
     """Run a suite, write its report and print the board.
 
@@ -56,17 +60,29 @@ def run(
         _print_plan(console, chosen, out, share)
         return
 
-    from baselines.leaderboard.check import check_suite
-    from baselines.leaderboard.run import RunInterrupted, run_suite
+    from baselines.leaderboard.signals import end_on_signal
 
-    check_suite(chosen)
+    standing = ""
     try:
-        summary = run_suite(whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share)
-    except RunInterrupted as stop:
-        again = shlex.join(_command(suite, out, jobs, task, scheme, seed, shard))
-        typer.echo(f"\ninterrupted: {stop.done} of {stop.total} runs are done. To go on: {again}", err=True)
+        with end_on_signal():
+            from baselines.leaderboard.check import check_suite
+            from baselines.leaderboard.plan import JobOptions
+            from baselines.leaderboard.run import RunInterrupted, run_suite
+
+            check_suite(chosen)
+            options = JobOptions() if checkpoint_seconds is None else JobOptions(checkpoint_seconds)
+            try:
+                summary = run_suite(
+                    whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
+                    options=options,
+                )  # fmt: skip
+            except RunInterrupted as stop:
+                standing = f" {stop.done} of {stop.total} runs are done."
+                raise
+            _report(console, out)
+    except KeyboardInterrupt:
+        typer.echo(f"\ninterrupted:{standing} To go on: {_same_command(context)}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _report(console, out)
     if summary.failed:
         typer.echo(f"{summary.failed} runs failed; --retry-failed runs them again.", err=True)
         raise typer.Exit(EXIT_FAILED_RUNS)
@@ -248,22 +264,13 @@ def _print_plan(console: Console, suite: SuiteConfig, out: Path, shard: tuple[in
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _command(
-    suite: str,
-    out: Path,
-    jobs: int | None,
-    tasks: list[str] | None,
-    schemes: list[str] | None,
-    seeds: list[int] | None,
-    shard: str,
-) -> list[str]:
-    """The command that continues a run, word by word."""
-    words = ["adaps", "leaderboard", "run", "--suite", suite, "--out", str(out)]
-    if jobs is not None:
-        words += ["--jobs", str(jobs)]
-    if shard != "1/1":
-        words += ["--shard", shard]
-    for option, values in (("--task", tasks), ("--scheme", schemes), ("--seed", seeds)):
-        for value in values or []:
-            words += [option, str(value)]
-    return words
+def _same_command(context: typer.Context) -> str:
+    """The command with the options that it was given, and where it writes, to be typed again."""
+    words = ["adaps", "leaderboard", "run"]
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
+        if value in (None, [], False) or (value == parameter.default and name not in ("suite", "out")):
+            continue
+        for entry in value if isinstance(value, (list, tuple)) else [value]:
+            words += [parameter.opts[0]] if entry is True else [parameter.opts[0], str(entry)]
+    return shlex.join(words)

@@ -7,7 +7,7 @@ and sampled actions are drawn from the same stream at every point, so that diffe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
+from adaps_agents.learners.resume import with_prefix, without_prefix
 from adaps_agents.streams import torch_stream
 from adaps_envs import make_batched
 from baselines.leaderboard.artifacts import ActionLog, Evaluation, Weights
@@ -90,12 +91,18 @@ class LeaderboardCallback(BaseCallback):
         config: RunConfig,
         on_point: Callable[[dict[str, Any]], None],
         on_progress: Callable[[int], None],
+        on_rollout: Callable[[], None] = lambda: None,
     ) -> None:
-        """``on_point`` takes each line of ``metrics.jsonl``, ``on_progress`` the environment steps spent."""
+        """``on_point`` takes each line of ``metrics.jsonl``, ``on_progress`` the environment steps spent.
+
+        ``on_rollout`` is called at the start of every rollout, when all that was due has been evaluated.
+        """
         super().__init__()
         self._evaluator = evaluator
         self._on_point = on_point
         self._on_progress = on_progress
+        self._on_rollout = on_rollout
+        self._logged: dict[str, float] = {}
         self._marks = evaluation_marks(config.task)
         self._steps: list[int] = []
         self._greedy: list[NDArray[np.float64]] = []
@@ -104,8 +111,34 @@ class LeaderboardCallback(BaseCallback):
         self._best_mean = -np.inf
         self.best_weights: Weights = {}
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what was measured so far, and what the learner logged last, as arrays by name."""
+        logged = self._learner_scalars()
+        return {
+            "steps": np.array(self._steps, np.int64),
+            "greedy": np.array(self._greedy, np.float64),
+            "sampled": np.array(self._sampled, np.float64),
+            "best mean": np.array(self._best_mean, np.float64),
+            **with_prefix("best/", self.best_weights),
+            **with_prefix("logged/", {name: np.array(value, np.float64) for name, value in logged.items()}),
+        }
+
+    def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`state` gave; call it before ``learn``."""
+        self._steps = arrays["steps"].tolist()
+        self._greedy, self._sampled = list(arrays["greedy"]), list(arrays["sampled"])
+        self._best_mean = float(arrays["best mean"])
+        self.best_weights = without_prefix("best/", arrays)
+        self._logged = {name: float(value) for name, value in without_prefix("logged/", arrays).items()}
+
+    def _on_training_start(self) -> None:
+        # ``learn`` begins with an empty logger, but the next point holds what the last update before it logged.
+        for name, value in self._logged.items():
+            self.logger.record(name, value)
+
     def _on_rollout_start(self) -> None:
         self._evaluate_due(self._marks[:-1])
+        self._on_rollout()
 
     def _on_step(self) -> bool:
         self._on_progress(self.num_timesteps)

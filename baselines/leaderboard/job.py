@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from sklearn.metrics import adjusted_rand_score
 
+from baselines.leaderboard.checkpoint import Checkpoints
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback, copy_weights
+from baselines.leaderboard.evaluate import copy_weights
 from baselines.leaderboard.files import finite_or_null
-from baselines.leaderboard.learner import build_model
+from baselines.leaderboard.plan import DEFAULT_OPTIONS, JobOptions
 from baselines.leaderboard.provenance import CostMeter, provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sidecars import Sharing
+from baselines.leaderboard.training import Training
 from baselines.leaderboard.writer import RunResult, RunWriter
 
 __all__ = ["JobOutcome", "execute_job"]
@@ -33,21 +35,28 @@ class JobOutcome:
     error: str = ""
 
 
-def execute_job(config: RunConfig, directory: Path, on_progress: Callable[[int], None]) -> JobOutcome:
+def execute_job(
+    config: RunConfig, directory: Path, on_progress: Callable[[int], None], options: JobOptions = DEFAULT_OPTIONS
+) -> JobOutcome:
     """Train, evaluate and write one run. An exception of the run itself becomes a record with ``status=failed``.
+
+    A run that was interrupted goes on from its last stopping point; the record is the same.
 
     Args:
         config: what to run.
         directory: where the finished record goes.
         on_progress: called with the environment steps spent so far.
+        options: how to run it.
 
     Raises:
-        OutputDirectoryError: the record cannot be written; nothing is left behind.
+        OutputDirectoryError: the record cannot be written; nothing but the last stopping point is left behind.
     """
     meter = CostMeter()
     writer = RunWriter(directory, config)
     try:
-        return _execute(config, writer, meter, on_progress)
+        checkpoints = Checkpoints(config, directory, writer.partial, options.checkpoint_seconds)
+        training = _begin(config, writer, meter, checkpoints, on_progress)
+        return _finish(config, writer, meter, training)
     except OutputDirectoryError:
         writer.abandon()
         raise
@@ -64,11 +73,31 @@ def execute_job(config: RunConfig, directory: Path, on_progress: Callable[[int],
         raise
 
 
-def _execute(config: RunConfig, writer: RunWriter, meter: CostMeter, on_progress: Callable[[int], None]) -> JobOutcome:
-    model = build_model(config)
-    evaluator = Evaluator(config)
-    callback = LeaderboardCallback(evaluator, config, writer.point, on_progress)
-    model.learn(total_timesteps=config.task.budget, callback=callback)
+def _begin(
+    config: RunConfig,
+    writer: RunWriter,
+    meter: CostMeter,
+    checkpoints: Checkpoints,
+    on_progress: Callable[[int], None],
+) -> Training:
+    """Make the training, and bring it to the stored stopping point if there is one that fits."""
+    checkpoint = checkpoints.load()
+    training = Training(config, writer, meter, checkpoints, on_progress)
+    if checkpoint is None:
+        return training
+    try:
+        training.load(checkpoint)
+        return training
+    except (KeyError, ValueError):
+        checkpoints.drop()
+        writer.go_on([])
+        meter.before = None
+    return Training(config, writer, meter, checkpoints, on_progress)
+
+
+def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Training) -> JobOutcome:
+    training.learn()
+    model, evaluator, callback = training.model, training.evaluator, training.callback
     final_weights = copy_weights(model.policy)
     model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
     evaluation, actions = callback.result(config, evaluator.absolute(model.policy))

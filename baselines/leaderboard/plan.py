@@ -16,7 +16,9 @@ from baselines.leaderboard.record import MAX_FILE_BYTES, read_run
 from baselines.leaderboard.sidecars import SCHEMA, versioned_object
 
 __all__ = [
+    "DEFAULT_OPTIONS",
     "Job",
+    "JobOptions",
     "JobState",
     "Plan",
     "SUITE_FILE",
@@ -40,12 +42,27 @@ class JobState(Enum):
 
 
 @dataclass(frozen=True)
+class JobOptions:
+    """How a job is run. Nothing of it changes a byte of the reproducible files of its record.
+
+    Attributes:
+        checkpoint_seconds: time between two stopping points of a run; 0 makes one at every rollout.
+    """
+
+    checkpoint_seconds: float = 30.0
+
+
+DEFAULT_OPTIONS = JobOptions()
+
+
+@dataclass(frozen=True)
 class Job:
-    """One run to make: its configuration, where it goes, and how it stood when the plan was made."""
+    """One run to make: its configuration, where it goes, how it stood when the plan was made, and how it is run."""
 
     config: RunConfig
     directory: Path
     state: JobState
+    options: JobOptions = DEFAULT_OPTIONS
 
     @property
     def run_id(self) -> str:
@@ -61,10 +78,10 @@ class Plan:
     out: Path
     jobs: tuple[Job, ...]
 
-    def to_do(self, *, retry_failed: bool = False) -> list[Job]:
+    def to_do(self, *, retry_failed: bool = False, options: JobOptions = DEFAULT_OPTIONS) -> list[Job]:
         """Return the jobs that are open, and the failed ones where they shall be tried again."""
         wanted = {JobState.OPEN, JobState.FAILED} if retry_failed else {JobState.OPEN}
-        return [job for job in self.jobs if job.state in wanted]
+        return [replace(job, options=options) for job in self.jobs if job.state in wanted]
 
     def shard(self, number: int, count: int) -> Plan:
         """Return every ``count``-th job from the ``number``-th on (1 is the first), so that machines share a suite."""

@@ -21,7 +21,7 @@ from typing import Any
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.engine import ATTEMPTS, THREAD_VARIABLES, Died, Event, Finished, Progress, Started
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.plan import Job
+from baselines.leaderboard.plan import Job, JobOptions
 
 __all__ = ["WorkerPool", "available_cores"]
 
@@ -99,7 +99,7 @@ class WorkerPool:
             worker.job = job
             # If the worker is already gone, its sentinel says so and the job is dealt with there.
             with suppress(OSError):
-                worker.connection.send((job.config.model_dump(mode="json"), str(job.directory)))
+                worker.connection.send((job.config.model_dump(mode="json"), job.directory, job.options))
             yield Started(job)
 
     def _free_worker(self) -> _Worker | None:
@@ -198,15 +198,15 @@ def _worker_main(connection: Connection) -> None:
     torch.set_num_threads(1)
     with suppress(EOFError, OSError):
         while True:
-            config, directory = connection.recv()
-            connection.send(_run_one(connection, RunConfig.model_validate(config), Path(directory)))
+            config, directory, options = connection.recv()
+            connection.send(_run_one(connection, RunConfig.model_validate(config), directory, options))
 
 
-def _run_one(connection: Connection, config: RunConfig, directory: Path) -> tuple[Any, ...]:
+def _run_one(connection: Connection, config: RunConfig, directory: Path, options: JobOptions) -> tuple[Any, ...]:
     from baselines.leaderboard.job import execute_job
 
     try:
-        outcome = execute_job(config, directory, _Throttle(connection))
+        outcome = execute_job(config, directory, _Throttle(connection), options)
     except OutputDirectoryError as error:
         return ("unwritable", str(error))
     return ("finished", outcome.status, outcome.score, outcome.error)

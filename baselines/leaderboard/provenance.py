@@ -51,8 +51,12 @@ def provenance_of(config: RunConfig) -> Provenance:
 
 @dataclass
 class CostMeter:
-    """Measures one job from its construction on: wall and CPU time of this process, and its peak memory."""
+    """Measures one job from its construction on: wall and CPU time of this process, and its peak memory.
 
+    ``before`` is what an interrupted job had spent up to the stopping point from which this one goes on.
+    """
+
+    before: Costs | None = None
     started_at: str = field(default_factory=lambda: _now())
     _wall: float = field(default_factory=time.perf_counter)
     _cpu: float = field(default_factory=time.process_time)
@@ -62,13 +66,15 @@ class CostMeter:
 
     def costs(self, evaluation_seconds: float | None = None) -> Costs:
         """Return what was spent until now; ``evaluation_seconds`` is the part of the wall time that evaluation took."""
+        before = self.before or Costs()
+        memory = _peak_memory()
         return Costs(
-            started_at=self.started_at,
+            started_at=before.started_at or self.started_at,
             finished_at=_now(),
-            wall_seconds=round(time.perf_counter() - self._wall, 3),
-            cpu_seconds=round(time.process_time() - self._cpu, 3),
+            wall_seconds=round(time.perf_counter() - self._wall + (before.wall_seconds or 0.0), 3),
+            cpu_seconds=round(time.process_time() - self._cpu + (before.cpu_seconds or 0.0), 3),
             evaluation_seconds=None if evaluation_seconds is None else round(evaluation_seconds, 3),
-            peak_memory_bytes=_peak_memory(),
+            peak_memory_bytes=None if memory is None else max(memory, before.peak_memory_bytes or 0),
         )
 
 

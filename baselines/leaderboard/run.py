@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,16 +10,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from baselines.leaderboard.checkpoint import remove_checkpoint
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.engine import Died, Engine, EngineFactory, Event, Finished
 from baselines.leaderboard.files import make_directory
 from baselines.leaderboard.lock import directory_lock
-from baselines.leaderboard.plan import Job, JobState, make_plan, write_suite_file
+from baselines.leaderboard.plan import DEFAULT_OPTIONS, Job, JobOptions, JobState, Plan, make_plan, write_suite_file
 from baselines.leaderboard.pool import WorkerPool
 from baselines.leaderboard.progress import ProgressDisplay
 from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sidecars import Costs
+from baselines.leaderboard.signals import deaf_to_signals
 from baselines.leaderboard.writer import RunWriter, partials_of, remove_stale_partials
 
 __all__ = ["RunInterrupted", "RunSummary", "run_suite"]
@@ -54,6 +54,7 @@ def run_suite(
     retry_failed: bool = False,
     shard: tuple[int, int] = (1, 1),
     engine: EngineFactory | None = None,
+    options: JobOptions = DEFAULT_OPTIONS,
 ) -> RunSummary:
     """Run every job of ``suite`` that has no record in ``out`` yet.
 
@@ -66,12 +67,13 @@ def run_suite(
         retry_failed: run failed jobs again, too.
         shard: ``(i, n)``, to run the i-th of n shares of the jobs; the n shares may run at once in one ``out``.
         engine: what runs them; None takes processes of this machine.
+        options: how each of them is run.
 
     Returns:
         How many runs of the part are done and how many have failed, those of earlier calls included.
 
     Raises:
-        RunInterrupted: Ctrl-C or SIGTERM; all workers have been ended, finished runs are kept.
+        RunInterrupted: Ctrl-C; all workers have been ended, finished runs are kept.
         ConfigMismatchError, DamagedRecordError: ``out`` holds something that would have to be overwritten.
         DirectoryLockedError: another process runs jobs there.
         OutputDirectoryError: ``out`` cannot be written.
@@ -81,7 +83,8 @@ def run_suite(
         remove_stale_partials(out)
         plan = make_plan(part or suite, out).shard(*shard)
         write_suite_file(suite, out)
-        todo = plan.to_do(retry_failed=retry_failed)
+        todo = plan.to_do(retry_failed=retry_failed, options=options)
+        _remove_idle_checkpoints(plan)
         counts = {state: plan.count(state) for state in JobState}
         if retry_failed:
             counts[JobState.FAILED] = 0
@@ -92,6 +95,13 @@ def run_suite(
         except KeyboardInterrupt:
             raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
+
+
+def _remove_idle_checkpoints(plan: Plan) -> None:
+    """A process that is killed just after it has put its record in place leaves the run's stopping point behind."""
+    for job in plan.jobs:
+        if job.state is JobState.DONE:
+            remove_checkpoint(job.directory)
 
 
 def _announce(console: Console, suite: SuiteConfig, total: int, counts: dict[JobState, int], todo: int) -> None:
@@ -105,7 +115,7 @@ def _run_jobs(
     """Run the jobs and count the state of each as it ends; whatever happens, no worker outlives the call."""
     if not todo:
         return
-    with _terminate_as_interrupt(), _tidy(start, out) as engine, display:
+    with _tidy(start, out) as engine, display:
         for event in engine.run(todo):
             state = _settle(event, out)
             if state is not None:
@@ -132,23 +142,11 @@ def _tidy(start: Callable[[], Engine], out: Path) -> Iterator[Engine]:
     try:
         yield engine
     finally:
-        _remove_partials(out, engine.end())
+        with deaf_to_signals():
+            _remove_partials(out, engine.end())
 
 
 def _remove_partials(out: Path, pids: list[int]) -> None:
     for pid in pids:
         for path in partials_of(out, pid):
             shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Answer SIGTERM, which batch systems send, like Ctrl-C. Signals can be set in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

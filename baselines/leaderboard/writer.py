@@ -24,16 +24,24 @@ from baselines.leaderboard.artifacts import (
     encode_metrics,
     encode_weights,
 )
+from baselines.leaderboard.checkpoint import remove_checkpoint
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.files import fsync_directory, make_directory, pretty_json, write_file, writing
+from baselines.leaderboard.files import (
+    finite_or_null,
+    fsync_directory,
+    make_directory,
+    pretty_json,
+    write_file,
+    writing,
+)
 from baselines.leaderboard.record import SUMS, Failure, config_payload, encode_sums, read_run
 from baselines.leaderboard.sidecars import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
 
 __all__ = ["UNFINISHED_NAME", "RunResult", "RunWriter", "install_run", "partials_of", "remove_stale_partials"]
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40] or "host"
-UNFINISHED_NAME = re.compile(r"seed-\d+\.(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+)")
+UNFINISHED_NAME = re.compile(r"seed-\d+\.(checkpoint|(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+))")
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,16 @@ class RunWriter:
         with writing(path), open(path, "ab") as stream:
             stream.write(encode_metrics([metrics]))
 
+    def go_on(self, points: list[dict[str, Any]]) -> None:
+        """Take over the points of an interrupted run before any other is added."""
+        self._points = list(points)
+        write_file(self.partial / "metrics.jsonl", encode_metrics(self._points))
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl`` so far, as they are read back: what is not finite is None."""
+        return [finite_or_null(point) for point in self._points]
+
     def finish(self, result: RunResult, costs: Costs, provenance: Provenance) -> None:
         """Write all results and put the directory in its place."""
         files = {
@@ -107,6 +125,7 @@ class RunWriter:
             replaced = self._move_failed_away()
             os.rename(self.partial, self.directory)
             fsync_directory(self.directory.parent)
+        remove_checkpoint(self.directory)
         if replaced is not None:
             shutil.rmtree(replaced, ignore_errors=True)
 

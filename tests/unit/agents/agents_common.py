@@ -24,9 +24,17 @@ def scheme_kwargs(scheme: str, **options: Any) -> dict[str, Any]:
     return {"identity": QUICK_IDENTITY, **options} if scheme in IDENTIFIED else options
 
 
-def small_model(algorithm: Any, scheme: str, env: VecEnv | None = None, *, seed: int | None = 0, **kwargs: Any) -> Any:
+def small_model(
+    algorithm: Any,
+    scheme: str,
+    env: VecEnv | None = None,
+    *,
+    seed: int | None = 0,
+    scheme_options: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> Any:
     """Return an untrained learner on the game of hidden types."""
-    policy = {"net_arch": [16, 12], "scheme_kwargs": scheme_kwargs(scheme)}
+    policy = {"net_arch": [16, 12], "scheme_kwargs": scheme_kwargs(scheme, **(scheme_options or {}))}
     settings: dict[str, Any] = {"n_steps": 5, "device": "cpu"}
     if algorithm is SharingPPO:
         settings |= {"n_epochs": 2, "batch_size": 60}

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from adaps_envs import make_batched
-from baselines.leaderboard import job
+from baselines.leaderboard import job, training
 from baselines.leaderboard.check import check_suite
 from baselines.leaderboard.config import RunConfig, SuiteConfig, evaluation_marks
 from baselines.leaderboard.errors import OutputDirectoryError
@@ -164,7 +164,7 @@ def test_an_exception_of_the_run_becomes_a_failed_record(
     def explode(config: RunConfig) -> None:
         raise FloatingPointError("the loss is not finite")
 
-    monkeypatch.setattr(job, "build_model", explode)
+    monkeypatch.setattr(training, "build_model", explode)
     config = config_of("fups")
     outcome = execute_job(config, tmp_path / config.run_id, lambda steps: None)
     assert (outcome.status, outcome.score) == ("failed", None)

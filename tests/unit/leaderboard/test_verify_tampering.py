@@ -383,7 +383,7 @@ KINDS: dict[str, Kind] = {
     "other run in the status": (sidecar("status.json", run_id="one/adaps/seed-9"), "status.json", "laid out"),
     # weights
     "weights that are not finite": (
-        weights(lambda w: next(iter(w.values())).fill(np.nan)),
+        weights(lambda w: [array.fill(np.nan) for array in w.values() if array.dtype.kind == "f"]),
         "policy.safetensors",
         "finite",
     ),

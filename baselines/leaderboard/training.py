@@ -1,0 +1,78 @@
+"""The training of one run with its evaluations, stored from time to time so that it can go on after an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adaps_agents.learners.resume import capture_training, restore_training, with_prefix, without_prefix
+from baselines.leaderboard.checkpoint import Checkpoint, Checkpoints
+from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback
+from baselines.leaderboard.learner import build_model
+from baselines.leaderboard.provenance import CostMeter
+from baselines.leaderboard.sidecars import Costs
+from baselines.leaderboard.writer import RunWriter
+
+__all__ = ["Training"]
+
+_LEARNER = "learner/"
+_EVALUATION = "evaluation/"
+
+
+class Training:
+    """Learner, evaluation and partial log of one run.
+
+    Attributes:
+        model: the learner.
+        evaluator: plays the evaluation episodes.
+        callback: holds what was measured.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        writer: RunWriter,
+        meter: CostMeter,
+        checkpoints: Checkpoints,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        self._budget = config.task.budget
+        self._writer, self._meter, self._checkpoints = writer, meter, checkpoints
+        self._on_progress = on_progress
+        self._resumed = False
+        self.model = build_model(config)
+        self.evaluator = Evaluator(config)
+        self.callback = LeaderboardCallback(self.evaluator, config, writer.point, on_progress, self._on_rollout)
+
+    def learn(self) -> None:
+        """Train to the end of the budget."""
+        remaining = self._budget - self.model.num_timesteps
+        # Nothing is printed, so nothing is dumped: evaluation reads the learner's last values from the logger itself.
+        self.model.learn(remaining, self.callback, log_interval=None, reset_num_timesteps=not self._resumed)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a stopping point; call it before :meth:`learn`.
+
+        Raises:
+            KeyError, ValueError: it is not one of this run; the training is then of no further use.
+        """
+        costs = Costs.model_validate(checkpoint.values["costs"])
+        restore_training(self.model, without_prefix(_LEARNER, checkpoint.arrays))
+        self.callback.load_state(without_prefix(_EVALUATION, checkpoint.arrays))
+        self.evaluator.seconds = costs.evaluation_seconds or 0.0
+        self._writer.go_on(checkpoint.values["points"])
+        self._meter.before = costs
+        self._resumed = True
+        self._on_progress(self.model.num_timesteps)
+
+    def _on_rollout(self) -> None:
+        if self._checkpoints.due():
+            self._checkpoints.save(self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        arrays = {
+            **with_prefix(_LEARNER, capture_training(self.model)),
+            **with_prefix(_EVALUATION, self.callback.state()),
+        }
+        costs = self._meter.costs(evaluation_seconds=self.evaluator.seconds)
+        return Checkpoint(arrays, {"points": self._writer.points, "costs": costs.model_dump(mode="json")})
