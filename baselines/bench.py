@@ -26,9 +26,18 @@ ORIGINAL_SPREAD_RATE = 3_100.0
 LOOP = "pure-Python loop"
 SPREAD = "mpe2 simple_spread N=15"
 
-PARTS = ("stepping", "envs", "learning")
-LEARNING = (("fups", 64), ("fups", 8), ("adaps", 64), ("nops", 64))
-LEARNING_QUICK = (("fups", 64), ("fups", 8))
+# JaxMARL 0.2.0's IPPO, 64-64 networks and 4 epochs on its simple_spread with 15 agents x 64 lanes, and the bare A2C
+# loop of full sharing at 64 lanes that was measured beside it on the machine of that record.
+JAXMARL_RATE = 79_000.0
+JAXMARL_BARE_RATE = 293_000.0
+
+PARTS = ("stepping", "envs", "learning", "updates")
+LEARNING_QUICK = (("BPS-1", "fups", 64, "a2c"), ("BPS-1", "adaps", 8, "a2c"))
+LEARNING = (
+    *(("BPS-1", scheme, lanes, "a2c") for lanes in (64, 8) for scheme in ("fups", "adaps", "seps", "nops")),
+    *(("BPS-1", scheme, 64, "ppo") for scheme in ("fups", "adaps")),
+    *(("CRWARE-tiny-4a-2c", scheme, 64, "a2c") for scheme in ("fups", "adaps", "nops")),
+)
 
 
 class BenchOutputError(AdapsError, OSError):
@@ -41,7 +50,7 @@ def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) ->
     Args:
         out: new JSON file for the figures; None writes none.
         quick: shorter repetitions.
-        parts: any of ``PARTS``: faces and yardsticks, environments beside their originals, learning.
+        parts: any of ``PARTS``: faces and yardsticks, environments beside their originals, learning, updates alone.
 
     Raises:
         BenchOutputError: ``out`` exists or cannot be written; nothing was measured.
@@ -59,6 +68,9 @@ def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) ->
     if "learning" in parts:
         figures["learning"] = _learning(quick)
         _print_learning(console, figures["learning"])
+    if "updates" in parts:
+        figures["updates"] = _updates(quick)
+        _print_updates(console, figures["updates"])
     if out is not None:
         out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         console.print(f"Figures written to {out}", soft_wrap=True, markup=False)
@@ -86,11 +98,22 @@ def _envs(quick: bool) -> dict[str, list[dict[str, Any]]]:
     return {part.__name__: part(quick=quick) for part in parts}
 
 
-def _learning(quick: bool) -> list[dict[str, Any]]:
+def _learning(quick: bool) -> dict[str, Any]:
     from baselines.bench_learning import learning_ratios
 
-    cases = LEARNING_QUICK if quick else LEARNING
-    return [learning_ratios("BPS-1", scheme, lanes, repeats=3 if quick else 5) for scheme, lanes in cases]
+    rows = [
+        learning_ratios(env, scheme, lanes, algorithm=algorithm, repeats=3 if quick else 5)
+        for env, scheme, lanes, algorithm in (LEARNING_QUICK if quick else LEARNING)
+    ]
+    bare = next(row["bare_agent_steps_per_s"] for row in rows if (row["scheme"], row["lanes"]) == ("fups", 64))
+    name = "JaxMARL's IPPO (4 epochs, 64 lanes), scaled by the bare loop of full sharing"
+    return {"rows": rows, "references": {name: JAXMARL_RATE * bare / JAXMARL_BARE_RATE}}
+
+
+def _updates(quick: bool) -> list[dict[str, Any]]:
+    from baselines.bench_update import update_ratios
+
+    return update_ratios(repeats=3) if quick else update_ratios()
 
 
 def _print_stepping(console: Console, stepping: dict[str, Any]) -> None:
@@ -145,12 +168,24 @@ def _table(title: str, first: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _print_learning(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    title = "Learning beside a bare torch loop with full sharing and no environment"
-    table = _table(title, "scheme", ("lanes", "agent-steps/s", "bare loop", "ratio"))
-    for row in rows:
+def _print_learning(console: Console, learning: dict[str, Any]) -> None:
+    title = "Learning beside a bare torch loop of the same scheme, which has no environment"
+    table = _table(title, "environment", ("scheme", "learner", "lanes", "agent-steps/s", "bare loop", "ratio"))
+    for row in learning["rows"]:
         rates = (_count(row["agent_steps_per_s"]), _count(row["bare_agent_steps_per_s"]))
-        table.add_row(row["scheme"], str(row["lanes"]), *rates, f"{row['ratio']:.2f}")
+        table.add_row(
+            row["env"], row["scheme"], row["algorithm"], str(row["lanes"]), *rates, f"{row['ratio']:.2f}"
+        )  # fmt: skip
+    for name, rate in learning["references"].items():
+        console.print(f"Reference: {name}: {_count(rate)} agent-steps/s", highlight=False)
+    console.print(table)
+
+
+def _print_updates(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    table = _table("An A2C update of AdaPS beside one of full sharing", "hidden", ("AdaPS, ms", "FuPS, ms", "ratio"))
+    for row in rows:
+        times = (f"{1e3 * row[f'{scheme}_seconds']:.2f}" for scheme in ("adaps", "fups"))
+        table.add_row(f"{row['width']} x {row['width']}", *times, f"{row['ratio']:.2f}")
     console.print(table)
 
 

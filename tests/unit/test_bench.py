@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import adaps_envs
-from baselines import bench, bench_envs, bench_stepping
+from baselines import bench, bench_envs, bench_learning, bench_stepping, bench_update
 from baselines.bench import BenchOutputError, main, run_bench
 
 
@@ -99,6 +99,22 @@ def test_environments_are_set_beside_their_originals(
     assert run_bench(None, True, parts=("envs",))["envs"] == measured
     printed = capsys.readouterr().out
     assert all(figure in printed for figure in ("2,000.0", "30.0", "1.00", "1.50", "1.75 times one", "0.25"))
+
+
+def test_learning_and_updates_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def ratios(env: str, scheme: str, lanes: int, *, algorithm: str, repeats: int) -> dict[str, Any]:
+        rates = {"agent_steps_per_s": 1e5, "bare_agent_steps_per_s": bench.JAXMARL_BARE_RATE, "ratio": 0.34}
+        return {"env": env, "scheme": scheme, "lanes": lanes, "algorithm": algorithm, **rates}
+
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(bench_learning, "learning_ratios", ratios)
+    updates = [{"width": 512, "adaps_seconds": 0.01, "fups_seconds": 0.02, "ratio": 0.5}]
+    monkeypatch.setattr(bench_update, "update_ratios", lambda **kwargs: updates)
+    figures = run_bench(None, False, parts=("learning", "updates"))
+    assert len(figures["learning"]["rows"]) == len(bench.LEARNING)
+    assert list(figures["learning"]["references"].values()) == [bench.JAXMARL_RATE]
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("CRWARE-tiny-4a-2c", "ppo", "0.34", "79.0k", "512 x 512", "10.00", "0.50"))
 
 
 def _named(name: str, rows: list[dict[str, Any]]) -> Any:
