@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from baselines.leaderboard.config import SuiteConfig
+    from baselines.leaderboard.engine import EngineFactory
     from baselines.leaderboard.verify import Verdict
     from baselines.leaderboard.verify.runset import ExtraChecks
 
@@ -26,6 +28,16 @@ EXIT_FAULTS = 1
 EXIT_INTERRUPTED = 130
 
 
+class EngineName(str, Enum):
+    """What runs the jobs."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @app.command()
 def run(
     context: typer.Context,
@@ -33,7 +45,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Output directory; the same one continues an interrupted run.")] = Path(
         "runs/quick"
     ),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one a core.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: one a core.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task (repeat for more).")] = None,
     scheme: Annotated[list[str] | None, typer.Option(help="Only this scheme (repeat for more).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
@@ -42,6 +54,13 @@ def run(
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Processes of this machine, or Ray tasks; the records are the same.")
+    ] = EngineName.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster, as ray.init takes it; default: RAY_ADDRESS, or Ray on this machine."),
     ] = None,
 ) -> None:
     """Run a suite, write its report and print the board.
@@ -54,6 +73,7 @@ def run(
 
     console = _console()
     share = parse_shard(shard)
+    start = _engine(engine, address)
     whole = load_suite(suite)
     chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
     if dry_run:
@@ -74,7 +94,7 @@ def run(
             try:
                 summary = run_suite(
                     whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
-                    options=options,
+                    options=options, engine=start,
                 )  # fmt: skip
             except RunInterrupted as stop:
                 standing = f" {stop.done} of {stop.total} runs are done."
@@ -220,6 +240,22 @@ def references(
         for field, found in measure_references(definition["env"], definition.get("params"), episodes=episodes).items():
             frozen = f"(frozen {definition[field]})" if field in definition else "(not frozen)"
             typer.echo(f"{name:<24} {field:<15} {found.mean:10.1f} +- {found.standard_error:.1f} {frozen}")
+
+
+def _engine(name: EngineName, address: str | None) -> EngineFactory | None:
+    """The engine that was asked for; None is the local one."""
+    from baselines.leaderboard.errors import ConfigError
+
+    if name is EngineName.LOCAL:
+        if address is not None:
+            raise ConfigError(f"--address {address} belongs to --engine ray; give both, or neither.")
+        return None
+    from functools import partial
+
+    from baselines.leaderboard.ray_engine import RayEngine, require_ray
+
+    require_ray()
+    return partial(RayEngine, address=address)
 
 
 def _deep_checks(deep: bool) -> ExtraChecks | None:

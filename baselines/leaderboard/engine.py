@@ -6,6 +6,7 @@ which one ran them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,7 @@ __all__ = [
     "Finished",
     "Progress",
     "Started",
+    "Throttle",
 ]
 
 ATTEMPTS = 2
@@ -103,3 +105,19 @@ class Engine(Protocol):
 
 EngineFactory = Callable[[int | None], Engine]
 """Makes an engine from the number of jobs that may run at once; None takes all there is room for."""
+
+
+class Throttle:
+    """Passes progress on from a worker, at most a few times a second."""
+
+    def __init__(self, send: Callable[[int], None], seconds: float = 0.25) -> None:
+        self._send = send
+        self._seconds = seconds
+        self._next = 0.0
+
+    def __call__(self, steps: int) -> None:
+        """Take the environment steps spent so far."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._send(steps)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.leaderboard.config import RunConfig
-from baselines.leaderboard.engine import ATTEMPTS, THREAD_VARIABLES, Died, Event, Finished, Progress, Started
+from baselines.leaderboard.engine import ATTEMPTS, THREAD_VARIABLES, Died, Event, Finished, Progress, Started, Throttle
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.plan import Job, JobOptions
 
@@ -206,27 +206,11 @@ def _run_one(connection: Connection, config: RunConfig, directory: Path, options
     from baselines.leaderboard.job import execute_job
 
     try:
-        outcome = execute_job(config, directory, _Throttle(connection), options)
+        progress = Throttle(lambda steps: connection.send(("progress", steps)))
+        outcome = execute_job(config, directory, progress, options)
     except OutputDirectoryError as error:
         return ("unwritable", str(error))
     return ("finished", outcome.status, outcome.score, outcome.error)
-
-
-class _Throttle:
-    """Passes progress on to the parent, at most a few times a second."""
-
-    def __init__(self, connection: Connection, seconds: float = 0.25) -> None:
-        self._connection = connection
-        self._seconds = seconds
-        self._next = 0.0
-
-    def __call__(self, steps: int) -> None:
-        from time import monotonic
-
-        now = monotonic()
-        if now >= self._next:
-            self._next = now + self._seconds
-            self._connection.send(("progress", steps))
 
 
 def _end_with_parent() -> None:

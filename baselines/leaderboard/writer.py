@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,15 @@ from baselines.leaderboard.files import (
 from baselines.leaderboard.record import SUMS, Failure, config_payload, encode_sums, read_run
 from baselines.leaderboard.sidecars import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
 
-__all__ = ["UNFINISHED_NAME", "RunResult", "RunWriter", "install_run", "partials_of", "remove_stale_partials"]
+__all__ = [
+    "UNFINISHED_NAME",
+    "RunResult",
+    "RunWriter",
+    "install_files",
+    "install_run",
+    "partials_of",
+    "remove_stale_partials",
+]
 
 _HOST = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40] or "host"
 UNFINISHED_NAME = re.compile(r"seed-\d+\.(checkpoint|(partial|replaced)-(?P<pid>\d+)-(?P<host>[A-Za-z0-9-]+))")
@@ -120,42 +129,29 @@ class RunWriter:
         }
         for name, data in {**files, SUMS: encode_sums(files)}.items():
             write_file(self.partial / name, data)
-        with writing(self.directory):
-            fsync_directory(self.partial)
-            replaced = self._move_failed_away()
-            os.rename(self.partial, self.directory)
-            fsync_directory(self.directory.parent)
-        remove_checkpoint(self.directory)
-        if replaced is not None:
-            shutil.rmtree(replaced, ignore_errors=True)
-
-    def _move_failed_away(self) -> Path | None:
-        """A failed record gives way to a retry; any other record stays, and the rename is refused."""
-        if not self.directory.exists():
-            return None
-        if read_run(self.directory).status != "failed":
-            raise OutputDirectoryError(f"{self.directory} holds a finished run already; it is kept as it is.")
-        replaced = _beside(self.directory, "replaced")
-        os.rename(self.directory, replaced)
-        return replaced
+        _put_in_place(self.partial, self.directory)
 
 
 def install_run(source: Path, directory: Path) -> None:
-    """Copy the files of a verified run directory to ``directory``, which must not exist, in one step.
+    """Copy the files of a verified run directory to ``directory`` in one step; see :func:`install_files`."""
+    with writing(directory):
+        files = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
+    install_files(files, directory)
+
+
+def install_files(files: Mapping[str, bytes], directory: Path) -> None:
+    """Write the files of a run, by name, to ``directory`` in one step; a failed record there gives way.
 
     Raises:
-        OutputDirectoryError: the disk refuses; nothing is left behind.
+        OutputDirectoryError: a finished run is there already, or the disk refuses; nothing is left behind.
     """
     partial = _beside(directory, "partial")
     make_directory(partial)
     try:
-        for path in sorted(source.iterdir()):
-            write_file(partial / path.name, path.read_bytes())
-        with writing(directory):
-            fsync_directory(partial)
-            os.rename(partial, directory)
-            fsync_directory(directory.parent)
-    except OutputDirectoryError:
+        for name, data in sorted(files.items()):
+            write_file(partial / name, data)
+        _put_in_place(partial, directory)
+    except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
@@ -174,6 +170,28 @@ def remove_stale_partials(out: Path) -> list[Path]:
 def partials_of(out: Path, pid: int) -> list[Path]:
     """Return the unfinished directories of one process of this machine."""
     return [path for path in out.glob(f"*/*/seed-*.*-{pid}-{_HOST}") if UNFINISHED_NAME.fullmatch(path.name)]
+
+
+def _put_in_place(partial: Path, directory: Path) -> None:
+    with writing(directory):
+        fsync_directory(partial)
+        replaced = _move_failed_away(directory)
+        os.rename(partial, directory)
+        fsync_directory(directory.parent)
+    remove_checkpoint(directory)
+    if replaced is not None:
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _move_failed_away(directory: Path) -> Path | None:
+    """A failed record gives way to a retry; any other record stays, and the rename is refused."""
+    if not directory.exists():
+        return None
+    if read_run(directory).status != "failed":
+        raise OutputDirectoryError(f"{directory} holds a finished run already; it is kept as it is.")
+    replaced = _beside(directory, "replaced")
+    os.rename(directory, replaced)
+    return replaced
 
 
 def _beside(directory: Path, kind: str) -> Path:
