@@ -293,8 +293,10 @@ def _report(console: Console, out: Path) -> None:
 
 
 def _print_plan(console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int]) -> None:
-    from baselines.leaderboard.plan import make_plan
+    from baselines.leaderboard.plan import ledger, make_plan
 
+    for line in ledger(suite) if suite.tuning_budget else []:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for job in make_plan(suite, out).shard(*shard).jobs:
         line = f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps"
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import canonical_json, sha256_hex
@@ -22,6 +32,7 @@ __all__ = [
     "SchemeConfig",
     "SuiteConfig",
     "TaskConfig",
+    "Tuning",
     "config_error",
     "evaluation_marks",
     "faults_of",
@@ -162,12 +173,34 @@ class LearnerConfig(_Model):
         return self
 
 
+class Tuning(_Model):
+    """How much search went into a scheme's settings before the runs that count, or how much may.
+
+    ``configurations`` counts every setting that was tried, the chosen one included; ``env_steps`` the environment steps
+    of all these trials together, over all tasks and seeds.
+    """
+
+    configurations: Annotated[int, Field(ge=0, le=10**9)] = 0
+    env_steps: Annotated[int, Field(ge=0, le=10**15)] = 0
+
+    def __str__(self) -> str:
+        return f"{self.configurations:,} configurations, {self.env_steps:,} environment steps"
+
+
 class SchemeConfig(_Model):
-    """A sharing scheme and its own settings; ``label`` tells two settings of one scheme apart in the board."""
+    """A sharing scheme and its own settings; ``label`` tells two settings of one scheme apart in the board.
+
+    ``tuning`` is the scheme's entry in the tuning ledger; None where nobody searched for its settings.
+    """
 
     name: Name
     label: Name = ""
     settings: dict[str, JsonValue] = {}
+    tuning: Tuning | None = None
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_absent("tuning", handler(self))
 
     @model_validator(mode="before")
     @classmethod
@@ -175,6 +208,11 @@ class SchemeConfig(_Model):
         if isinstance(data, dict) and "name" in data and not data.get("label"):
             return {**data, "label": data["name"]}
         return data
+
+
+def _without_absent(key: str, dumped: dict[str, Any]) -> dict[str, Any]:
+    """Leave a key out that was not given: records from before it existed keep their bytes and hashes."""
+    return {name: value for name, value in dumped.items() if name != key or value is not None}
 
 
 class RunConfig(_Model):
@@ -206,7 +244,8 @@ class SuiteConfig(_Model):
     """A list of tasks, schemes and seeds: the job matrix in short.
 
     ``learner`` holds for all tasks; ``learner_overrides`` replaces single fields of it for one task (``settings`` are
-    merged key by key). ``scheme_settings`` gives a scheme its own settings on every task.
+    merged key by key). ``scheme_settings`` gives a scheme its own settings on every task. ``tuning_budget`` bounds what
+    each scheme may have spent on tuning; without it, no scheme may have been tuned.
     """
 
     name: Name
@@ -217,7 +256,12 @@ class SuiteConfig(_Model):
     learner: LearnerConfig = LearnerConfig()
     learner_overrides: dict[str, dict[str, JsonValue]] = {}
     scheme_settings: dict[str, dict[str, JsonValue]] = {}
+    tuning_budget: Tuning | None = None
     tasks: tuple[TaskConfig, ...] = Field(min_length=1)
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_absent("tuning_budget", handler(self))
 
     @field_validator("schemes", mode="before")
     @classmethod
@@ -240,7 +284,20 @@ class SuiteConfig(_Model):
                     "Measure them with `adaps leaderboard references`"
                 )
             self.learner_for(task.name)
+        self._check_tuning()
         return self
+
+    def _check_tuning(self) -> None:
+        allowed = self.tuning_budget or Tuning()
+        for scheme in self.schemes:
+            spent = scheme.tuning or Tuning()
+            for what in Tuning.model_fields:
+                if getattr(spent, what) > getattr(allowed, what):
+                    raise ValueError(
+                        f"scheme {scheme.label!r} was tuned with {what} = {getattr(spent, what):,}; this suite allows "
+                        f"every scheme {getattr(allowed, what):,}. Raise tuning_budget.{what} for all of them, or give "
+                        "the scheme settings that were found within it"
+                    )
 
     def learner_for(self, task: str) -> LearnerConfig:
         """Return the learner of one task, its overrides applied."""

@@ -24,6 +24,7 @@ __all__ = [
     "SUITE_FILE",
     "differences",
     "encode_suite",
+    "ledger",
     "make_plan",
     "parse_shard",
     "read_suite_file",
@@ -90,6 +91,11 @@ class Plan:
     def count(self, state: JobState) -> int:
         """Return how many jobs are in one state."""
         return sum(job.state is state for job in self.jobs)
+
+
+def ledger(suite: SuiteConfig) -> list[str]:
+    """Return the tuning ledger of a suite as text, one line a scheme."""
+    return [f"tuning  {scheme.label}: {scheme.tuning or 'none'}" for scheme in suite.schemes]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
