@@ -68,40 +68,34 @@ def run(
     Runs that have finished are kept: the same command continues an interrupted suite. Exit codes: 0 all runs are done,
     1 some have failed (the board is written all the same), 2 wrong use or an unusable directory, 130 interrupted.
     """
-    from baselines.leaderboard.plan import parse_shard
-    from baselines.leaderboard.suite import load_suite, select
-
-    console = _console()
-    share = parse_shard(shard)
-    start = _engine(engine, address)
-    whole = load_suite(suite)
-    chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
-    if dry_run:
-        _print_plan(console, chosen, out, share)
-        return
-
     from baselines.leaderboard.signals import end_on_signal
 
-    standing = ""
+    console = _console()
     try:
         with end_on_signal():
+            from baselines.leaderboard.plan import JobOptions, parse_shard
+            from baselines.leaderboard.suite import load_suite, select
+
+            share = parse_shard(shard)
+            start = _engine(engine, address)
+            whole = load_suite(suite)
+            chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
+            if dry_run:
+                _print_plan(console, chosen, out, share)
+                return
+
             from baselines.leaderboard.check import check_suite
-            from baselines.leaderboard.plan import JobOptions
-            from baselines.leaderboard.run import RunInterrupted, run_suite
+            from baselines.leaderboard.run import run_suite
 
             check_suite(chosen)
             options = JobOptions() if checkpoint_seconds is None else JobOptions(checkpoint_seconds)
-            try:
-                summary = run_suite(
-                    whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
-                    options=options, engine=start,
-                )  # fmt: skip
-            except RunInterrupted as stop:
-                standing = f" {stop.done} of {stop.total} runs are done."
-                raise
+            summary = run_suite(
+                whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
+                options=options, engine=start,
+            )  # fmt: skip
             _report(console, out)
-    except KeyboardInterrupt:
-        typer.echo(f"\ninterrupted:{standing} To go on: {_same_command(context)}", err=True)
+    except KeyboardInterrupt as stop:
+        typer.echo(f"\n{str(stop) or 'interrupted'}. To go on: {_same_command(context)}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if summary.failed:
         typer.echo(f"{summary.failed} runs failed; --retry-failed runs them again.", err=True)

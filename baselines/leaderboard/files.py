@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,7 @@ __all__ = [
 
 _MAX_DEPTH = 64
 _MAX_DIGITS = 24
+_DISK_IS_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def canonical_json(value: Any) -> bytes:
@@ -87,9 +90,24 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputDirectoryError(
-            f"cannot write {path}: {reason}. Results written before are intact; "
-            "free space, mend the permissions or choose another --out, then run the same command again."
+            f"cannot write {path}: {reason}{_circumstances(path, error)}. Results written before are intact; "
+            f"{_way_out(error)} or choose another --out, then run the same command again."
         ) from error
+
+
+def _circumstances(path: Path, error: OSError) -> str:
+    if error.errno not in _DISK_IS_FULL:
+        return ""
+    with suppress(OSError, StopIteration):
+        usage = shutil.disk_usage(next(parent for parent in path.parents if parent.exists()))
+        return f" ({usage.free:,} of {usage.total:,} bytes are free)"
+    return ""
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno in _DISK_IS_FULL:
+        return "free space"
+    return "mount the disk for writing" if error.errno == errno.EROFS else "mend the permissions"
 
 
 def make_directory(path: Path) -> None:

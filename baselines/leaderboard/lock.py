@@ -8,8 +8,8 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from baselines.leaderboard.errors import DirectoryLockedError
 from baselines.leaderboard.files import writing
@@ -41,24 +41,24 @@ def directory_lock(directory: Path, shard: tuple[int, int] = (1, 1)) -> Iterator
 
 def _hold(held: ExitStack, directory: Path, path: Path, *, shared: bool) -> None:
     with writing(path):
-        stream = held.enter_context(open(path, "a+", encoding="utf-8"))  # noqa: SIM115 - the stack closes it
+        # Unbuffered: what a full disk refuses must not be tried again when the file is closed.
+        stream = held.enter_context(open(path, "a+b", buffering=0))  # noqa: SIM115 - the stack closes it
     _acquire(stream, directory, shared)
     if not shared:
         with writing(path):
             stream.seek(0)
             stream.truncate()
-            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            stream.flush()
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
-def _acquire(stream: IO[str], directory: Path, shared: bool) -> None:
+def _acquire(stream: FileIO, directory: Path, shared: bool) -> None:
     try:
         _lock(stream.fileno(), shared)
     except OSError as error:
         if error.errno in _NO_LOCKS_HERE:
             return
         stream.seek(0)
-        holder = stream.read(200).strip() or "another process"
+        holder = (stream.read(200) or b"").decode(errors="replace").strip() or "another process"
         raise DirectoryLockedError(
             f"{directory} is in use by {holder}; wait until it has ended, stop it, or choose another --out."
         ) from None

@@ -79,7 +79,11 @@ class RunWriter:
     def __post_init__(self) -> None:
         self.partial = _beside(self.directory, "partial")
         make_directory(self.partial)
-        write_file(self.partial / "config.json", pretty_json(config_payload(self.config)))
+        try:
+            write_file(self.partial / "config.json", pretty_json(config_payload(self.config)))
+        except OutputDirectoryError:
+            self.abandon()
+            raise
 
     def point(self, metrics: dict[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,16 +21,16 @@ from rich.console import Console
 
 from adaps_agents import SharingA2C
 from baselines import cli
-from baselines.leaderboard import writer
+from baselines.leaderboard import check, report, writer
 from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.engine import Died, Finished, Progress, Started
-from baselines.leaderboard.job import execute_job
 from baselines.leaderboard.lock import directory_lock
 from baselines.leaderboard.plan import Job, JobState, make_plan
 from baselines.leaderboard.pool import WorkerPool
 from baselines.leaderboard.progress import ProgressDisplay, duration, time_left
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
+from baselines.leaderboard.record import find_runs, read_run
 from baselines.leaderboard.run import run_suite
+from baselines.leaderboard.signals import deaf_to_signals, end_on_signal
 from baselines.leaderboard.suite import load_suite
 
 SUITE = """
@@ -91,47 +92,61 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-def test_interrupted_killed_and_continued_gives_the_undisturbed_bytes(tmp_path: Path) -> None:
-    suite_file = tmp_path / "tiny.toml"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_suite_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    suite_file, out = tmp_path / "a tiny one.toml", tmp_path / "out"
     suite_file.write_text(SUITE.format(budget=8_000))
-    out = tmp_path / "out"
-
     process = start(suite_file, out)
     lines_until(process.stdout, r"^done ")
     workers = children_of(process.pid)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number) if number is signal.SIGINT else process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert re.search(
-        r"interrupted: \d of 4 runs are done\. To go on: adaps leaderboard run --suite \S+tiny\.toml", errors
-    )
-    assert "Traceback" not in errors
+    message = re.fullmatch(r"interrupted: \d of 4 runs are done\. To go on: (adaps .+)", errors.strip())
+    assert message, errors
+    while any(writer._alive(pid) for pid in workers):
+        time.sleep(0.02)
     assert list(out.glob("*/*/*.partial-*")) == []
     finished = {path: path.stat().st_mtime_ns for path in find_runs(out)}
     assert finished
 
-    process = start(suite_file, out)
-    lines_until(process.stdout, r"^suite tiny")
-    while not list(out.glob("*/*/*.partial-*")) and process.poll() is None:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
-
-    process = start(suite_file, out)
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert "page:" in output
-    assert list(out.glob("*/*/*.partial-*")) == []
+    words = shlex.split(message[1])
+    assert words == ["adaps", "leaderboard", "run", "--suite", str(suite_file), "--out", str(out), "--jobs", "2"]
+    again = subprocess.run(
+        [sys.executable, "-m", "baselines.cli", *words[1:]], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert "page:" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in finished} == finished, "a finished run was made again"
-    assert not [pid for pid in workers if writer._alive(pid)]
-
-    for directory in set(find_runs(out)) - finished.keys():
-        record = read_run(directory)
-        undisturbed = tmp_path / "undisturbed" / record.config.run_id
-        execute_job(record.config, undisturbed, lambda steps: None)
-        for name in REPRODUCIBLE_FILES:
-            assert (directory / name).read_bytes() == (undisturbed / name).read_bytes(), (directory, name)
     assert len(find_runs(out)) == 4
+
+
+@pytest.mark.parametrize("where", ["check_suite", "write_report"])
+def test_an_interruption_at_any_other_time_says_how_to_go_on(
+    tmp_path: Path, suite_file: Path, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    for config in load_suite(suite_file).runs():
+        fabricate_run(tmp_path / "out", config, 0.5)
+    monkeypatch.setattr({"check_suite": check, "write_report": report}[where], where, interrupt)
+    handler = signal.getsignal(signal.SIGTERM)
+    code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path / "out", "--seed", "1", "--seed", "0")
+    assert code == 130
+    assert capsys.readouterr().err.strip() == (
+        f"interrupted. To go on: adaps leaderboard run --suite {suite_file} --out {tmp_path / 'out'} --seed 1 --seed 0"
+    )
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_tidying_up_is_not_interrupted() -> None:
+    with end_on_signal():
+        with deaf_to_signals():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
 
 
 def job_of(config: RunConfig, out: Path) -> Job:
