@@ -174,12 +174,15 @@ def by_team_size(*, quick: bool) -> list[dict[str, Any]]:
 
 
 def by_threads(*, quick: bool) -> list[dict[str, Any]]:
-    """Return the wall-clock speed-up of two threads over one, for an id of each family; it needs a quiet machine."""
+    """Return the wall-clock speed-up of two threads over one, for an id of each family; it needs a quiet machine.
+
+    Lanes are many, so that a step takes far longer than waking a thread.
+    """
     rows = []
     for env_id in ("BPS-1", "CRWARE-small-8a-2c", "LBF-15x15-4p-5f"):
         works = {
             str(threads): _episodes_of_lanes(
-                adaps_envs.make_batched(env_id, 4 * LANES, seed=0, num_threads=threads),
+                adaps_envs.make_batched(env_id, 16 * LANES, seed=0, num_threads=threads),
             )
             for threads in (1, 2)
         }

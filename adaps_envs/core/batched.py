@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +14,7 @@ from adaps_envs.core.form import Form, Part, shown
 from adaps_envs.core.lanes import any_outside, close_lanes
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
+from adaps_envs.core.threads import LaneThreads
 from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
 from adaps_envs.types import ArraySpec, ObsField, State
 
@@ -310,7 +309,7 @@ class BatchedEnv(ABC):
     def close(self) -> None:
         """Release the worker threads, if any."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.close()
             self._pool = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -336,8 +335,8 @@ class BatchedEnv(ABC):
         if self.padding.blanks is not None:
             obs[:, self.padding.blanks] = 0.0
 
-    def _new_pool(self) -> ThreadPoolExecutor | None:
-        return ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+    def _new_pool(self) -> LaneThreads | None:
+        return LaneThreads(self.num_threads) if self.num_threads > 1 else None
 
     def _require_running(self, chosen: NDArray[np.bool_] | None) -> None:
         if not self._begun:
@@ -442,11 +441,8 @@ class BatchedEnv(ABC):
     def _for_lane_ranges(self, work: Callable[..., None], *args: Any) -> None:
         if self._pool is None:
             work(0, self.num_envs, *args)
-            return
-        edges = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
-        jobs = [self._pool.submit(work, lo, hi, *args) for lo, hi in pairwise(edges)]
-        for job in jobs:
-            job.result()
+        else:
+            self._pool.run(work, self.num_envs, *args)
 
 
 def _positive(name: str, value: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 __all__ = ["any_outside", "close_lanes"]
@@ -10,11 +11,12 @@ __all__ = ["any_outside", "close_lanes"]
 @njit(nogil=True, cache=True)
 def any_outside(actions, num_actions):  # type: ignore[no-untyped-def]
     """Return whether an entry of ``actions [B, N] int64`` is not in ``{0, ..., num_actions - 1}``."""
-    outside = False
-    for b in range(actions.shape[0]):
-        for i in range(actions.shape[1]):
-            outside |= (actions[b, i] < 0) | (actions[b, i] >= num_actions)
-    return outside
+    bound = np.uint64(num_actions)
+    outside = np.int64(0)
+    # Seen as unsigned, a negative action is out of range as well; a plain sum is what compilers make wide.
+    for action in actions.reshape(actions.size):
+        outside += np.uint64(action) >= bound
+    return bool(outside)
 
 
 @njit(nogil=True, cache=True)
