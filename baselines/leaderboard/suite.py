@@ -30,20 +30,14 @@ def list_suites() -> list[str]:
 def load_suite(name_or_path: str | Path) -> SuiteConfig:
     """Return a suite by its built-in name or from a ``.toml`` file.
 
+    A file with ``extends`` takes every key that it does not give itself from another suite.
+
     Raises:
         UnknownNameError: no built-in suite has that name.
         ConfigError: the file cannot be read, is no TOML, or breaks a rule; the message names file and key.
     """
-    text = str(name_or_path)
-    if text.endswith(".toml"):
-        path = Path(name_or_path)
-    elif text in list_suites():
-        path = _HERE / "suites" / f"{text}.toml"
-    else:
-        raise UnknownNameError(
-            f"no suite is called {text!r}. {suggest(text, list_suites())} Or give the path of a .toml file."
-        )
-    data = _read_toml(path)
+    path = _suite_path(str(name_or_path), Path())
+    data = _suite_data(path)
     if isinstance(data.get("tasks"), list):
         data["tasks"] = [_resolve_task(path, entry) for entry in data["tasks"]]
     try:
@@ -102,6 +96,32 @@ def select(
             "scheme_settings": {k: v for k, v in suite.scheme_settings.items() if k in scheme_names},
         }
     )
+
+
+def _suite_path(name: str, folder: Path) -> Path:
+    if name.endswith(".toml"):
+        return folder / name
+    if name in list_suites():
+        return _HERE / "suites" / f"{name}.toml"
+    raise UnknownNameError(
+        f"no suite is called {name!r}. {suggest(name, list_suites())} Or give the path of a .toml file."
+    )
+
+
+def _suite_data(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    data = _read_toml(path)
+    if "extends" not in data:
+        return data
+    base = data.pop("extends")
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends is {base!r}; give the name of a suite or the path of a .toml file.")
+    if "name" not in data:
+        raise ConfigError(f"{path}: a suite that extends {base!r} needs a name of its own.")
+    chain = (*extended_by, path.resolve())
+    onto = _suite_path(base, path.parent)
+    if onto.resolve() in chain:
+        raise ConfigError(f"{path}: extends {base!r}, which extends this file in turn.")
+    return {**_suite_data(onto, chain), **data}
 
 
 def _pick(what: str, wanted: list[str] | None, known: dict[str, Any]) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ from baselines.leaderboard.suite import builtin_tasks, list_suites, load_suite, 
 
 
 def test_every_builtin_suite_loads_and_names_itself() -> None:
-    assert {"quick", "bps"} <= set(list_suites())
+    assert {"quick", "bps", "dial", "paper", "scale", "smoke"} <= set(list_suites())
     for name in list_suites():
         assert load_suite(name).name == name
 
@@ -147,6 +147,33 @@ def test_a_builtin_task_brings_its_frozen_scores_and_keeps_them(tmp_path: Path) 
     assert task.random_score == builtin_tasks()["BPS-1"]["random_score"]
     path.write_text(head + "random_score = 0.0\n")
     with pytest.raises(ConfigError, match="random_score of the built-in task 'BPS-1' cannot be changed"):
+        load_suite(path)
+
+
+def test_a_suite_extends_another_and_keeps_its_runs_comparable(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nextends = "quick"\nschemes = ["fups_id"]\nseeds = [0, 7]\n')
+    mine, quick = load_suite(path), load_suite("quick")
+    assert (mine.name, mine.seeds, mine.tasks, mine.learner) == ("mine", (0, 7), quick.tasks, quick.learner)
+    assert mine.runs()[0] in quick.runs()
+    (tmp_path / "more.toml").write_text('name = "more"\nextends = "mine.toml"\nseeds = [8]\n')
+    assert [run.run_id for run in load_suite(tmp_path / "more.toml").runs()] == ["BPS-1/fups_id/seed-8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "quick"', "needs a name of its own"),
+        ('name = "a"\nextends = 3', "extends is 3; give the name"),
+        ('name = "a"\nextends = "quik"', "Did you mean 'quick'"),
+        ('name = "a"\nextends = "mine.toml"', "which extends this file in turn"),
+        ('name = "a"\nextends = "absent.toml"', "cannot read"),
+    ],
+)
+def test_a_wrong_extension_is_one_clear_error(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises((ConfigError, UnknownNameError), match=message):
         load_suite(path)
 
 

@@ -192,7 +192,8 @@ def test_a_full_disk_in_the_middle_leaves_nothing(
 
 
 def test_frozen_reference_scores_are_those_of_the_scripted_policies() -> None:
-    for task in builtin_tasks().values():
+    """Of the cheap tasks; the slow tests of the built-in suites measure all."""
+    for task in (builtin_tasks()[f"BPS-{number}"] for number in (1, 2, 3, 4)):
         found = measure_references(task["env"], task.get("params"), episodes=1_000)
         for field, reference in found.items():
             assert abs(reference.mean - task[field]) < 5 * reference.standard_error, (task["env"], field)

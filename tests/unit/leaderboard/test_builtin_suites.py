@@ -1,0 +1,85 @@
+"""The built-in suites as they ship: they plan, all their learners can be built, and a run of each kind verifies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from baselines import cli
+from baselines.leaderboard.check import check_suite
+from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.job import execute_job
+from baselines.leaderboard.references import POLICY_OF_FIELD, measure_reference
+from baselines.leaderboard.suite import builtin_tasks, list_suites, load_suite, select
+from baselines.leaderboard.verify import verify_directory
+
+KINDS = {"bps": "BPS-4", "dial": "BPS-16a-16t", "scale": "BPS-60a-5t", "crware": "CRWARE-tiny-4a-2c"}
+LBF = "LBF-10x10-6p-5f-3t"
+
+
+def suite_with(task: str) -> str:
+    return next(name for name in list_suites() if task in [entry.name for entry in load_suite(name).tasks])
+
+
+def tiny(task: str, scheme: str) -> RunConfig:
+    """A run of a built-in suite, cut down to two rollouts and the fewest evaluations."""
+    suite = select(load_suite(suite_with(task)), tasks=[task], schemes=[scheme], seeds=[0])
+    (config,) = suite.runs()
+    changes = {"budget": 10 * config.learner.num_lanes, "eval_points": 2, "eval_episodes": 2, "absolute_episodes": 2}
+    return config.model_copy(update={"task": config.task.model_copy(update=changes)})
+
+
+def test_every_task_belongs_to_a_suite() -> None:
+    used = {task.name for name in list_suites() for task in load_suite(name).tasks}
+    assert used == set(builtin_tasks())
+
+
+@pytest.mark.parametrize("name", list_suites())
+def test_dry_run(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["leaderboard", "run", "--suite", name, "--out", str(tmp_path / "out"), "--dry-run"])
+    assert not stop.value.code
+    suite = load_suite(name)
+    assert sum(line.startswith("open ") for line in capsys.readouterr().out.splitlines()) == len(suite.runs())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_suites_span_what_they_say() -> None:
+    paper = [task.name for task in load_suite("paper").tasks]
+    assert paper[:4] == ["BPS-1", "BPS-2", "BPS-3", "BPS-4"]
+    assert paper[4:7] == ["CRWARE-tiny-4a-2c", "CRWARE-small-8a-2c", "CRWARE-medium-16a-2c"]
+    assert all(name.startswith("LBF-") and "-3t" in name for name in paper[7:])
+    types = [len(task.params["groups"]) for task in load_suite("dial").tasks]  # type: ignore[arg-type]
+    agents = [sum(task.params["groups"]) for task in load_suite("scale").tasks]  # type: ignore[arg-type]
+    assert types == [1, 2, 4, 8, 16]
+    assert agents == [15, 60, 250, 1000]
+    assert {task.params["num_landmarks"] for task in load_suite("dial").tasks} == {16}
+    assert "nops" not in {scheme.name for scheme in load_suite("scale").schemes}
+
+
+@pytest.mark.parametrize("task", [*KINDS.values(), LBF])
+def test_one_short_run_of_each_kind_verifies(task: str, tmp_path: Path) -> None:
+    config = tiny(task, "oracle")
+    directory = tmp_path / config.run_id
+    outcome = execute_job(config, directory, lambda steps: None)
+    assert outcome.status == "done", outcome.error
+    verdict = verify_directory(directory)
+    assert verdict.verified, list(verdict.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_suites())
+def test_every_learner_can_be_built(name: str) -> None:
+    check_suite(load_suite(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [name for name in builtin_tasks() if "1000a" not in name])
+@pytest.mark.parametrize("field", list(POLICY_OF_FIELD))
+def test_frozen_scores_are_measured_again(task: str, field: str) -> None:
+    definition = builtin_tasks()[task]
+    found = measure_reference(definition["env"], definition.get("params"), policy=POLICY_OF_FIELD[field], episodes=64)
+    # Deliveries and cleared boards are rare or certain: a sample may have no spread at all.
+    spread = max(found.standard_error, 0.02 * abs(definition["scripted_score"] - definition["random_score"]))
+    assert found.mean == pytest.approx(definition[field], abs=5 * spread)
