@@ -28,7 +28,7 @@ class SharingA2C(SharingOnPolicy, A2C):
         log_probs = self.scheme.actor(batch.observations).log_softmax(dim=-1)
         chosen = log_probs.gather(-1, batch.actions[..., None]).squeeze(-1)
         policy_loss = -(advantages * chosen).mean()
-        value_loss = functional.mse_loss(self.scheme.critic(batch.observations), batch.returns)
+        value_loss = functional.mse_loss(self.policy.values(batch.observations, batch.states), batch.returns)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
         loss = self._with_auxiliary(loss, policy_loss, batch.observations)

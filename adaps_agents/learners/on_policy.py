@@ -14,14 +14,13 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_agents.identity.collect import Collector
+from adaps_agents.learners.arguments import check_states, check_team, sharing_arguments
 from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
 from adaps_agents.learners.rollout import AgentRolloutBuffer
 from adaps_agents.sharing import LearningState, SharingScheme
-from adaps_agents.sharing.registry import scheme_class
 from adaps_agents.streams import derived_seed, numpy_stream, torch_stream
-from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["SharingOnPolicy", "sharing_arguments"]
+__all__ = ["SharingOnPolicy"]
 
 # stable-baselines3 seeds environments with 32-bit numbers.
 MAX_ENV_SEED = 2**31
@@ -63,7 +62,8 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         from_file = not kwargs.get("_init_setup_model", True)
         policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
         kwargs.setdefault("rollout_buffer_class", AgentRolloutBuffer)
-        kwargs.setdefault("rollout_buffer_kwargs", {"num_agents": options.get("num_agents", 1)})
+        sizes = {"num_agents": options.get("num_agents", 1), "state_dim": options.get("state_dim", 0)}
+        kwargs.setdefault("rollout_buffer_kwargs", sizes)
         kwargs |= {"seed": seed, "policy_kwargs": options}
         super().__init__(policy, env, **kwargs)
 
@@ -94,17 +94,23 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         """Make buffer and policy once spaces and team are known to fit."""
         check_spaces(self.observation_space, self.action_space)
         if self.env is not None:
-            check_team(self.env, self.num_agents)
+            self._check_env(self.env)
         super()._setup_model()
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Take another environment of the same team; see stable-baselines3.
 
         Raises:
-            InvalidParameterError: it has another number of agents.
+            InvalidParameterError: it has another number of agents, or not the state that a centralised critic reads.
         """
-        check_team(env, self.num_agents)
+        self._check_env(env)
         super().set_env(env, force_reset)
+
+    def _check_env(self, env: Any) -> None:
+        check_team(env, self.num_agents)
+        if self.policy_kwargs.get("critic") == "central":
+            check_states(env, self.policy_kwargs["state_dim"])
+            env.report_states()
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "generator"]
@@ -118,8 +124,10 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         progress_bar: bool = False,
     ) -> tuple[int, BaseCallback]:
         """Set up as usual, then run the scheme's preparation if it has not been run yet."""
+        # The base class resets the environment in the same cases, after a load into another one among them.
+        new_episodes = reset_num_timesteps or self._last_obs is None
         result = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        if reset_num_timesteps or not hasattr(self, "_team_return"):
+        if new_episodes:
             self._team_return = np.zeros(self.num_lanes)
             self._team_length = np.zeros(self.num_lanes, dtype=np.int64)
         if not getattr(self, "_prepared", False):
@@ -155,6 +163,8 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         shape = (self.num_lanes, self.num_agents)
         for _ in range(n_rollout_steps):
             obs = torch.from_numpy(np.asarray(self._last_obs, dtype=np.float32)).view(*shape, -1)
+            if self.policy.state_dim:
+                rollout_buffer.add_state(env.global_state())  # type: ignore[attr-defined]
             with torch.no_grad():
                 logits = self.scheme.actor(obs.to(self.device)).cpu()
                 actions = sample_actions(logits, self.generator)
@@ -171,7 +181,8 @@ class SharingOnPolicy(OnPolicyAlgorithm):
             self._last_episode_starts = dones
         with torch.no_grad():
             last = torch.from_numpy(np.asarray(self._last_obs, dtype=np.float32)).view(*shape, -1)
-            rollout_buffer.finish(self.scheme.critic, last)
+            states = env.global_state() if self.policy.state_dim else np.zeros((self.num_lanes, 0), np.float32)  # type: ignore[attr-defined]
+            rollout_buffer.finish(self.policy.values, last, torch.from_numpy(states))
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
@@ -179,10 +190,23 @@ class SharingOnPolicy(OnPolicyAlgorithm):
     def _note_truncations(
         self, buffer: AgentRolloutBuffer, dones: NDArray[np.bool_], infos: list[dict[str, Any]]
     ) -> None:
-        slots = np.array([slot for slot in np.flatnonzero(dones) if infos[slot].get("TimeLimit.truncated", False)])
-        if len(slots):
-            final = np.stack([np.asarray(infos[slot]["terminal_observation"], np.float32) for slot in slots])
-            buffer.add_truncated(slots, final)
+        """Hand what was seen at the time limit to the buffer."""
+        team = self.num_agents
+        limited = [slot for slot in np.flatnonzero(dones).tolist() if infos[slot].get("TimeLimit.truncated", False)]
+        lanes = sorted({slot // team for slot in limited})
+        if not lanes:
+            return
+        row = {lane: index for index, lane in enumerate(lanes)}
+        final = torch.zeros(len(lanes), team, *(self.observation_space.shape or ()))
+        agents = torch.zeros(len(lanes), team)
+        states = torch.zeros(len(lanes), self.policy.state_dim)
+        for slot in limited:
+            index, agent = row[slot // team], slot % team
+            agents[index, agent] = 1.0
+            final[index, agent] = torch.from_numpy(np.asarray(infos[slot]["terminal_observation"], np.float32))
+            if self.policy.state_dim:
+                states[index] = torch.from_numpy(infos[slot]["terminal_state"])
+        buffer.add_truncated(torch.tensor(lanes), agents, final, states)
 
     def _count_episodes(self, rewards: NDArray[Any], dones: NDArray[np.bool_]) -> None:
         """Keep team returns (sum over agents) for the logger: an episode of a lane is one episode, not N."""
@@ -223,85 +247,3 @@ class SharingOnPolicy(OnPolicyAlgorithm):
         variance = returns.var()
         explained = 1.0 - (returns - self.rollout_buffer.values).var() / variance
         self.logger.record("train/explained_variance", float(explained) if variance > 0 else float("nan"))
-
-
-def sharing_arguments(
-    policy: str | type[SharingPolicy],
-    env: Any,
-    num_lanes: int,
-    seed: int | None,
-    policy_kwargs: dict[str, Any] | None,
-    *,
-    from_file: bool = False,
-) -> tuple[type[SharingPolicy], Any, dict[str, Any]]:
-    """Return policy class, environment and complete policy keywords from what the caller of a learner gave.
-
-    Args:
-        from_file: the model is being loaded: its keywords come from the file, nothing is completed.
-
-    Raises:
-        UnknownNameError: ``policy`` names no scheme.
-        InvalidParameterError: the number of agents is not known, or another argument does not fit.
-    """
-    options = dict(policy_kwargs or {})
-    if isinstance(policy, str):
-        if policy != SharingPolicy.__name__:
-            scheme_class(policy)
-            options["scheme"] = policy
-        policy = SharingPolicy
-    if isinstance(env, str):
-        from adaps_envs import make
-
-        env = make(env, api="sb3", num_envs=num_lanes)
-    if from_file:
-        return policy, env, options
-    if not (isinstance(policy, type) and issubclass(policy, SharingPolicy)) or "scheme" not in options:
-        raise InvalidParameterError('no sharing scheme: pass its name as policy, for example SharingA2C("adaps", env).')
-    if env is None:
-        raise InvalidParameterError("env is None; give a vectorised environment or an id such as 'BPS-1'.")
-    if "num_agents" not in options:
-        options["num_agents"] = _num_agents(env)
-    options.setdefault("seed", _checked_seed(seed))
-    scheme_kwargs = dict(options.get("scheme_kwargs") or {})
-    if scheme_class(options["scheme"]).needs_types and "types" not in scheme_kwargs:
-        scheme_kwargs["types"] = _true_types(env)
-    options["scheme_kwargs"] = scheme_kwargs
-    return policy, env, options
-
-
-def check_team(env: Any, num_agents: int) -> None:
-    """Raise InvalidParameterError unless the slots of ``env`` are whole teams of ``num_agents`` agents."""
-    declared, slots = getattr(env, "num_agents", num_agents), getattr(env, "num_envs", 1)
-    if not isinstance(num_agents, int) or num_agents < 1 or declared != num_agents or slots % num_agents:
-        raise InvalidParameterError(
-            f"num_agents is {num_agents!r}, but the environment has {slots} slots for teams of {declared}; "
-            "slots are lane * num_agents + agent, so give an environment of the same team."
-        )
-
-
-def _checked_seed(seed: Any) -> int:
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-        raise InvalidParameterError(f"seed is {seed!r}; it must be None or an integer >= 0.")
-    return int(seed)
-
-
-def _num_agents(env: Any) -> int:
-    number = getattr(env, "num_agents", None)
-    if not isinstance(number, int):
-        raise InvalidParameterError(
-            f"{type(env).__name__} does not say how its slots divide into agents; make it with "
-            "adaps_envs.make(id, api='sb3', num_envs=...), or pass policy_kwargs=dict(num_agents=...)."
-        )
-    return number
-
-
-def _true_types(env: Any) -> list[int]:
-    batched = getattr(env, "batched", None)
-    if batched is None:
-        raise InvalidParameterError(
-            "the oracle needs the true types; pass policy_kwargs=dict(scheme_kwargs=dict(types=...))."
-        )
-    types: list[int] = np.unique(batched.agent_types, return_inverse=True)[1].tolist()
-    return types

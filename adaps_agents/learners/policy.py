@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
 from adaps_agents.sharing.layers import Activation
+from adaps_agents.sharing.options import check_choice, check_count
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["SharingPolicy", "sample_actions"]
+__all__ = ["CRITICS", "SharingPolicy", "sample_actions"]
+
+CRITICS = ("local", "central")
 
 
 class SharingPolicy(ActorCriticPolicy):
@@ -36,6 +39,9 @@ class SharingPolicy(ActorCriticPolicy):
         seed: of the initial weights, of the scheme's draws and of sampled actions.
         net_arch: widths of the hidden layers of actor and critic.
         activation_fn: module class applied after hidden layers.
+        critic: ``local`` values an agent from its own observation, ``central`` from that and the global state; which
+            weights an agent's critic uses is the scheme's rule in both.
+        state_dim: S of a centralised critic.
     """
 
     scheme: SharingScheme
@@ -52,6 +58,8 @@ class SharingPolicy(ActorCriticPolicy):
         seed: int = 0,
         net_arch: list[int] | tuple[int, ...] | None = None,
         activation_fn: type[nn.Module] = nn.ReLU,
+        critic: str = "local",
+        state_dim: int = 0,
         use_sde: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -62,6 +70,7 @@ class SharingPolicy(ActorCriticPolicy):
         self.scheme_name, self.scheme_kwargs, self.policy_seed = scheme, dict(scheme_kwargs or {}), seed
         self.generator = torch_stream(seed, "policy")
         self.hidden = checked_widths([64, 64] if net_arch is None else net_arch)
+        self.critic_kind, self.state_dim = checked_critic(critic, state_dim)
         super().__init__(observation_space, action_space, lr_schedule, activation_fn=activation_fn, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -69,7 +78,8 @@ class SharingPolicy(ActorCriticPolicy):
         self._initial_lr = lr_schedule(1)
         self.scheme = make_scheme(self.scheme_name, **self.scheme_kwargs)
         assert isinstance(self.action_space, spaces.Discrete)
-        sizes = AgentSpaces(self.num_agents, int(np.prod(self.observation_space.shape or ())), int(self.action_space.n))
+        obs_dim, num_actions = int(np.prod(self.observation_space.shape or ())), int(self.action_space.n)
+        sizes = AgentSpaces(self.num_agents, obs_dim, num_actions, self.state_dim)
         activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
         self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation)
         self.rebuild_optimizer()
@@ -79,7 +89,7 @@ class SharingPolicy(ActorCriticPolicy):
         return {
             **super()._get_constructor_parameters(),
             "num_agents": self.num_agents, "scheme": self.scheme_name, "scheme_kwargs": self.scheme_kwargs,
-            "seed": self.policy_seed, "net_arch": self.hidden,
+            "seed": self.policy_seed, "net_arch": self.hidden, "critic": self.critic_kind, "state_dim": self.state_dim,
         }  # fmt: skip
 
     def rebuild_optimizer(self, *, keep_state: bool = False) -> None:
@@ -138,13 +148,29 @@ class SharingPolicy(ActorCriticPolicy):
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator or self.generator)
         return np.asarray(actions)
 
+    def values(self, obs: Tensor, states: Tensor | None = None) -> Tensor:
+        """Return values ``[B, N]`` for observations ``[B, N, F]``, with a centralised critic also of states ``[B, S]``.
+
+        Raises:
+            InvalidParameterError: a centralised critic without states.
+        """
+        if not self.state_dim:
+            return self.scheme.critic(obs)
+        if states is None:
+            raise InvalidParameterError(
+                "a centralised critic values an observation together with the global state; call "
+                "policy.values(observations [B, N, F], states [B, S])."
+            )
+        seen_by_all = states[..., None, :].expand(*obs.shape[:-1], -1)
+        return self.scheme.critic(torch.cat([obs, seen_by_all], dim=-1))
+
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""
         frames = self.by_lane(obs)
         logits = self.scheme.actor(frames).log_softmax(dim=-1)
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
         log_prob = logits.gather(-1, actions[..., None]).flatten()
-        return actions.flatten(), self.scheme.critic(frames).reshape(-1, 1), log_prob
+        return actions.flatten(), self.values(frames).reshape(-1, 1), log_prob
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         """Return actions ``[M]`` for slots ``[M, F]``; called by ``predict``."""
@@ -156,7 +182,7 @@ class SharingPolicy(ActorCriticPolicy):
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Return values ``[M, 1]`` for slots ``[M, F]``."""
         assert isinstance(obs, Tensor)
-        return self.scheme.critic(self.by_lane(obs)).reshape(-1, 1)
+        return self.values(self.by_lane(obs)).reshape(-1, 1)
 
     def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Refuse: a stock learner's shuffled minibatches have lost which agent each row belongs to."""
@@ -196,3 +222,15 @@ def checked_widths(net_arch: Any) -> list[int]:
     if not isinstance(net_arch, (list, tuple)) or any(type(w) is not int or w < 1 for w in net_arch):
         raise InvalidParameterError(f"net_arch is {net_arch!r}; give the widths of the hidden layers, e.g. [64, 64].")
     return list(net_arch)
+
+
+def checked_critic(critic: Any, state_dim: Any) -> tuple[str, int]:
+    """Return the kind of critic and the S that it reads, or raise InvalidParameterError."""
+    check_choice("critic", critic, CRITICS)
+    check_count("state_dim", state_dim, low=0)
+    if (critic == "central") != (state_dim > 0):
+        raise InvalidParameterError(
+            f"critic is {critic!r} and state_dim is {state_dim}; a local critic reads no state, a central one some. "
+            "The sharing learners set state_dim themselves."
+        )
+    return critic, int(state_dim)

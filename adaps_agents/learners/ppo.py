@@ -47,7 +47,7 @@ class SharingPPO(SharingOnPolicy, PPO):
         log_probs = self.scheme.actor(batch.observations).log_softmax(dim=-1)
         log_ratio = log_probs.gather(-1, batch.actions[..., None]).squeeze(-1) - batch.old_log_prob
         policy_loss, clip_fraction = self._policy_loss(log_ratio, batch.advantages)
-        value_loss = self._value_loss(self.scheme.critic(batch.observations), batch)
+        value_loss = self._value_loss(self.policy.values(batch.observations, batch.states), batch)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
         loss = self._with_auxiliary(loss, policy_loss, batch.observations)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,7 +12,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["AgentRolloutBuffer", "Minibatch"]
+__all__ = ["AgentRolloutBuffer", "Critic", "Minibatch"]
+
+Critic: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
+# Numbers that a critic is given at once: a centralised one reads the whole state once for every agent.
+BLOCK = 2**25
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,37 @@ class Minibatch:
 
     Attributes:
         observations: ``[M, N, F] float32``.
+        states: ``[M, S] float32``, S = 0 without a centralised critic.
         actions: ``[M, N] int64``.
         old_values, old_log_prob, advantages, returns: ``[M, N] float32``.
     """
 
     observations: Tensor
+    states: Tensor
     actions: Tensor
     old_values: Tensor
     old_log_prob: Tensor
     advantages: Tensor
     returns: Tensor
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """Lanes that hit the time limit in one step.
+
+    Attributes:
+        step: index of the step in the rollout.
+        lanes: ``[M] int64``.
+        agents: ``[M, N] float32``, 1 for an agent that hit it; in teams all do together.
+        observations: ``[M, N, F] float32`` as they were before the reset.
+        states: ``[M, S] float32`` likewise.
+    """
+
+    step: int
+    lanes: Tensor
+    agents: Tensor
+    observations: Tensor
+    states: Tensor
 
 
 class AgentRolloutBuffer:
@@ -42,6 +67,7 @@ class AgentRolloutBuffer:
         buffer_size: T.
         n_envs: slots of the vectorised environment, B * N.
         num_agents: N.
+        state_dim: S, or 0 if the critic is not centralised.
     """
 
     def __init__(
@@ -55,12 +81,14 @@ class AgentRolloutBuffer:
         n_envs: int = 1,
         *,
         num_agents: int = 1,
+        state_dim: int = 0,
     ) -> None:
         self.buffer_size, self.n_envs, self.num_agents = buffer_size, n_envs, num_agents
         self.num_lanes = n_envs // num_agents
         self.gae_lambda, self.gamma, self.device = gae_lambda, gamma, torch.device(device)
         shape = (buffer_size, self.num_lanes, num_agents)
         self.observations = torch.zeros(*shape, *observation_space.shape)
+        self.states = torch.zeros(*shape[:2], state_dim)
         self.logits = torch.zeros(*shape, int(action_space.n))
         self.actions = torch.zeros(shape, dtype=torch.int64)
         self.rewards, self.dones = torch.zeros(shape), torch.zeros(shape)
@@ -71,7 +99,7 @@ class AgentRolloutBuffer:
     def reset(self) -> None:
         """Start a new rollout; contents are overwritten as it fills."""
         self.pos = 0
-        self._bootstrap: list[tuple[int, NDArray[np.int64], Tensor]] = []
+        self._bootstrap: list[Truncated] = []
 
     @property
     def full(self) -> bool:
@@ -88,24 +116,26 @@ class AgentRolloutBuffer:
         self.dones[step] = torch.from_numpy(dones).view(shape)
         self.pos += 1
 
-    def add_truncated(self, slots: NDArray[np.int64], final_obs: NDArray[np.float32]) -> None:
-        """Note that ``slots [M]`` of the last stored step hit the time limit at ``final_obs [M, F]``.
+    def add_state(self, states: NDArray[np.float32]) -> None:
+        """Store the global states ``[B, S]`` of the step that :meth:`add` stores next."""
+        self.states[self.pos] = torch.from_numpy(states)
 
-        Agents of one lane are truncated together, so the rows fill whole lanes.
-        """
-        self._bootstrap.append((self.pos - 1, slots, torch.from_numpy(final_obs)))
+    def add_truncated(self, lanes: Tensor, agents: Tensor, final_obs: Tensor, final_states: Tensor) -> None:
+        """Note what hit the time limit in the last stored step; see :class:`Truncated`."""
+        self._bootstrap.append(Truncated(self.pos - 1, lanes, agents, final_obs, final_states))
 
-    def finish(self, critic: Any, last_obs: Tensor) -> None:
+    def finish(self, critic: Critic, last_obs: Tensor, last_states: Tensor) -> None:
         """Compute values, log-probabilities, advantages and returns with one critic call for everything.
 
         Args:
-            critic: maps ``[M, N, F]`` to ``[M, N]``.
+            critic: maps observations ``[M, N, F]`` and states ``[M, S]`` to values ``[M, N]``.
             last_obs: ``[B, N, F]``, observations after the last step.
+            last_states: ``[B, S]`` likewise.
         """
         steps, lanes = self.pos, self.num_lanes
-        frames = [self.observations.view(-1, *self.observations.shape[2:]), last_obs]
-        frames += [final.view(-1, self.num_agents, final.shape[-1]) for _, _, final in self._bootstrap]
-        values = critic(torch.cat(frames).to(self.device)).cpu()
+        frames = [self.observations.flatten(0, 1), last_obs, *(end.observations for end in self._bootstrap)]
+        states = [self.states.flatten(0, 1), last_states, *(end.states for end in self._bootstrap)]
+        values = _in_blocks(critic, torch.cat(frames).to(self.device), torch.cat(states).to(self.device)).cpu()
         stored, rest = values[: steps * lanes], values[steps * lanes :]
         self.values = stored.view(steps, lanes, self.num_agents)
         self._add_bootstrap(rest[lanes:])
@@ -116,10 +146,10 @@ class AgentRolloutBuffer:
     def _add_bootstrap(self, values: Tensor) -> None:
         """Add the discounted value of the final observation to the reward of every truncated step."""
         row = 0
-        for step, slots, final in self._bootstrap:
-            count = len(final) // self.num_agents
-            self.rewards[step].view(-1)[torch.from_numpy(slots)] += self.gamma * values[row : row + count].reshape(-1)
-            row += count
+        for end in self._bootstrap:
+            following = values[row : row + len(end.lanes)]
+            self.rewards[end.step, end.lanes] += self.gamma * end.agents * following
+            row += len(following)
 
     def _generalised_advantages(self, last_values: Tensor) -> None:
         advantages, following, next_values = [], torch.zeros_like(last_values), last_values
@@ -134,7 +164,9 @@ class AgentRolloutBuffer:
 
     def get(self, rows: int | None = None, generator: torch.Generator | None = None) -> Iterator[Minibatch]:
         """Yield minibatches of ``rows`` (step, lane) pairs in random order, or everything at once in order if None."""
-        tensors = (self.observations, self.actions, self.values, self.log_probs, self.advantages, self.returns)
+        tensors = (
+            self.observations, self.states, self.actions, self.values, self.log_probs, self.advantages, self.returns
+        )  # fmt: skip
         flat = [tensor.flatten(0, 1).to(self.device) for tensor in tensors]
         if rows is None:
             yield Minibatch(*flat)
@@ -142,3 +174,12 @@ class AgentRolloutBuffer:
         order = torch.randperm(len(flat[0]), generator=generator)
         for chosen in order.split(rows):
             yield Minibatch(*(tensor[chosen.to(self.device)] for tensor in flat))
+
+
+def _in_blocks(critic: Critic, frames: Tensor, states: Tensor) -> Tensor:
+    """Return the values ``[M, N]`` of all rows, in several calls where one would take too much memory."""
+    agents, features = frames.shape[1:]
+    rows = max(1, BLOCK // (agents * (features + states.shape[-1])))
+    if len(frames) <= rows:
+        return critic(frames, states)
+    return torch.cat([critic(*block) for block in zip(frames.split(rows), states.split(rows), strict=True)])

@@ -39,11 +39,13 @@ class AgentSpaces:
         num_agents: N.
         obs_dim: F.
         num_actions: A.
+        state_dim: entries that the critic reads beside an observation: S with a centralised critic, else 0.
     """
 
     num_agents: int
     obs_dim: int
     num_actions: int
+    state_dim: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class SharingScheme(nn.Module, ABC):
         return logits
 
     def critic(self, obs: Tensor) -> Tensor:
-        """Return values ``[B, N]`` for observations ``[B, N, F]``."""
+        """Return values ``[B, N]`` for observations ``[B, N, F]``, with a centralised critic ``[B, N, F + S]``."""
         values: Tensor = self.critic_net(obs)
         return values.squeeze(-1)
 
@@ -219,8 +221,8 @@ class SharingScheme(nn.Module, ABC):
         return [self.spaces.obs_dim + extra_inputs, *self.hidden, self.spaces.num_actions]
 
     def critic_sizes(self, extra_inputs: int = 0) -> list[int]:
-        """Return the critic's layer sizes ``[F + extra, H, ..., 1]``."""
-        return [self.spaces.obs_dim + extra_inputs, *self.hidden, 1]
+        """Return the critic's layer sizes ``[F + S + extra, H, ..., 1]``, S = 0 unless it is centralised."""
+        return [self.spaces.obs_dim + self.spaces.state_dim + extra_inputs, *self.hidden, 1]
 
     def network_options(self, part: str) -> dict[str, Any]:
         """Return sizes, activation, gain of the last layer and random stream of the ``actor`` or the ``critic``."""

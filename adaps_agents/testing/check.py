@@ -17,6 +17,7 @@ __all__ = ["CHECKS", "SchemeReport", "check_scheme"]
 Check = Callable[[Subject], str | None]
 
 TEAMS = ((0, 2, 1, 0, 2, 0, 1), (0, 0, 1, 1))
+STATE_DIM = 3
 CHECKS: Mapping[str, Check] = {
     name.removeprefix("check_"): getattr(module, name)
     for module in (function_checks, state_checks)
@@ -49,7 +50,7 @@ class SchemeReport:
 
 
 def check_scheme(scheme: str | type[SharingScheme], **scheme_kwargs: Any) -> SchemeReport:
-    """Check a scheme's invariants on two small teams, in about a second.
+    """Check a scheme's invariants on two small teams, with local and with centralised critics, in about a second.
 
     Batched forward against a loop over effective parameters, the full-sharing limit, permutation of agents, gradients
     that reach what an agent uses and nothing else, counts, determinism, checkpoints, and compact against dense
@@ -66,6 +67,7 @@ def check_scheme(scheme: str | type[SharingScheme], **scheme_kwargs: Any) -> Sch
     given = next((scheme_kwargs[option] for option in GROUP_OPTIONS if scheme_kwargs.get(option) is not None), None)
     teams = TEAMS if given is None else (tuple(given),)
     subjects = [Subject(scheme, scheme_kwargs, team) for team in teams]
+    subjects.append(Subject(scheme, scheme_kwargs, teams[-1], state_dim=STATE_DIM))
     for subject in subjects:
         subject.make()
     name = scheme if isinstance(scheme, str) else scheme.__name__
@@ -78,7 +80,7 @@ def _result(name: str, check: Check, subjects: list[Subject]) -> CheckResult:
         try:
             reason = check(subject)
         except AdapsError as error:
-            return CheckResult(name, False, f"{error} (groups {list(subject.team)})")
+            return CheckResult(name, False, f"{error} ({subject})")
         except Exception as error:  # a broken scheme may fail in any way; the other checks still tell something
-            return CheckResult(name, False, f"{type(error).__name__}: {error} (groups {list(subject.team)})")
+            return CheckResult(name, False, f"{type(error).__name__}: {error} ({subject})")
     return CheckResult(name, True, f"not applicable: {reason}" if reason else "")

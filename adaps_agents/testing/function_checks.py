@@ -13,6 +13,7 @@ from adaps_agents.testing.subject import (
     forward,
     gradients,
     loop_over_agents,
+    part_inputs,
     randomise,
     require,
     twin_classes,
@@ -39,7 +40,7 @@ def check_shapes(subject: Subject) -> None:
     for lanes in (1, 3):
         obs = subject.observations(lanes)
         kept = obs.clone()
-        logits, values = scheme.actor(obs), scheme.critic(obs)
+        logits, values = scheme.actor(obs), scheme.critic(part_inputs(scheme, "critic", obs))
         for name, out, shape in (
             ("actor", logits, (lanes, sizes.num_agents, sizes.num_actions)),
             ("critic", values, (lanes, sizes.num_agents)),

@@ -70,16 +70,22 @@ class Subject:
         scheme: registered name, or a class that is not registered.
         options: the scheme's options.
         team: ``[N]`` groups, handed over if the scheme takes groups from outside.
+        state_dim: entries that a centralised critic reads beside an observation; 0 for a local one.
     """
 
     scheme: str | type[SharingScheme]
     options: Mapping[str, Any]
     team: tuple[int, ...]
+    state_dim: int = 0
+
+    def __str__(self) -> str:
+        """Say what differs from subject to subject."""
+        return f"groups {list(self.team)}" + (", centralised critic" if self.state_dim else "")
 
     @property
     def spaces(self) -> AgentSpaces:
         """Sizes of the task."""
-        return AgentSpaces(len(self.team), OBS_DIM, NUM_ACTIONS)
+        return AgentSpaces(len(self.team), OBS_DIM, NUM_ACTIONS, self.state_dim)
 
     @property
     def group_option(self) -> str | None:
@@ -133,17 +139,28 @@ def randomise(scheme: SharingScheme, seed: int = SEED) -> SharingScheme:
 
 
 def forward(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
-    """Return logits ``[B, N, A]`` or values ``[B, N, 1]``."""
-    return scheme.actor(obs) if part == "actor" else scheme.critic(obs)[..., None]
+    """Return logits ``[B, N, A]`` or values ``[B, N, 1]`` for observations ``[B, N, F]``."""
+    return scheme.actor(obs) if part == "actor" else scheme.critic(part_inputs(scheme, part, obs))[..., None]
+
+
+def part_inputs(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
+    """Return what the part reads: observations, and for a centralised critic as many of their entries as S once more.
+
+    The agents' states differ, as they never do in a game: the checks exchange and follow rows, and need not know.
+    """
+    if part == "actor" or not scheme.spaces.state_dim:
+        return obs
+    return torch.cat([obs, 0.5 * obs[..., torch.arange(scheme.spaces.state_dim) % obs.shape[-1]].roll(1, -1)], dim=-1)
 
 
 def loop_over_agents(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
     """Return what ``forward`` must return, agent by agent from the effective parameters alone."""
     activation = getattr(getattr(scheme, f"{part}_net", None), "activation", scheme.activation)
+    inputs = part_inputs(scheme, part, obs)
     columns = []
     for agent in range(scheme.spaces.num_agents):
         *hidden, (head, offset) = scheme.effective_params(agent)[part]
-        h = obs[:, agent]
+        h = inputs[:, agent]
         for w, b in hidden:
             h = activation(functional.linear(h, w, b))
         columns.append(functional.linear(h, head, offset))

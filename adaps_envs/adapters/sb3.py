@@ -106,11 +106,15 @@ class SharedVecEnv(VecEnv):
     Slots share one space, so where agents differ, observations and actions are padded (see
     :mod:`adaps_envs.core.padding`): ``info["action_mask"]`` and ``env_method("action_masks")`` then give ``[A] bool``.
 
+    For critics that see everything there is :meth:`global_state`, and after :meth:`report_states` the slots of a lane
+    that ends also carry ``info["terminal_state"]`` (``[S] float32``, the global state before the reset).
+
     Attributes:
         batched: the :class:`~adaps_envs.core.batched.BatchedEnv` that is stepped.
         num_lanes: B.
         num_agents: N.
         num_envs: B*N, the number of slots.
+        state_dim: S.
     """
 
     def __init__(self, batched: BatchedEnv, *, render_mode: str | None = None) -> None:
@@ -122,6 +126,8 @@ class SharedVecEnv(VecEnv):
         self.batched = batched
         self.num_lanes = batched.num_envs
         self.num_agents = batched.num_agents
+        self.state_dim = batched.state_dim
+        self._reports_states = False
         self.render_mode = checked_render_mode(render_mode)
         self._actions: NDArray[Any] | None = None
         self._slots = [AgentSlot(self, lane, i) for lane in range(self.num_lanes) for i in range(self.num_agents)]
@@ -175,6 +181,14 @@ class SharedVecEnv(VecEnv):
             self._report_ends(infos, obs, dones, truncated & ~terminated)
             obs = self.batched.reset(mask=dones)
         return obs.reshape(self.num_envs, -1), rewards.reshape(-1), dones.repeat(self.num_agents), infos
+
+    def global_state(self) -> NDArray[np.float32]:
+        """Return the global state of every lane (not slot), ``[B, S] float32``, a fresh array."""
+        return self.batched.global_state()
+
+    def report_states(self) -> None:
+        """Put ``terminal_state`` into infos from now on; it is not there by default because few learners read it."""
+        self._reports_states = True
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next reset: lane ``b`` gets ``seed + b``, and so do all of its slots.
@@ -252,6 +266,10 @@ class SharedVecEnv(VecEnv):
         for slot, row, by_limit in zip(slots, final, truncated, strict=True):
             infos[slot]["terminal_observation"] = row
             infos[slot]["TimeLimit.truncated"] = by_limit
+        if self._reports_states:
+            states = self.batched.global_state()[lanes].repeat(self.num_agents, axis=0)
+            for slot, state in zip(slots, states, strict=True):
+                infos[slot]["terminal_state"] = state
 
 
 def make_sb3(env_id: str, *, num_envs: int = 1, render_mode: str | None = None, **kwargs: Any) -> SharedVecEnv:

@@ -31,10 +31,12 @@ def small_model(
     *,
     seed: int | None = 0,
     scheme_options: dict[str, Any] | None = None,
+    policy_options: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
     """Return an untrained learner on the game of hidden types."""
     policy = {"net_arch": [16, 12], "scheme_kwargs": scheme_kwargs(scheme, **(scheme_options or {}))}
+    policy |= policy_options or {}
     settings: dict[str, Any] = {"n_steps": 5, "device": "cpu"}
     if algorithm is SharingPPO:
         settings |= {"n_epochs": 2, "batch_size": 60}

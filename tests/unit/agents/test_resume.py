@@ -71,6 +71,15 @@ def test_a_stopped_training_goes_on_to_the_same_bits(algorithm: Any, scheme: str
         assert_same(resumed(make_model, stop), end)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_centralised_critic_goes_on_as_well(algorithm: Any) -> None:
+    def make_model() -> Any:
+        return small_model(algorithm, "adaps", policy_options={"critic": "central"})
+
+    stops, end = undisturbed(make_model)
+    assert_same(resumed(make_model, stops[len(stops) // 2]), end)
+
+
 @pytest.mark.parametrize("scheme", ["gradps", "lorasa"])
 def test_a_stop_after_parameters_have_come_is_among_them(scheme: str) -> None:
     stops, _ = undisturbed(lambda: small_model(SharingA2C, scheme, scheme_options=EVENTFUL.get(scheme, {})))

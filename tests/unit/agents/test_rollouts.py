@@ -26,8 +26,9 @@ class CountingCritic:
 
     calls = 0
 
-    def __call__(self, obs: Tensor) -> Tensor:
+    def __call__(self, obs: Tensor, states: Tensor) -> Tensor:
         """Return ``[M, N]``."""
+        assert states.shape == (len(obs), 0)
         self.calls += 1
         return obs[..., 0]
 
@@ -43,8 +44,9 @@ def _filled(dones: list[bool], final: list[float] | None) -> tuple[AgentRolloutB
         ended = dones[step]
         buffer.add(frame, torch.tensor([[1, 0]]), logits, rewards[step], np.array([ended, ended]))
         if ended and final is not None:
-            buffer.add_truncated(np.array([0, 1]), np.array(final, np.float32)[:, None])
-    buffer.finish(critic, torch.tensor([[[5.0], [6.0]]]))
+            seen = torch.tensor(final).view(1, 2, 1)
+            buffer.add_truncated(torch.tensor([0]), torch.ones(1, 2), seen, torch.zeros(1, 0))
+    buffer.finish(critic, torch.tensor([[[5.0], [6.0]]]), torch.zeros(1, 0))
     return buffer, critic
 
 

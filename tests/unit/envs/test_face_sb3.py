@@ -75,6 +75,25 @@ def test_terminal_observation_is_private() -> None:
     assert np.array_equal(venv.batched.observe().reshape(45, -1), kept)
 
 
+def test_global_states_are_told_before_and_after_ends() -> None:
+    venv = _make(max_cycles=2)
+    venv.reset()
+    assert venv.state_dim == 66
+    np.testing.assert_array_equal(venv.global_state(), venv.batched.global_state())
+    venv.step(np.zeros(45, int))
+    assert all("terminal_state" not in info for info in venv.step(np.zeros(45, int))[3])
+    venv.report_states()
+    assert all("terminal_state" not in info for info in venv.step(np.ones(45, int))[3])
+    twin = _make(max_cycles=2)
+    twin.batched.reset()
+    twin.batched.set_state(venv.batched.get_state())
+    twin.batched.step(np.full((3, 15), 2))
+    infos = venv.step(np.full(45, 2))[3]
+    for slot, info in enumerate(infos):
+        np.testing.assert_array_equal(info["terminal_state"], twin.global_state()[slot // 15])
+    assert not np.array_equal(venv.global_state(), twin.global_state())
+
+
 def test_seed_is_used_by_the_next_reset_and_once() -> None:
     venv = _make()
     assert venv.seed(10) == [10] * 15 + [11] * 15 + [12] * 15

@@ -47,6 +47,16 @@ def execute(out: Path, config: RunConfig) -> RunRecord:
     return read_run(out / config.run_id)
 
 
+def test_a_suite_may_ask_for_a_centralised_critic(tmp_path: Path, config_of: Callable[..., RunConfig]) -> None:
+    config = config_of("fups")
+    learner = config.learner.model_copy(update={"policy_settings": {"critic": "central"}})
+    central = config.model_copy(update={"learner": learner})
+    weights = read_weights(execute(tmp_path, central))
+    local = build_model(config).policy.state_dict()
+    assert weights["scheme.critic_net.weights.0"].shape[-1] > local["scheme.critic_net.weights.0"].shape[-1]
+    assert central.context_digest != config.context_digest
+
+
 def test_two_runs_of_one_configuration_are_equal_byte_for_byte(
     tmp_path: Path, config_of: Callable[..., RunConfig]
 ) -> None:

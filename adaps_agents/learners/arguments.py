@@ -1,0 +1,113 @@
+"""Checks and completion of what the caller of a sharing learner gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adaps_agents.learners.policy import SharingPolicy
+from adaps_agents.sharing.registry import scheme_class
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["check_states", "check_team", "sharing_arguments"]
+
+
+def sharing_arguments(
+    policy: str | type[SharingPolicy],
+    env: Any,
+    num_lanes: int,
+    seed: int | None,
+    policy_kwargs: dict[str, Any] | None,
+    *,
+    from_file: bool = False,
+) -> tuple[type[SharingPolicy], Any, dict[str, Any]]:
+    """Return policy class, environment and complete policy keywords from what the caller of a learner gave.
+
+    Args:
+        from_file: the model is being loaded: its keywords come from the file, nothing is completed.
+
+    Raises:
+        UnknownNameError: ``policy`` names no scheme.
+        InvalidParameterError: the number of agents is not known, or another argument does not fit.
+    """
+    options = dict(policy_kwargs or {})
+    if isinstance(policy, str):
+        if policy != SharingPolicy.__name__:
+            scheme_class(policy)
+            options["scheme"] = policy
+        policy = SharingPolicy
+    if isinstance(env, str):
+        from adaps_envs import make
+
+        env = make(env, api="sb3", num_envs=num_lanes)
+    if from_file:
+        return policy, env, options
+    if not (isinstance(policy, type) and issubclass(policy, SharingPolicy)) or "scheme" not in options:
+        raise InvalidParameterError('no sharing scheme: pass its name as policy, for example SharingA2C("adaps", env).')
+    if env is None:
+        raise InvalidParameterError("env is None; give a vectorised environment or an id such as 'BPS-1'.")
+    if "num_agents" not in options:
+        options["num_agents"] = _num_agents(env)
+    options.setdefault("seed", _checked_seed(seed))
+    scheme_kwargs = dict(options.get("scheme_kwargs") or {})
+    if scheme_class(options["scheme"]).needs_types and "types" not in scheme_kwargs:
+        scheme_kwargs["types"] = _true_types(env)
+    options["scheme_kwargs"] = scheme_kwargs
+    if options.get("critic") == "central":
+        options["state_dim"] = check_states(env, getattr(env, "state_dim", None))
+    return policy, env, options
+
+
+def check_team(env: Any, num_agents: int) -> None:
+    """Raise InvalidParameterError unless the slots of ``env`` are whole teams of ``num_agents`` agents."""
+    declared, slots = getattr(env, "num_agents", num_agents), getattr(env, "num_envs", 1)
+    if not isinstance(num_agents, int) or num_agents < 1 or declared != num_agents or slots % num_agents:
+        raise InvalidParameterError(
+            f"num_agents is {num_agents!r}, but the environment has {slots} slots for teams of {declared}; "
+            "slots are lane * num_agents + agent, so give an environment of the same team."
+        )
+
+
+def check_states(env: Any, state_dim: Any) -> int:
+    """Return S, or raise InvalidParameterError unless ``env`` tells global states of that size."""
+    found = getattr(env, "state_dim", None)
+    if not isinstance(found, int) or found < 1 or not hasattr(env, "report_states"):
+        raise InvalidParameterError(
+            f"{type(env).__name__} has no global state, which critic='central' reads; make the environment with "
+            "adaps_envs.make(id, api='sb3', num_envs=...), or take critic='local'."
+        )
+    if found != state_dim:
+        raise InvalidParameterError(
+            f"the critic reads global states of {state_dim} entries, the environment has {found}; give an environment "
+            "of the same task."
+        )
+    return found
+
+
+def _checked_seed(seed: Any) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise InvalidParameterError(f"seed is {seed!r}; it must be None or an integer >= 0.")
+    return int(seed)
+
+
+def _num_agents(env: Any) -> int:
+    number = getattr(env, "num_agents", None)
+    if not isinstance(number, int):
+        raise InvalidParameterError(
+            f"{type(env).__name__} does not say how its slots divide into agents; make it with "
+            "adaps_envs.make(id, api='sb3', num_envs=...), or pass policy_kwargs=dict(num_agents=...)."
+        )
+    return number
+
+
+def _true_types(env: Any) -> list[int]:
+    batched = getattr(env, "batched", None)
+    if batched is None:
+        raise InvalidParameterError(
+            "the oracle needs the true types; pass policy_kwargs=dict(scheme_kwargs=dict(types=...))."
+        )
+    types: list[int] = np.unique(batched.agent_types, return_inverse=True)[1].tolist()
+    return types
