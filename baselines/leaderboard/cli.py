@@ -103,13 +103,27 @@ def run(
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")]) -> None:
-    """Compute the board of a directory, write board.json, board.md, board.csv and site/index.html, and print it."""
+def report(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the site; default: site/ in the directory.")] = None,
+    pictures: Annotated[
+        int | None, typer.Option(min=0, help="Schemes shown at play, a task; default: about 24 in all.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table for a README instead.")] = False,
+) -> None:
+    """Compute the board of a directory, write board.json, board.md, board.csv and a site of static pages, and print it.
+
+    The site is one folder without a server, which can be put anywhere. --markdown prints a table and writes nothing.
+    """
     from baselines.leaderboard.errors import ConfigError
+    from baselines.leaderboard.report import collect_board, markdown_table
 
     if not directory.is_dir():
         raise ConfigError(f"{directory} is not a directory; give the --out of a run.")
-    _report(_console(), directory)
+    if markdown:
+        typer.echo(markdown_table(collect_board(directory)), nl=False)
+    else:
+        _report(_console(), directory, site=out, pictures=pictures)
 
 
 @app.command()
@@ -278,10 +292,10 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=140)
 
 
-def _report(console: Console, out: Path) -> None:
+def _report(console: Console, out: Path, *, site: Path | None = None, pictures: int | None = None) -> None:
     from baselines.leaderboard.report import print_board, write_report
 
-    board, page = write_report(out)
+    board, page = write_report(out, site=site, pictures=pictures)
     print_board(board, console)
     console.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
 

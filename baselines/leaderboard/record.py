@@ -46,7 +46,9 @@ __all__ = [
     "SUMS",
     "Failure",
     "RunRecord",
+    "checked_files",
     "config_payload",
+    "encode_digests",
     "encode_sums",
     "find_runs",
     "read_actions",
@@ -89,13 +91,17 @@ class RunRecord:
     provenance: Provenance
 
 
-def read_run(directory: Path) -> RunRecord:
+def read_run(directory: Path, *, metrics: bool = True) -> RunRecord:
     """Read a run directory and check every file against ``SHA256SUMS``, the schema and the configuration.
+
+    Args:
+        directory: of the run.
+        metrics: whether to parse ``metrics.jsonl``, too, the slowest of all; if not, ``metrics`` is empty.
 
     Raises:
         DamagedRecordError: naming the file and the fault.
     """
-    files = _checked_files(directory)
+    files = checked_files(directory)
     config = _read_config(directory, files["config.json"])
     status = _decode(directory, "status.json", files, versioned_object)
     failure = _read_failure(directory, status)
@@ -109,59 +115,18 @@ def read_run(directory: Path) -> RunRecord:
         if done
         else None,
         sharing=_sidecar(directory, "sharing.json", files, Sharing) if done else None,
-        metrics=_decode(directory, "metrics.jsonl", files, decode_metrics),
+        metrics=_decode(directory, "metrics.jsonl", files, decode_metrics) if metrics else [],
         costs=_sidecar(directory, "costs.json", files, Costs),
         provenance=_sidecar(directory, "provenance.json", files, Provenance),
     )
 
 
-def read_actions(record: RunRecord) -> ActionLog:
-    """Read the action log of a finished run.
+def checked_files(directory: Path) -> dict[str, bytes]:
+    """Return every file that ``SHA256SUMS`` lists, its bytes held to the listed hash.
 
     Raises:
-        DamagedRecordError: it is missing or damaged.
+        DamagedRecordError: naming the file and the fault.
     """
-    files = _checked_files(record.directory)
-    return _decode(record.directory, "actions.npz", files, lambda data: decode_actions(data, record.config.task))
-
-
-def read_weights(record: RunRecord, *, best: bool = False) -> Weights:
-    """Read the final policy's weights by parameter name, or the best evaluation point's.
-
-    Raises:
-        DamagedRecordError: they are missing or damaged.
-    """
-    name = "policy_best.safetensors" if best else "policy.safetensors"
-    return _decode(record.directory, name, _checked_files(record.directory), decode_weights)
-
-
-def find_runs(out: Path) -> list[Path]:
-    """Return every run directory ``<task>/<scheme>/seed-<s>`` below ``out``, sorted; partial ones are not runs."""
-    return sorted(path for path in out.glob("*/*/seed-*") if path.is_dir() and _RUN_NAME.fullmatch(path.name))
-
-
-def encode_sums(files: Mapping[str, bytes]) -> bytes:
-    """Return ``SHA256SUMS`` of files given by name; the same files give the same bytes."""
-    return "".join(f"{sha256_hex(data)}  {name}\n" for name, data in sorted(files.items())).encode("ascii")
-
-
-def config_payload(config: RunConfig) -> dict[str, Any]:
-    """Return the content of ``config.json``: the configuration, its hashes and the seeds that follow from it."""
-    return {
-        "schema": SCHEMA,
-        "digest": config.digest,
-        "context_digest": config.context_digest,
-        "config": config.model_dump(mode="json"),
-        "seeds": seeds_of(config).model_dump(mode="json"),
-    }
-
-
-def _damaged(directory: Path, name: str, fault: str) -> DamagedRecordError:
-    message = f"damaged run {directory}: {name}: {fault}. Move the directory away to have this run repeated."
-    return DamagedRecordError(message, file=name, fault=fault)
-
-
-def _checked_files(directory: Path) -> dict[str, bytes]:
     sums = _read_bytes(directory, SUMS)
     files: dict[str, bytes] = {}
     for number, line in enumerate(sums.decode("ascii", "replace").splitlines(), start=1):
@@ -178,6 +143,57 @@ def _checked_files(directory: Path) -> dict[str, bytes]:
     if sums != encode_sums(files):
         raise _damaged(directory, SUMS, "its lines are not those of the files in alphabetical order")
     return files
+
+
+def read_actions(record: RunRecord) -> ActionLog:
+    """Read the action log of a finished run.
+
+    Raises:
+        DamagedRecordError: it is missing or damaged.
+    """
+    files = checked_files(record.directory)
+    return _decode(record.directory, "actions.npz", files, lambda data: decode_actions(data, record.config.task))
+
+
+def read_weights(record: RunRecord, *, best: bool = False) -> Weights:
+    """Read the final policy's weights by parameter name, or the best evaluation point's.
+
+    Raises:
+        DamagedRecordError: they are missing or damaged.
+    """
+    name = "policy_best.safetensors" if best else "policy.safetensors"
+    return _decode(record.directory, name, checked_files(record.directory), decode_weights)
+
+
+def find_runs(out: Path) -> list[Path]:
+    """Return every run directory ``<task>/<scheme>/seed-<s>`` below ``out``, sorted; partial ones are not runs."""
+    return sorted(path for path in out.glob("*/*/seed-*") if path.is_dir() and _RUN_NAME.fullmatch(path.name))
+
+
+def encode_sums(files: Mapping[str, bytes]) -> bytes:
+    """Return ``SHA256SUMS`` of files given by name; the same files give the same bytes."""
+    return encode_digests({name: sha256_hex(data) for name, data in files.items()})
+
+
+def encode_digests(digests: Mapping[str, str]) -> bytes:
+    """Return ``SHA256SUMS`` of files whose hashes are given by name; names are of ASCII."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode("ascii")
+
+
+def config_payload(config: RunConfig) -> dict[str, Any]:
+    """Return the content of ``config.json``: the configuration, its hashes and the seeds that follow from it."""
+    return {
+        "schema": SCHEMA,
+        "digest": config.digest,
+        "context_digest": config.context_digest,
+        "config": config.model_dump(mode="json"),
+        "seeds": seeds_of(config).model_dump(mode="json"),
+    }
+
+
+def _damaged(directory: Path, name: str, fault: str) -> DamagedRecordError:
+    message = f"damaged run {directory}: {name}: {fault}. Move the directory away to have this run repeated."
+    return DamagedRecordError(message, file=name, fault=fault)
 
 
 def _read_bytes(directory: Path, name: str) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from baselines.leaderboard.config import SuiteConfig, TaskConfig
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.record import RunRecord, find_runs, read_run
+from baselines.leaderboard.report.archive import ArchivedRun, find_archived, read_archived
 
-__all__ = ["Group", "Problem", "check_comparable", "group_runs", "read_all", "tasks_of"]
+__all__ = ["Found", "Group", "Problem", "check_comparable", "group_runs", "read_all", "tasks_of"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,52 @@ class Group:
     open: int = 0
 
 
-def read_all(out: Path) -> tuple[list[RunRecord], list[Problem]]:
-    """Return every run that can be read, failed ones included, and what is wrong with the others."""
-    records, problems = [], []
+class Found(NamedTuple):
+    """What lies in a directory: runs that can be read, failed ones included; what is wrong; runs of other protocols."""
+
+    records: list[RunRecord]
+    problems: list[Problem]
+    archived: list[ArchivedRun]
+
+
+def read_all(out: Path) -> Found:
+    """Read every run below ``out`` but for its ``metrics.jsonl``; nothing is dropped without a word."""
+    found = Found([], [], [])
     for directory in find_runs(out):
         task, scheme = directory.parts[-3:-1]
         run = "/".join(directory.parts[-3:])
         try:
-            record = read_run(directory)
+            record = read_run(directory, metrics=False)
             if record.config.run_id != run:
                 raise DamagedRecordError(f"damaged run {directory}: config.json: it belongs to {record.config.run_id}.")
         except DamagedRecordError as error:
-            problems.append(Problem(task, scheme, run, "damaged", str(error)))
+            archived = _other_protocol(directory, run)
+            if archived is not None:
+                found.archived.append(archived)
+            else:
+                found.problems.append(Problem(task, scheme, run, "damaged", str(error)))
             continue
-        records.append(record)
+        found.records.append(record)
         if record.failure is not None:
             text = f"{record.failure.type}: {record.failure.message}"
-            problems.append(Problem(task, scheme, run, "failed", text))
-    return records, problems
+            found.problems.append(Problem(task, scheme, run, "failed", text))
+    for directory, run in find_archived(out):
+        task, scheme = directory.parts[-3:-1]
+        try:
+            archived = read_archived(directory, run, any_protocol=True)
+        except DamagedRecordError as error:
+            archived = ArchivedRun(run, "?", task, scheme, note=str(error))
+        assert archived is not None
+        found.archived.append(archived)
+    return found
+
+
+def _other_protocol(directory: Path, run: str) -> ArchivedRun | None:
+    """Return a run that this protocol cannot read because another one made it; None for mere damage."""
+    try:
+        return read_archived(directory, run)
+    except DamagedRecordError:
+        return None
 
 
 def check_comparable(records: list[RunRecord]) -> None:

@@ -1,0 +1,66 @@
+"""Run records in the JSON format of marl-eval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.leaderboard.artifacts import Evaluation
+from baselines.leaderboard.config import TaskConfig
+from baselines.leaderboard.record import RunRecord
+
+__all__ = ["marl_eval_of"]
+
+ENVIRONMENT = "adaps"
+"""The name under which marl-eval groups all tasks."""
+
+
+def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str, Any]:
+    """Return ``{environment: {task: {scheme: {seed_<s>: {step_<k>: ..., absolute_metrics: ...}}}}}``.
+
+    Every step has ``step_count`` (environment steps, identity steps included) and the greedy ``return`` and, where the
+    task has reference scores, the normalised ``score``. marl-eval wants the same runs of all schemes of a task, so only
+    seeds that all of them have finished are there.
+
+    Args:
+        records: finished runs that can be compared.
+        episodes: whether every metric lists its episodes; if not, it lists their mean alone, which is what marl-eval
+            makes of them.
+    """
+    tasks: dict[str, dict[str, dict[int, RunRecord]]] = {}
+    for record in records:
+        config = record.config
+        tasks.setdefault(config.task.name, {}).setdefault(config.scheme.label, {})[config.seed] = record
+    return {ENVIRONMENT: {task: _schemes(schemes, episodes) for task, schemes in tasks.items()}}
+
+
+def _schemes(schemes: dict[str, dict[int, RunRecord]], episodes: bool) -> dict[str, Any]:
+    common = sorted(set.intersection(*(set(runs) for runs in schemes.values())))
+    return {scheme: {f"seed_{seed}": _run(runs[seed], episodes) for seed in common} for scheme, runs in schemes.items()}
+
+
+def _run(record: RunRecord, episodes: bool) -> dict[str, Any]:
+    evaluation, task = record.evaluation, record.config.task
+    assert evaluation is not None
+    return {
+        **_steps(evaluation, task, episodes),
+        "absolute_metrics": _metrics(evaluation.absolute, task, episodes),
+    }
+
+
+def _steps(evaluation: Evaluation, task: TaskConfig, episodes: bool) -> dict[str, Any]:
+    return {
+        f"step_{point}": {"step_count": int(step), **_metrics(evaluation.greedy[point], task, episodes)}
+        for point, step in enumerate(evaluation.steps)
+    }
+
+
+def _metrics(returns: NDArray[np.float64], task: TaskConfig, episodes: bool) -> dict[str, list[float]]:
+    if not episodes:
+        returns = returns.mean(keepdims=True)
+    metrics = {"return": returns.tolist()}
+    if task.random_score is not None:
+        metrics["score"] = task.normalise(returns).tolist()
+    return metrics

@@ -1,0 +1,58 @@
+"""Small reductions that keep "not measured" apart from a number, and the generators of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from baselines.leaderboard.files import sha256_hex
+
+__all__ = ["finite", "maximum", "mean", "minimum", "named_generator", "or_nan", "spread", "whole"]
+
+
+def named_generator(*names: str) -> np.random.Generator:
+    """Return a stream that belongs to one number of the report, so that the same runs always give the same page."""
+    return np.random.default_rng(int(sha256_hex("/".join(names).encode())[:16], 16))
+
+
+def finite(value: float) -> float | None:
+    """Return ``value``, or None for NaN and infinity, which JSON does not have."""
+    return float(value) if math.isfinite(value) else None
+
+
+def or_nan(value: float | None) -> float:
+    """Return ``value``, or NaN for None."""
+    return math.nan if value is None else value
+
+
+def whole(value: float | None) -> int | None:
+    """Return ``value`` rounded to an integer, or None."""
+    return None if value is None else round(value)
+
+
+def mean(values: Sequence[Any]) -> float | None:
+    """Return the mean of the numbers among ``values``; None if there are none."""
+    return _reduced(values, np.mean)
+
+
+def minimum(values: Sequence[Any]) -> float | None:
+    """Return the smallest number among ``values``; None if there are none."""
+    return _reduced(values, min)
+
+
+def maximum(values: Sequence[Any]) -> float | None:
+    """Return the largest number among ``values``; None if there are none."""
+    return _reduced(values, max)
+
+
+def spread(values: Sequence[Any]) -> float | None:
+    """Return the standard deviation of the numbers among ``values``; None if there are none."""
+    return _reduced(values, np.std)
+
+
+def _reduced(values: Sequence[Any], reduce: Callable[[list[float]], Any]) -> float | None:
+    present = [float(value) for value in values if isinstance(value, (int, float, np.number))]
+    return finite(float(reduce(present))) if present else None
