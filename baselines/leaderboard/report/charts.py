@@ -25,7 +25,17 @@ from baselines.leaderboard.report.board import Curve
 from baselines.leaderboard.report.comparisons import Profile
 from baselines.leaderboard.report.rows import Row
 
-__all__ = ["COSTS", "Cost", "Style", "cost_chart", "curve_chart", "profile_chart", "score_chart", "style_of"]
+__all__ = [
+    "COSTS",
+    "Cost",
+    "Style",
+    "cost_axis_ticks",
+    "cost_chart",
+    "curve_chart",
+    "profile_chart",
+    "score_chart",
+    "style_of",
+]
 
 # Okabe and Ito's colours, told apart by colour-blind readers; with more rows than colours dashes and markers change.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -136,7 +146,7 @@ def cost_chart(rows: Sequence[Row], styles: dict[str, Style], cost: Cost, title:
             if row["ci_low"] is not None:
                 axes.plot([place, place], [row["ci_low"], row["ci_high"]], color=style.colour, linewidth=3, alpha=0.4)
             axes.plot(place, row["iqm"], style.marker, color=style.colour, markersize=8)
-        ticks = _logarithmic_ticks(*axes.get_xlim())
+        ticks = cost_axis_ticks(*axes.get_xlim())
         axes.set_xticks(np.log10(ticks), [_short(tick) for tick in ticks])
         axes.set_xlabel(f"{cost.label} (logarithmic)")
         axes.set_ylabel("normalised return at the budget")
@@ -165,7 +175,7 @@ def _banded(axes: Axes, x: Any, values: tuple[Any, Any, Any], style: Style) -> N
         axes.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
 
 
-def _logarithmic_ticks(low: float, high: float) -> list[float]:
+def cost_axis_ticks(low: float, high: float) -> list[float]:
     """Return round numbers between two powers of ten, at least two as far as there are; finer the closer the ends.
 
     matplotlib's own logarithmic axis takes three times as long as all else, and there are many charts.

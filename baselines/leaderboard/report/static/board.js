@@ -47,15 +47,15 @@
   const readState = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
   const writeState = (state) => {
-    const kept = Object.entries(state).filter(([, value]) => value !== "");
-    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+    const kept = Object.entries(state).filter(([key, value]) => value !== (key === "columns" ? "scores" : ""));
+    history.replaceState(null, "", kept.length ? `#${new URLSearchParams(kept)}` : location.pathname + location.search);
   };
 
   const filter = (table, form, state) => {
     const words = (state.find || "").toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of table.tBodies[0].rows) {
-      const text = `${row.dataset.task} ${row.dataset.scheme}`.toLowerCase();
+      const text = row.dataset.scheme.toLowerCase();
       row.hidden = (state.task && row.dataset.task !== state.task) || !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
@@ -74,8 +74,16 @@
       filter(table, form, state);
     };
 
+    const unsort = () => {
+      table.tBodies[0].append(...original);
+      for (const header of table.tHead.rows[0].cells) header.setAttribute("aria-sort", "none");
+    };
+
     const restore = () => {
+      // A link to a place in the page is no state.
+      if (location.hash && !location.hash.includes("=")) return;
       state = readState();
+      unsort();
       for (const field of ["find", "task", "columns"]) {
         const control = form.elements[field];
         if (!control) continue;
@@ -93,14 +101,14 @@
     form.addEventListener("input", (event) => change({ [event.target.name]: event.target.value }));
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => {
-      table.tBodies[0].append(...original);
-      for (const header of table.tHead.rows[0].cells) header.setAttribute("aria-sort", "none");
+      unsort();
       state = {};
       writeState(state);
       filter(table, form, state);
     });
     window.addEventListener("hashchange", restore);
     form.hidden = false;
+    filter(table, form, state);
     restore();
     return table;
   };

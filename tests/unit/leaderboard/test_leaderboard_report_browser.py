@@ -1,0 +1,196 @@
+"""The site in a browser, from the disk: it sorts and filters, complains of nothing and asks nobody for anything."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import Chromium, Visit, add_script, find_chromium
+from fabricate import fabricate_failure, fabricate_run
+
+from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.report import write_report
+
+SCORES = {"nops": 0.9, "adaps": 0.7, "fups_id": 0.5, "fups": 0.1}
+ATTACK = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Chromium:
+    """The browser, if there is one."""
+    return find_chromium(tmp_path_factory.mktemp("chromium"))
+
+
+@pytest.fixture(scope="module")
+def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of two tasks and four schemes, with a run that failed and names that are markup."""
+    from fabricate import suite_data
+
+    runs = tmp_path_factory.mktemp("runs")
+    suite = SuiteConfig.model_validate(suite_data(schemes=list(SCORES), description=ATTACK))
+    for run in suite.runs():
+        shift = 0.05 * run.seed + (0.3 if run.task.name == "two" and run.scheme.label == "fups" else 0.0)
+        fabricate_run(runs, run, SCORES[run.scheme.label] + shift)
+    shutil.rmtree(runs / "two/nops/seed-1")
+    fabricate_failure(runs, next(run for run in suite.runs() if run.run_id == "two/nops/seed-1"), ATTACK)
+    (runs / "one" / ATTACK.replace("/", "") / "seed-0").mkdir(parents=True)
+    write_suite_file(suite, runs)
+    return write_report(runs)[1].parent
+
+
+@pytest.fixture
+def site(whole_site: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return shutil.copytree(whole_site, tmp_path / "site")
+
+
+def rows(visit: Visit) -> list[tuple[str, str]]:
+    """Task and scheme of the rows of the board that are shown, in their order."""
+    board = visit.dom[visit.dom.index('<table id="board"') :]
+    board = board[: board.index("</table>")]
+    found = re.findall(r'<tr data-scheme="([^"]*)" data-task="([^"]*)"([^>]*)>', board)
+    return [(task, html.unescape(scheme)) for scheme, task, rest in found if "hidden" not in rest]
+
+
+def drive(browser: Chromium, site: Path, script: str, page: str = "index.html", *options: str) -> tuple[Any, Visit]:
+    """Let a script act on a page like a visitor; return what it leaves in ``result``, and the page."""
+    path = add_script(
+        site,
+        page,
+        f'"use strict"; const result = []; {script}; document.body.dataset.result = JSON.stringify(result);',
+    )
+    visit = browser.open(path, "", *options)
+    match = re.search(r'<body[^>]* data-result="([^"]*)"', visit.dom)
+    assert match is not None, visit.console
+    return json.loads(html.unescape(match[1])), visit
+
+
+def test_an_address_sorts_and_filters(browser: Chromium, whole_site: Path) -> None:
+    visit = browser.open(whole_site / "index.html", "sort=iqm&order=ascending&task=two&columns=costs")
+    assert rows(visit) == [("two", scheme) for scheme in ("fups", "fups_id", "adaps", "nops")]
+    assert re.search(r'data-key="iqm"[^>]* aria-sort="ascending"', visit.dom)
+    assert '<table id="board" class="sortable" data-columns="costs"' in visit.dom
+    assert "4 of 9 rows" in visit.dom
+
+
+def test_nonsense_in_the_address_shows_the_whole_board(browser: Chromium, whole_site: Path) -> None:
+    visit = browser.open(whole_site / "index.html", "sort=__proto__&order=constructor&task=none&columns=x&find=%3Cb%3E")
+    assert rows(visit) == []
+    assert "0 of 9 rows" in visit.dom
+    assert visit.console == []
+    assert len(rows(browser.open(whole_site / "index.html", "sort=__proto__&order=up&task=none&columns=x"))) == 9
+
+
+def test_a_visitor_sorts_filters_and_starts_again(browser: Chromium, site: Path) -> None:
+    steps, visit = drive(
+        browser,
+        site,
+        """
+        const shown = () => Array.from(document.querySelectorAll("#board tbody tr:not([hidden])"),
+                                       (row) => row.dataset.task + " " + row.dataset.scheme);
+        const click = (key) => document.querySelector(`#board th[data-key=${key}] button`).click();
+        const type = (name, value) => {
+          const control = document.querySelector(`form.controls [name=${name}]`);
+          control.value = value;
+          control.dispatchEvent(new Event("input", { bubbles: true }));
+        };
+        result.push(shown());
+        click("iqm"); result.push(shown(), location.hash);
+        click("iqm"); result.push(shown());
+        type("find", "FUPS"); type("task", "one"); result.push(shown(), location.hash);
+        document.querySelector("form.controls [type=reset]").click(); result.push(shown(), location.hash);
+        const sorted = document.querySelectorAll("#board [aria-sort=descending], #board [aria-sort=ascending]");
+        result.push(sorted.length, getComputedStyle(document.querySelector("#board th.cost")).display);
+        type("columns", "all"); result.push(getComputedStyle(document.querySelector("#board th.cost")).display);
+        location.hash = "content"; dispatchEvent(new Event("hashchange"));
+        result.push(document.getElementById("board").dataset.columns);
+        """,
+    )
+    first, descending, address, ascending, filtered, second_address, again, third_address, *rest = steps
+    scored = [row for row in first if row[4:] in SCORES]
+    assert len(first) == 9
+    assert descending[:8] == sorted(scored, key=lambda row: -final_score(row))
+    assert ascending[:8] == sorted(scored, key=final_score)
+    assert descending[8] == ascending[8], "a row without a score comes last both ways"
+    assert address == "#sort=iqm&order=descending"
+    assert filtered == ["one fups", "one fups_id"]
+    assert second_address == "#find=FUPS&task=one&sort=iqm&order=ascending"
+    assert again == first
+    assert [third_address, *rest] == ["", 0, "none", "table-cell", "all"]
+    assert visit.console == []
+
+
+def final_score(row: str) -> float:
+    """The interquartile mean that the fixture gives to a row."""
+    scheme = row.split(" ", 1)[1]
+    if row == "two nops":
+        return SCORES[scheme]
+    return SCORES[scheme] + 0.025 + (0.3 if row == "two fups" else 0.0)
+
+
+def test_other_tables_sort_too(browser: Chromium, site: Path) -> None:
+    script = """
+        document.querySelector("#runs th[data-key=score] button").click();
+        result.push(Array.from(document.querySelectorAll("#runs tbody tr"), (row) => row.cells[4].dataset.value));
+    """
+    (values,), _ = drive(browser, site, script, "runs.html")
+    numbers = [float(value) for value in values[:-1]]
+    assert len(values) == 16
+    assert numbers == sorted(numbers, reverse=True)
+    assert values[-1] == ""
+
+
+@pytest.mark.parametrize("page", ["index.html", "tasks/one.html", "runs/two/nops/seed-1.html", "about.html"])
+def test_pages_complain_of_nothing_and_ask_nobody(browser: Chromium, whole_site: Path, page: str) -> None:
+    visit = browser.open(whole_site / page)
+    assert visit.console == []
+    assert visit.requests == []
+    assert "<img src=" not in visit.dom.replace('<img src="../pictures', "")
+    if page != "tasks/one.html":
+        assert "&lt;script&gt;alert(1)" in visit.dom or page == "about.html"
+
+
+def test_the_policy_of_the_pages_holds(browser: Chromium, site: Path) -> None:
+    """The twin of the test before: what it looks for is seen, and what a page must not fetch is not fetched."""
+    page = site / "about.html"
+    outside = '<img src="http://example.com/x.png"><script>console.log("ran")</script></main>'
+    page.write_text(page.read_text().replace("</main>", outside))
+    visit = browser.open(page)
+    assert len(visit.console) == 2
+    assert all("Content Security Policy" in line for line in visit.console)
+    assert visit.requests == []
+    page.write_text(page.read_text().replace("Content-Security-Policy", "nothing"))
+    open_page = browser.open(page)
+    assert any("ran" in line for line in open_page.console)
+    assert "http://example.com/x.png" in open_page.requests
+
+
+def test_controls_and_pictures_have_names(browser: Chromium, site: Path) -> None:
+    script = """
+        const named = "a, button, input, select, figure img, svg[role=img], nav, [role=region], table, th";
+        for (const element of document.querySelectorAll(named)) {
+          if (!element.computedName && element.checkVisibility()) result.push(element.outerHTML.slice(0, 120));
+        }
+        result.push(document.querySelector("#board [data-key=iqm] button")?.computedName ?? "");
+    """
+    options = ("--enable-blink-features=ComputedAccessibilityInfo",)
+    *nameless, name = drive(browser, site, script, "index.html", *options)[0]
+    assert nameless == []
+    assert name == "Sort by score"
+    assert drive(browser, site, script, "tasks/one.html", *options)[0] == [""]
+
+
+def test_without_the_script_the_board_is_a_plain_table(browser: Chromium, site: Path) -> None:
+    (site / "assets/board.js").write_text("")
+    visit = browser.open(site / "index.html")
+    assert len(rows(visit)) == 9
+    assert re.search(r"<form [^>]*hidden", visit.dom)
+    assert "<button" not in visit.dom[visit.dom.index('<table id="board"') :]

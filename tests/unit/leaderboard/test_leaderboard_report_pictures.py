@@ -1,0 +1,137 @@
+"""Pictures made from records: policies at play, who shares what, charts."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fabricate import TYPES, fabricate_run
+from PIL import Image
+from tamper import edit_arrays
+
+from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.record import read_run
+from baselines.leaderboard.report import pictures
+from baselines.leaderboard.report.charts import cost_axis_ticks, style_of
+from baselines.leaderboard.report.pictures import FilmError, film
+from baselines.leaderboard.report.sharing_map import group_labels, mask_overlaps, sharing_map
+from baselines.leaderboard.sidecars import Sharing
+
+
+def sharing(**changes: Any) -> Sharing:
+    """What a scheme with two groups of two agents reports."""
+    values: dict[str, Any] = {
+        "scheme": "adaps", "env_steps": 10, "identity_steps": 0, "parameters": {"trainable": 1},
+        "assignment": [0, 0, 1, 1], "agent_types": TYPES, "ari": 1.0,
+        "summary": {
+            "agents": {f"agent_{i}": i // 2 for i in range(4)}, "actor_mask_overlap": [[1.0, 0.25], [0.5, 1.0]]
+        },
+    }  # fmt: skip
+    return Sharing(**{**values, **changes})
+
+
+def test_a_film_shows_the_recorded_episode_of_median_return(runs: Path) -> None:
+    record = read_run(next(runs.glob("*/adaps/seed-0")))
+    shown = film(record)
+    assert record.evaluation is not None
+    returns = record.evaluation.greedy[-1]
+    assert shown.team_return == pytest.approx(np.sort(returns)[(len(returns) - 1) // 2])
+    assert shown.seed == record.evaluation.seeds[shown.episode]
+    with Image.open(io.BytesIO(shown.gif)) as gif, Image.open(io.BytesIO(shown.still)) as still:
+        assert gif.n_frames == shown.steps + 1 == 51
+        assert gif.size == still.size == shown.size
+        first = np.asarray(gif.convert("RGB")).astype(int)
+        gif.seek(gif.n_frames - 1)
+        last = np.asarray(gif.convert("RGB")).astype(int)
+        end = np.asarray(still).astype(int)
+    assert np.abs(first - last).max() > 50, "nothing moves"
+    assert np.abs(last - end).mean() < 2, "the still is not the end"
+    assert film(record).gif == shown.gif
+
+
+def test_a_long_episode_is_shown_whole_in_strides(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_FRAMES", 13)
+    shown = film(read_run(next(runs.glob("*/adaps/seed-0"))))
+    assert shown.stride == 5
+    with Image.open(io.BytesIO(shown.gif)) as gif:
+        assert gif.n_frames == 11
+
+
+def test_actions_that_do_not_give_the_return_make_no_picture(tmp_path: Path, suite: SuiteConfig) -> None:
+    with pytest.raises(FilmError, match=r"the actions give a return of .*, the record says"):
+        film(read_run(fabricate_run(tmp_path, suite.runs()[0], 0.5)))
+
+
+def test_actions_that_do_not_play_make_no_picture(runs: Path) -> None:
+    run = next(runs.glob("*/adaps/seed-0"))
+    edit_arrays(run, "actions.npz", lambda arrays: arrays.update(final=np.full_like(arrays["final"], 77)))
+    with pytest.raises(FilmError, match="action 77"):
+        film(read_run(run))
+
+
+def test_a_scene_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_STATE_VALUES", 3)
+    with pytest.raises(FilmError, match="too large"):
+        film(read_run(next(runs.glob("*/adaps/seed-0"))))
+
+
+def test_the_map_names_groups_types_and_overlap() -> None:
+    text = sharing_map(sharing())
+    assert text is not None
+    assert 'aria-label="4 agents in 2 groups; masks of the actor overlap by 0.25 to 1.00"' in text
+    assert text.count("hidden type 0") == text.count("hidden type 1") == 2
+    assert re.findall(r">g(\d)<", text) == ["0", "1"]
+    assert text.count("<image") == 1
+    assert "lightest 0.25" in text
+
+
+def test_the_map_shows_schemes_that_look_for_no_groups() -> None:
+    text = sharing_map(sharing(assignment=None, summary={"agents": {f"agent_{i}": i for i in range(4)}}))
+    assert text is not None
+    assert re.findall(r">g(\d)<", text) == ["0", "1", "2", "3"]
+    assert sharing_map(sharing(assignment=None, summary={})) is None
+
+
+@pytest.mark.parametrize(
+    "agents", [{"agent_0": 0}, {f"agent_{i}": "<b>" for i in range(4)}, {f"agent_{i}": -1 for i in range(4)}, [0], "x"]
+)
+def test_strange_groups_fall_back_to_the_assignment(agents: Any) -> None:
+    assert group_labels(sharing(summary={"agents": agents})) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "overlap", [[], [[1.0], [1.0]], [["<b>"]], "x", None, [[True]], {"0": 1}, [[1.0, 2.0]], [[[1.0]]]]
+)
+def test_strange_overlaps_are_not_drawn(overlap: Any) -> None:
+    assert mask_overlaps(sharing(summary={"actor_mask_overlap": overlap})) == {}
+    assert mask_overlaps(sharing(summary={"<b>_mask_overlap": [[1.0]]})) == {}
+
+
+def test_a_large_team_has_a_small_map() -> None:
+    agents = 200
+    summary = {
+        "agents": {f"agent_{i}": i for i in range(agents)},
+        "actor_mask_overlap": np.random.default_rng(0).uniform(size=(agents, agents)).round(4).tolist(),
+    }
+    text = sharing_map(sharing(assignment=None, agent_types=[0] * agents, summary=summary))
+    assert text is not None
+    assert len(text) < 250_000
+
+
+def test_styles_differ_as_long_as_they_can() -> None:
+    styles = [dataclasses.astuple(style_of(place)) for place in range(28)]
+    assert len({(colour, dashes) for colour, dashes, _ in styles}) == 28
+    assert len({(colour, marker) for colour, _, marker in styles}) == 28
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 7.0), (2.47, 2.68), (3.9, 5.2), (-0.1, 0.1), (2.0, 2.01)])
+def test_a_logarithmic_axis_has_some_round_numbers(low: float, high: float) -> None:
+    ticks = cost_axis_ticks(low, high)
+    assert 1 <= len(ticks) <= 8
+    assert all(low <= np.log10(tick) <= high for tick in ticks)
+    assert ticks == sorted(set(ticks))
