@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from adaps_agents.export import TeamPolicy
 from adaps_agents.learners.a2c import SharingA2C
 from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.learners.ppo import SharingPPO
@@ -18,6 +19,7 @@ __all__ = [
     "SharingPPO",
     "SharingPolicy",
     "SharingScheme",
+    "TeamPolicy",
     "AgentSpaces",
     "SchemeSpec",
     "list_schemes",

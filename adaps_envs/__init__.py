@@ -17,6 +17,7 @@ from adaps_envs.errors import (
     InvalidActionError,
     InvalidParameterError,
     InvalidStateError,
+    InvalidWeightsError,
     ResetNeededError,
     UnknownNameError,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidActionError",
     "InvalidParameterError",
     "InvalidStateError",
+    "InvalidWeightsError",
     "ResetNeededError",
     "UnknownNameError",
 ]

@@ -10,6 +10,7 @@ __all__ = [
     "InvalidActionError",
     "InvalidParameterError",
     "InvalidStateError",
+    "InvalidWeightsError",
     "ResetNeededError",
     "UnknownNameError",
     "suggest",
@@ -34,6 +35,10 @@ class InvalidActionError(AdapsError, ValueError):
 
 class InvalidStateError(AdapsError, ValueError):
     """A state handed to ``set_state`` with wrong names, shapes, types or ranges."""
+
+
+class InvalidWeightsError(AdapsError, ValueError):
+    """A file of weights that is damaged, or was written for another scheme, environment, team or network."""
 
 
 class ResetNeededError(AdapsError, RuntimeError):

@@ -9,12 +9,12 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_agents.identity.collect import Collector
 from adaps_agents.learners.arguments import check_states, check_team, sharing_arguments
+from adaps_agents.learners.inspection import Inspectable
 from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
 from adaps_agents.learners.rollout import AgentRolloutBuffer
 from adaps_agents.sharing import LearningState, SharingScheme
@@ -26,7 +26,7 @@ __all__ = ["SharingOnPolicy"]
 MAX_ENV_SEED = 2**31
 
 
-class SharingOnPolicy(OnPolicyAlgorithm):
+class SharingOnPolicy(Inspectable):
     """Base of the sharing learners.
 
     ``total_timesteps`` and ``num_timesteps`` count environment steps: one step of one lane moves all N agents. Steps of

@@ -93,6 +93,22 @@ class Padding:
         """Return how many actions each agent has, N integers."""
         return [int(count) for count in self.action_mask.sum(axis=1)]
 
+    def padded(self, agent: int, own: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return an agent's own observation in the layout, ``[F] float32``, a fresh array; what it lacks is 0.
+
+        Args:
+            agent: its index.
+            own: its entries, in the layout's order.
+        """
+        out = np.zeros(self.obs_mask.shape[1], np.float32)
+        out[self.own_entries(agent)] = own
+        return out
+
+    def to_own(self, agent: int, action: int) -> int:
+        """Return the agent's own action for one of the layout; one that it lacks stands for the first that it has."""
+        meant = action if self.replacements is None else int(self.replacements[agent, action])
+        return int(self.action_mask[agent, :meant].sum())
+
     def from_own(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Return the layout's actions for agents' own ones.
 

@@ -142,9 +142,16 @@ def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:
     return ActionLog(**arrays)
 
 
-def encode_weights(weights: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return a safetensors file; no metadata, because its order is not fixed."""
-    return save_safetensors({name: np.ascontiguousarray(array) for name, array in weights.items()})
+def encode_weights(weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return a safetensors file.
+
+    Args:
+        weights: arrays by name.
+        metadata: one entry at most, because the order of several is not fixed.
+    """
+    assert metadata is None or len(metadata) <= 1
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    return save_safetensors(arrays, None if metadata is None else dict(metadata))
 
 
 def decode_weights(data: bytes) -> Weights:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from sklearn.metrics import adjusted_rand_score
 
+from adaps_agents.export.weights import weights_header
 from baselines.leaderboard.checkpoint import Checkpoints
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import OutputDirectoryError
@@ -101,7 +102,8 @@ def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Tr
     final_weights = copy_weights(model.policy)
     model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
     evaluation, actions = callback.result(config, evaluator.absolute(model.policy))
-    result = RunResult(evaluation, actions, final_weights, callback.best_weights, _sharing(config, model))
+    metadata = weights_header(model.policy, model.get_env()).metadata()
+    result = RunResult(evaluation, actions, final_weights, callback.best_weights, _sharing(config, model), metadata)
     costs = meter.costs(evaluation_seconds=evaluator.seconds)
     writer.finish(result, costs, provenance_of(config))
     final = float(evaluation.greedy[-1].mean())

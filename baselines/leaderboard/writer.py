@@ -55,13 +55,17 @@ UNFINISHED_NAME = re.compile(r"seed-\d+\.(checkpoint|(partial|replaced)-(?P<pid>
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished job hands over; ``metrics`` has been written point by point already."""
+    """What a finished job hands over; ``metrics`` has been written point by point already.
+
+    ``weights_metadata`` says for what policy the weights are (see :mod:`adaps_agents.export.weights`).
+    """
 
     evaluation: Evaluation
     actions: ActionLog
     final_weights: Weights
     best_weights: Weights
     sharing: Sharing
+    weights_metadata: dict[str, str] | None = None
 
 
 @dataclass
@@ -107,8 +111,8 @@ class RunWriter:
         files = {
             "evaluation.npz": encode_evaluation(result.evaluation),
             "actions.npz": encode_actions(result.actions),
-            "policy.safetensors": encode_weights(result.final_weights),
-            "policy_best.safetensors": encode_weights(result.best_weights),
+            "policy.safetensors": encode_weights(result.final_weights, result.weights_metadata),
+            "policy_best.safetensors": encode_weights(result.best_weights, result.weights_metadata),
             "sharing.json": encode_sidecar(result.sharing),
         }
         self._commit(files, {"status": "done"}, costs, provenance)

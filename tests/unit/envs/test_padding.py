@@ -20,6 +20,7 @@ from adaps_envs.adapters.gym_single import TeamEnv
 from adaps_envs.adapters.gym_vector import TeamVectorEnv
 from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.adapters.sb3 import SharedVecEnv
+from adaps_envs.core.padding import Padding
 from adaps_envs.errors import InvalidActionError
 from adaps_envs.policies import RandomPolicy
 from adaps_envs.testing import BATCHED_CHECKS, PARALLEL_CHECKS, QUICK
@@ -91,6 +92,22 @@ def test_a_lacking_action_is_replaced_by_the_first_own_one() -> None:
     assert np.array_equal(env.get_state()["cell"], twin.get_state()["cell"])
     with pytest.raises(InvalidActionError, match=r"legal actions are 0\.\.3"):
         env.step(np.full((2, 3), 4))
+
+
+def test_an_agents_own_view_turns_into_the_layouts_and_back() -> None:
+    obs_mask = np.array([[True, False, True], [True, True, True]])
+    action_mask = np.array([[True, False, True], [True, True, True]])
+    bounds = np.zeros(3, np.float32), np.ones(3, np.float32)
+    padding = Padding.of(obs_mask, action_mask, (2, 3, 3), bounds)
+    padded = padding.padded(0, np.array([5, 7], np.float32))
+    assert (padded.tolist(), padded.dtype) == ([5, 0, 7], np.float32)
+    assert padding.padded(1, np.array([1, 2, 3], np.float32)).tolist() == [1, 2, 3]
+    # Agent 0 lacks action 1: its own first stands for it, though it has another one before.
+    assert [padding.to_own(0, action) for action in range(3)] == [0, 0, 1]
+    assert [padding.to_own(1, action) for action in range(3)] == [0, 1, 2]
+    for own in range(2):
+        layout = padding.from_own(np.array([own, 0]))
+        assert padding.to_own(0, int(layout[0])) == own
 
 
 def test_random_play_draws_own_actions_only() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from adaps_envs import make_batched
+from adaps_envs.errors import InvalidWeightsError
 from baselines.leaderboard import job, training
 from baselines.leaderboard.check import check_suite
 from baselines.leaderboard.config import RunConfig, SuiteConfig, evaluation_marks
@@ -131,6 +132,17 @@ def test_the_action_log_replays_to_the_recorded_returns(tmp_path: Path, config_o
             returns += env.step(step.astype(np.int64))[1].sum(axis=1, dtype=np.float64)
         np.testing.assert_array_equal(returns, recorded)
         assert env.ended.all()
+
+
+def test_a_learner_of_the_same_task_loads_the_weights(tmp_path: Path, config_of: Callable[..., RunConfig]) -> None:
+    config = config_of("adaps")
+    found = execute(tmp_path, config)
+    model = build_model(config)
+    model.load_weights(found.directory / "policy.safetensors")
+    for name, tensor in model.policy.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy().ravel(), read_weights(found)[name].ravel())
+    with pytest.raises(InvalidWeightsError, match="is for scheme 'adaps', the policy runs 'fups'"):
+        build_model(config_of("fups")).load_weights(found.directory / "policy.safetensors")
 
 
 def test_the_best_weights_play_the_absolute_episodes(tmp_path: Path, config_of: Callable[..., RunConfig]) -> None:

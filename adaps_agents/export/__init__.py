@@ -1,0 +1,19 @@
+"""What leaves this package: weights as safetensors, the sharing as other libraries write it down, per-agent play."""
+
+from __future__ import annotations
+
+from adaps_agents.export.mapping import PolicyMapping, group_map, policy_mapping_fn
+from adaps_agents.export.team import AgentPolicy, TeamPolicy
+from adaps_agents.export.weights import WeightsHeader, load_weights, save_weights, weights_header
+
+__all__ = [
+    "AgentPolicy",
+    "PolicyMapping",
+    "TeamPolicy",
+    "WeightsHeader",
+    "group_map",
+    "load_weights",
+    "policy_mapping_fn",
+    "save_weights",
+    "weights_header",
+]

@@ -1,0 +1,147 @@
+"""A trained policy as PettingZoo's users hold it: an observation of one agent in, an action of that agent out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from adaps_agents.export.mapping import agent_names
+from adaps_agents.learners.policy import SharingPolicy
+from adaps_envs.core.padding import Padding
+from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest
+
+__all__ = ["AgentPolicy", "TeamPolicy"]
+
+
+class TeamPolicy:
+    """Plays a PettingZoo environment, parallel (:meth:`act`) or agent by agent (``team["agent_3"].act``).
+
+    Where agents of the environment observe or do different things, their observations are padded to the policy's layout
+    and its actions cut to theirs, by the rules of :mod:`adaps_envs.core.padding`.
+
+    Args:
+        model: sharing learner or policy.
+        env: PettingZoo environment of the same team, parallel or AEC; None takes ``agent_0 ...`` and the policy's own
+            observations and actions.
+
+    Raises:
+        InvalidParameterError: another number of agents, or an agent's spaces are not the policy's.
+    """
+
+    def __init__(self, model: Any, env: Any = None) -> None:
+        policy = getattr(model, "policy", model)
+        if not isinstance(policy, SharingPolicy):
+            raise InvalidParameterError(
+                f"a {type(model).__name__} has no sharing policy; give a sharing learner or policy."
+            )
+        self._policy = policy
+        self.agents = agent_names(None if env is None else env.possible_agents, policy.num_agents)
+        self._indices = {agent: index for index, agent in enumerate(self.agents)}
+        assert isinstance(policy.action_space, spaces.Discrete)
+        self._sizes = int(np.prod(policy.observation_space.shape or ())), int(policy.action_space.n)
+        self._padding = None if env is None else self._fitting_padding(env)
+
+    def act(
+        self,
+        observations: Mapping[str, NDArray[Any]],
+        *,
+        deterministic: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, int]:
+        """Return an action for every agent that has an observation; bit for bit those of the batched ``act``.
+
+        Args:
+            observations: the agents' own observations, ``[F]`` or shorter.
+            deterministic: the most probable actions instead of samples.
+            generator: source of the samples; None takes the policy's own.
+
+        Raises:
+            UnknownNameError: an agent that is not of the team.
+            InvalidParameterError: an observation of another shape.
+        """
+        frames = np.zeros((1, len(self.agents), self._sizes[0]), np.float32)
+        indices = {name: self._index(name) for name in observations}
+        for name, index in indices.items():
+            frames[0, index] = self._padded(index, observations[name])
+        chosen = self._policy.act(frames, deterministic=deterministic, generator=generator)[0].tolist()
+        return {name: self._own_action(index, chosen[index]) for name, index in indices.items()}
+
+    def __getitem__(self, agent: str) -> AgentPolicy:
+        """Return one agent's policy.
+
+        Raises:
+            UnknownNameError: no such agent.
+        """
+        self._index(agent)
+        return AgentPolicy(self, agent)
+
+    def _index(self, agent: str) -> int:
+        if agent not in self._indices:
+            raise UnknownNameError(f"no agent {agent!r}. {suggest(agent, self.agents)}")
+        return self._indices[agent]
+
+    def _padded(self, index: int, observation: NDArray[Any]) -> NDArray[np.float32]:
+        own = np.asarray(observation, dtype=np.float32)
+        entries = self._sizes[0] if self._padding is None else int(self._padding.obs_mask[index].sum())
+        if own.shape != (entries,):
+            raise InvalidParameterError(
+                f"the observation of {self.agents[index]} has shape {list(own.shape)}; it observes [{entries}]."
+            )
+        return own if self._padding is None else self._padding.padded(index, own)
+
+    def _own_action(self, index: int, action: int) -> int:
+        return action if self._padding is None else self._padding.to_own(index, action)
+
+    def _fitting_padding(self, env: Any) -> Padding | None:
+        """Return the padding of an environment whose agents have fewer entries or actions than the policy's layout."""
+        found = [(env.observation_space(agent), env.action_space(agent)) for agent in self.agents]
+        own = [(getattr(observes, "shape", None), getattr(acts, "n", None)) for observes, acts in found]
+        entries, choices = self._sizes
+        misfits = [index for index, sizes in enumerate(own) if sizes != ((entries,), choices)]
+        if not misfits:
+            return None
+        batched = getattr(getattr(env, "unwrapped", env), "batched", None)
+        if batched is not None and (batched.obs_dim, batched.num_actions) == self._sizes:
+            padding: Padding = batched.padding
+            counts = padding.obs_mask.sum(axis=1).tolist(), padding.own_counts()
+            if own == [((observed,), offered) for observed, offered in zip(*counts, strict=True)]:
+                return padding
+        observes, acts = found[misfits[0]]
+        raise InvalidParameterError(
+            f"{self.agents[misfits[0]]} observes {observes} and acts in {acts}; the policy takes {entries} entries and "
+            f"{choices} actions. Give an environment of the task that it was trained in, or pad its spaces."
+        )
+
+
+class AgentPolicy:
+    """One agent of a team.
+
+    Attributes:
+        agent: its name.
+    """
+
+    def __init__(self, team: TeamPolicy, agent: str) -> None:
+        self._team, self.agent = team, agent
+
+    def act(
+        self, observation: NDArray[Any], *, deterministic: bool = False, generator: torch.Generator | None = None
+    ) -> int:
+        """Return the agent's action.
+
+        A sample is drawn for the whole team and the agent's own kept: agents whose generators were seeded alike
+        together draw what the batched ``act`` draws from one such generator.
+
+        Args:
+            observation: ``[F]``, or the agent's own entries of it.
+            deterministic: the most probable action instead of a sample.
+            generator: source of the sample; None takes the policy's own.
+
+        Raises:
+            InvalidParameterError: an observation of another shape.
+        """
+        return self._team.act({self.agent: observation}, deterministic=deterministic, generator=generator)[self.agent]
