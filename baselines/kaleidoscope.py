@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing.base import SharingScheme, mask_overlap
+from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
 from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
 from adaps_agents.sharing.options import check_choice, check_count, check_number
@@ -222,13 +222,10 @@ class Kaleidoscope(SharingScheme):
                 net.reset_dead(self.reset_probability, generator, learning.optimizer)
         return False
 
-    def sharing_summary(self) -> dict[str, Any]:
-        """Add how much of its weights each agent shares with each other at present."""
-        summary = super().sharing_summary()
-        for part, net in (("actor", self.actor_net), ("critic", self.critic_net)):
-            if isinstance(net, ThresholdMLP):
-                summary[f"{part}_mask_overlap"] = mask_overlap([mask.flatten(1) for mask in net.masks()])
-        return summary
+    def masks(self, part: str) -> list[Tensor] | None:
+        """Return which weights each agent uses at present, ``[N, out * in] bool`` a layer; None without masks."""
+        net = self.actor_net if part == "actor" else self.critic_net
+        return [mask.flatten(1) for mask in net.masks()] if isinstance(net, ThresholdMLP) else None
 
 
 def initial_thresholds(shape: Sequence[int], offset: float, scale: float, generator: torch.Generator) -> Tensor:

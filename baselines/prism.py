@@ -193,6 +193,11 @@ class Prism(SharingScheme):
         }
         return SpectralMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
 
+    def masks(self, part: str) -> list[Tensor] | None:
+        """Return which singular values each agent uses at present, ``[N, k]`` a layer; None without masks."""
+        net = self.actor_net if part == "actor" else self.critic_net
+        return [mask.detach() for mask in net.spectral_masks()] if isinstance(net, SpectralMLP) else None
+
     def spectral_networks(self) -> list[SpectralMLP]:
         """Return the networks in singular-value form."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SpectralMLP)]

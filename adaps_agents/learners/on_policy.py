@@ -46,7 +46,7 @@ class SharingOnPolicy(Inspectable):
     """
 
     policy: SharingPolicy
-    rollout_buffer: AgentRolloutBuffer  # type: ignore[assignment]
+    rollout_buffer: AgentRolloutBuffer
     generator: torch.Generator
 
     def __init__(
@@ -133,6 +133,7 @@ class SharingOnPolicy(Inspectable):
         if not getattr(self, "_prepared", False):
             self._prepare()
             self._prepared = True
+        self._begin_inspection()
         return result
 
     def _prepare(self) -> None:

@@ -22,7 +22,9 @@ from adaps_agents.sharing.layers import Activation, GroupedMLP, MaskedMLP
 from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["AgentSpaces", "LearningState", "SharingScheme"]
+__all__ = ["PARTS", "AgentSpaces", "LearningState", "SharingScheme"]
+
+PARTS = ("actor", "critic")
 
 Network = GroupedMLP | MaskedMLP | WeightMaskedMLP | GeneratedMLP
 
@@ -186,6 +188,15 @@ class SharingScheme(nn.Module, ABC):
         """Return actor and critic layers, (weight ``[out, in]``, bias ``[out]``) each, as agent ``agent`` uses them."""
         return {"actor": self.actor_net.effective_params(agent), "critic": self.critic_net.effective_params(agent)}
 
+    def masks(self, part: str) -> list[Tensor] | None:
+        """Return which units the ``actor`` or ``critic`` uses, ``[K, units]`` a layer, or None without masks.
+
+        A row belongs to a group of ``labels``, or to an agent where a scheme masks agents within their groups; whatever
+        is not 0 is used. Units are hidden neurons, or what else the scheme masks.
+        """
+        net = self.actor_net if part == "actor" else self.critic_net
+        return net.masks if isinstance(net, MaskedMLP | WeightMaskedMLP) else None
+
     def private_stacks(self) -> bool:
         """Return True if the leading axis of every parameter counts independent networks, to be clipped one by one."""
         return isinstance(self.actor_net, GroupedMLP) and self.actor_net.groups.number > 1
@@ -211,9 +222,10 @@ class SharingScheme(nn.Module, ABC):
         labels = self.labels.tolist()
         agents = {f"agent_{index}": group for index, group in enumerate(labels)}
         summary: dict[str, Any] = {"scheme": self.name, "agents": agents}
-        for part, net in (("actor", self.actor_net), ("critic", self.critic_net)):
-            if isinstance(net, MaskedMLP | WeightMaskedMLP):
-                summary[f"{part}_mask_overlap"] = mask_overlap(net.masks)
+        for part in PARTS:
+            masks = self.masks(part)
+            if masks is not None:
+                summary[f"{part}_mask_overlap"] = mask_overlap(masks)
         return summary
 
     def actor_sizes(self, extra_inputs: int = 0) -> list[int]:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adaps_agents.diagnostics.use import gradients, used_entries
 from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.sharing.base import PARTS
 from adaps_agents.sharing.layers import Activation
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import AdapsError, InvalidParameterError
@@ -29,7 +31,6 @@ __all__ = [
     "used_entries",
 ]
 
-PARTS = ("actor", "critic")
 # Two hidden layers of unequal width, so that a transposed or exchanged layer is noticed.
 HIDDEN = (16, 12)
 OBS_DIM = 5
@@ -165,26 +166,6 @@ def loop_over_agents(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
             h = activation(functional.linear(h, w, b))
         columns.append(functional.linear(h, head, offset))
     return torch.stack(columns, dim=1)
-
-
-def used_entries(scheme: SharingScheme, part: str, agent: int) -> dict[str, Tensor]:
-    """Return for every trainable parameter which entries the agent's effective parameters are made of (bool)."""
-    generator = torch_stream(SEED, "probe")
-    total = torch.zeros(())
-    for tensor in (tensor for layer in scheme.effective_params(agent)[part] for tensor in layer):
-        total = total + (tensor * (0.5 + torch.rand(tensor.shape, generator=generator))).sum()
-    require(total.requires_grad, "effective_params returns detached copies; return functions of the parameters")
-    return {name: gradient != 0 for name, gradient in gradients(scheme, total).items()}
-
-
-def gradients(scheme: SharingScheme, scalar: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of ``scalar`` on every trainable parameter, zeros where it has none."""
-    named = {name: parameter for name, parameter in scheme.named_parameters() if parameter.requires_grad}
-    found = torch.autograd.grad(scalar, list(named.values()), allow_unused=True)
-    return {
-        name: torch.zeros_like(parameter) if gradient is None else gradient
-        for (name, parameter), gradient in zip(named.items(), found, strict=True)
-    }
 
 
 def twin_classes(scheme: SharingScheme) -> list[list[int]]:

@@ -69,8 +69,7 @@ def test_unequal_spaces_are_padded_as_the_batched_interface_does() -> None:
     batched = uneven_env(1)
     model = SharingA2C("nops", SharedVecEnv(uneven_env(2)), seed=1, policy_kwargs={"net_arch": [8]}, device="cpu")
     # The actor's head starts next to zero, whatever is seen.
-    for weight in model.scheme.actor_net.parameters():
-        weight.data.mul_(50)
+    model.scheme.actor_net.weights[-1].data.mul_(50)
     face, twin = ParallelFace(batched), uneven_env(1)
     team = TeamPolicy(model, face)
     seen: set[tuple[int, int]] = set()
