@@ -241,4 +241,6 @@ def make_batched(
 
 
 def _frozen(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        value = value.tolist()
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -20,9 +20,13 @@ class AgentType:
 
     Attributes:
         count: number of agents of this type, at least 1.
+        actions: names of the actions that they have, from the environment's ``action_names``; None for all. With fewer,
+            their action spaces in PettingZoo's faces are smaller; elsewhere an action that they lack does what the
+            first of their own does.
     """
 
     count: int
+    actions: tuple[str, ...] | None = None
 
 
 Roster: TypeAlias = "tuple[AgentType, ...]"

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.bps import kernel
-from adaps_envs.bps.params import BPSParams
+from adaps_envs.bps.params import ACTIONS, BPSParams
 from adaps_envs.bps.state import AGENT_RANGE, LANDMARK_RANGE, obs_fields, position_limit, speed_limit, state_table
 from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.roster import action_mask
 
 __all__ = ["BPS"]
 
@@ -43,7 +44,7 @@ class BPS(BatchedEnv):
 
     family: ClassVar[str] = "bps"
     default_id: ClassVar[str] = "BPS-1-v0"
-    action_names: tuple[str, ...] = ("nothing", "push -x", "push +x", "push -y", "push +y")
+    action_names: tuple[str, ...] = ACTIONS
     action_keys: ClassVar[tuple[str, ...]] = ("space", "left", "right", "down", "up")
 
     params: BPSParams
@@ -68,6 +69,9 @@ class BPS(BatchedEnv):
 
     def _declare_agents(self) -> None:
         assert self.params.roster is not None
+        allowed = action_mask(self.params.roster, self.agent_types, [ACTIONS] * len(self.params.roster))
+        if allowed is not None:
+            self.action_mask = allowed
         kinds = [self.params.roster[index] for index in self.agent_types]
         self.landmark_of = np.array([kind.landmark for kind in kinds], np.int64)
         self._acceleration = np.array([kind.acceleration for kind in kinds], np.float64)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
+from adaps_envs.core.limits import MAX_STEPS, check_observation_size
+from adaps_envs.core.roster import chosen_actions, is_int, is_list, is_order, listed_types
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.types import AgentType
 
-__all__ = ["DAMPING", "TIME_STEP", "BPSParams", "BPSType", "observation_size", "params_from_golden", "shuffled_indices"]
+__all__ = [
+    "ACTIONS",
+    "DAMPING",
+    "TIME_STEP",
+    "BPSParams",
+    "BPSType",
+    "observation_size",
+    "params_from_golden",
+    "shuffled_indices",
+]
 
+ACTIONS = ("nothing", "push -x", "push +x", "push -y", "push +y")
 TIME_STEP = 0.1
 DAMPING = 0.25
 MAX_AGENTS = 100_000
@@ -28,6 +40,7 @@ class BPSType(AgentType):
         acceleration: force of one action, length units per squared time unit (the original's is 5).
         max_speed: speed limit in length units per time unit; None for no limit, as in the original.
         obs_permutation: ``out[j] = vec[obs_permutation[j]]`` over the F observation entries; None leaves them in order.
+        actions: names of the actions that it has, see :class:`~adaps_envs.types.AgentType`.
     """
 
     landmark: int | None = None
@@ -65,9 +78,10 @@ class BPSParams:
         roster = _roster_from(self.groups, self.roster)
         needed = 1 + max(_landmark(index, kind) for index, kind in enumerate(roster))
         landmarks = needed if self.num_landmarks is None else self.num_landmarks
-        if not _is_int(landmarks) or landmarks < needed:
+        if not is_int(landmarks) or landmarks < needed:
             raise InvalidParameterError(f"num_landmarks is {landmarks!r}; this roster needs an integer >= {needed}.")
         size = observation_size(landmarks)
+        check_observation_size(sum(kind.count for kind in roster), size, "take fewer agents or landmarks")
         filled = tuple(_filled(index, kind, size, self.shuffle_obs) for index, kind in enumerate(roster))
         object.__setattr__(self, "num_landmarks", landmarks)
         object.__setattr__(self, "roster", filled)
@@ -75,8 +89,10 @@ class BPSParams:
         self._check_scalars()
 
     def _check_scalars(self) -> None:
-        if not _is_int(self.max_cycles) or self.max_cycles < 1:
-            raise InvalidParameterError(f"max_cycles is {self.max_cycles!r}; it must be an integer >= 1.")
+        if not is_int(self.max_cycles) or not 1 <= self.max_cycles <= MAX_STEPS:
+            raise InvalidParameterError(
+                f"max_cycles is {self.max_cycles!r}; it must be an integer from 1 to {MAX_STEPS}."
+            )
         if not _is_number(self.local_ratio) or not 0 <= self.local_ratio <= 1:
             raise InvalidParameterError(f"local_ratio is {self.local_ratio!r}; it must lie in [0, 1].")
         for name in ("cooperative", "shuffle_obs"):
@@ -114,20 +130,12 @@ def params_from_golden(config: Mapping[str, Any]) -> BPSParams:
     )
 
 
-def _roster_from(groups: Sequence[int] | None, roster: Sequence[BPSType] | None) -> tuple[BPSType, ...]:
+def _roster_from(groups: Any, roster: Any) -> tuple[BPSType, ...]:
+    if groups is not None and not is_list(groups):
+        raise InvalidParameterError(f"groups is {groups!r}; give a list of agents a type, for example [5, 5, 5].")
     if roster is None:
-        sizes = (5, 5, 5) if groups is None else groups
-        if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
-            raise InvalidParameterError(f"groups is {groups!r}; give a list of agents a type, for example [5, 5, 5].")
-        kinds: tuple[BPSType, ...] = tuple(BPSType(count=size) for size in sizes)
-    else:
-        if isinstance(roster, (str, bytes)) or not isinstance(roster, Sequence):
-            raise InvalidParameterError(f"roster is {roster!r}; give a list of BPSType.")
-        kinds = tuple(BPSType(**kind) if isinstance(kind, dict) else kind for kind in roster)
-    if not kinds:
-        raise InvalidParameterError("the roster is empty; give at least one type, for example groups=[5, 5, 5].")
-    if any(not isinstance(kind, BPSType) for kind in kinds):
-        raise InvalidParameterError(f"roster holds {kinds!r}; every entry must be a BPSType or its fields as a dict.")
+        roster = [BPSType(count=size) for size in ((5, 5, 5) if groups is None else groups)]
+    kinds = listed_types(roster, BPSType)
     for index, kind in enumerate(kinds):
         _check_type(index, kind)
     if groups is not None and tuple(groups) != tuple(kind.count for kind in kinds):
@@ -139,9 +147,7 @@ def _roster_from(groups: Sequence[int] | None, roster: Sequence[BPSType] | None)
 
 
 def _check_type(index: int, kind: BPSType) -> None:
-    if not _is_int(kind.count) or kind.count < 1:
-        raise InvalidParameterError(f"type {index} has {kind.count!r} agents; every group needs an integer >= 1.")
-    if kind.landmark is not None and (not _is_int(kind.landmark) or kind.landmark < 0):
+    if kind.landmark is not None and (not is_int(kind.landmark) or kind.landmark < 0):
         raise InvalidParameterError(f"type {index} has landmark {kind.landmark!r}; give an index >= 0, or None.")
     if not _is_number(kind.acceleration) or not 0 < kind.acceleration <= 1e6:
         raise InvalidParameterError(f"type {index} has acceleration {kind.acceleration!r}; it must lie in (0, 1e6].")
@@ -157,15 +163,16 @@ def _filled(index: int, kind: BPSType, size: int, shuffle: bool) -> BPSType:
     order = kind.obs_permutation
     if order is None:
         order = shuffled_indices(index, size) if shuffle else tuple(range(size))
-    if sorted(order) != list(range(size)):
+    if not is_order(order, size):
         raise InvalidParameterError(
             f"type {index} has obs_permutation {order!r}; it must order the indices 0..{size - 1}, each once."
         )
-    return replace(kind, landmark=_landmark(index, kind), obs_permutation=tuple(order))
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return replace(
+        kind,
+        landmark=_landmark(index, kind),
+        obs_permutation=tuple(order),
+        actions=chosen_actions(index, kind, ACTIONS),
+    )
 
 
 def _is_number(value: object) -> bool:

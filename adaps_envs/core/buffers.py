@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.rng import RNG_WORDS
-from adaps_envs.errors import InvalidStateError, suggest
+from adaps_envs.errors import InvalidParameterError, InvalidStateError, suggest
 from adaps_envs.types import ArraySpec, State
 
 __all__ = ["RNG_SPEC", "allocate", "checked_array"]
@@ -18,8 +18,17 @@ RNG_SPEC = ArraySpec("rng", (RNG_WORDS,), "uint64", 0, 2**64 - 1, "bits", "rando
 
 
 def allocate(table: Sequence[ArraySpec], num_lanes: int, sizes: Mapping[str, int]) -> State:
-    """Return the arrays of ``table``, zeroed, lane axis first, plus the random streams."""
-    return {spec.name: spec.allocate(num_lanes, sizes) for spec in (*table, RNG_SPEC)}
+    """Return the arrays of ``table``, zeroed, lane axis first, plus the random streams.
+
+    Raises:
+        InvalidParameterError: they do not fit in memory.
+    """
+    try:
+        return {spec.name: spec.allocate(num_lanes, sizes) for spec in (*table, RNG_SPEC)}
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise InvalidParameterError(
+            f"num_envs is {num_lanes}, and the state of so many lanes does not fit in memory ({error}); give fewer."
+        ) from error
 
 
 def checked_array(value: Any, spec: ArraySpec, target: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.form import Form, Part
+from adaps_envs.core.roster import action_mask
 from adaps_envs.crware import kernel, tables
 from adaps_envs.crware.params import (
     IMAGE_FEATURES,
@@ -239,6 +240,14 @@ class CRWARE(Warehouse):
 
     def _declare(self) -> None:
         super()._declare()
+        roster = self.params.roster or ()
+        moves = [
+            [MOVES[(action - (kind.action_rotation or 0)) % len(MOVES)] for action in range(len(MOVES))]
+            for kind in roster
+        ]
+        allowed = action_mask(roster, self.agent_types, moves)
+        if allowed is not None:
+            self.action_mask = allowed
         if self.params.unequal_spaces:
             orders = tables.type_orders(self.params)
             seen = tables.seen_entries(self.params, self._words)

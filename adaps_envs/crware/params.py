@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
+from adaps_envs.core.limits import MAX_STEPS, check_observation_size
+from adaps_envs.core.roster import is_int, is_list
 from adaps_envs.crware.layout import Layout, grid_layout, text_layout
-from adaps_envs.crware.roster import OWN_ENTRIES, CRWAREType, build_roster, is_int
+from adaps_envs.crware.roster import MOVES, OWN_ENTRIES, CRWAREType, build_roster
 from adaps_envs.crware.roster import vector_size as colour_vector_size
 from adaps_envs.errors import InvalidParameterError
 
@@ -26,16 +28,13 @@ __all__ = [
     "params_from_golden",
 ]
 
-MOVES = ("noop", "forward", "turn left", "turn right", "toggle load")
 REWARD_TYPES = ("individual", "global", "two_stage")
 OBSERVATION_TYPES = ("flattened", "dict", "image", "image_dict")
 IMAGE_LAYERS = ("shelves", "requests", "agents", "agent_direction", "agent_load", "goals", "accessible")
 # Requested shelves per robot.
 DIFFICULTIES: Mapping[str, float] = {"easy": 2.0, "normal": 1.0, "hard": 0.5}
 MAX_AGENTS = 32_000
-MAX_STEPS = 2**31 - 2
 MAX_SENSOR_RANGE = 64
-MAX_ENTRIES = 20_000
 MAX_MESSAGE_BITS = 8
 # Beside an image: direction (one-hot, 4), on a highway, carrying.
 IMAGE_FEATURES = 6
@@ -123,10 +122,6 @@ class WarehouseParams:
         if self.agent_count > limit:
             raise InvalidParameterError(
                 f"{self.agent_count} agents on {cells} cells; at most {limit} fit: give a larger warehouse or fewer."
-            )
-        if self.vector_size > MAX_ENTRIES:
-            raise InvalidParameterError(
-                f"an observation would have {self.vector_size} entries; the limit is {MAX_ENTRIES}: lower sensor_range."
             )
 
     def _set_queue(self) -> None:
@@ -227,7 +222,7 @@ class RWAREParams(WarehouseParams):
         _check_bool("image_observation_directional", self.image_observation_directional)
         self._set("observation_type", _choice("observation_type", self.observation_type, OBSERVATION_TYPES))
         layers = self.image_observation_layers
-        if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
+        if not is_list(layers) or not layers:
             raise InvalidParameterError(
                 f"image_observation_layers is {layers!r}; list some of {', '.join(IMAGE_LAYERS)}."
             )
@@ -235,6 +230,7 @@ class RWAREParams(WarehouseParams):
         if len(set(chosen)) < len(chosen):
             raise InvalidParameterError(f"image_observation_layers is {chosen!r}; name each layer once.")
         self._set("image_observation_layers", chosen)
+        check_observation_size(self.agent_count, self.vector_size, "lower sensor_range or num_agents")
 
     @property
     def vector_size(self) -> int:
@@ -259,7 +255,7 @@ def params_from_golden(config: Mapping[str, Any]) -> WarehouseParams:
         "reward_type": config.get("reward_type", "INDIVIDUAL"),
         "normalised_coordinates": config.get("normalised_coordinates", False),
         # A recorded time limit may be none; the longest stands for it.
-        "max_cycles": config.get("max_steps") or 2**31 - 2,
+        "max_cycles": config.get("max_steps") or MAX_STEPS,
         "max_inactivity_steps": config.get("max_inactivity_steps") or None,
     }
     if not common["layout"]:
@@ -267,8 +263,10 @@ def params_from_golden(config: Mapping[str, Any]) -> WarehouseParams:
         common["layout"] = None
     if config["family"] == "rware":
         kind = config.get("observation_type", "FLATTENED")
+        names = ("image_observation_layers", "image_observation_directional")
+        images = {name: config[name] for name in names if name in config}
         return RWAREParams(
-            num_agents=config["n_agents"], msg_bits=config.get("msg_bits", 0), observation_type=kind, **common
+            num_agents=config["n_agents"], msg_bits=config.get("msg_bits", 0), observation_type=kind, **images, **common
         )
     return CRWAREParams(num_colours=config["colors"], roster=_golden_roster(config), **common)
 

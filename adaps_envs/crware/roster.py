@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from adaps_envs.errors import InvalidParameterError, suggest
+from adaps_envs.core.limits import check_observation_size
+from adaps_envs.core.roster import chosen_actions, is_int, is_list, is_order, listed_types
+from adaps_envs.errors import InvalidParameterError
 from adaps_envs.types import AgentType
 
 if TYPE_CHECKING:
     from adaps_envs.crware.params import CRWAREParams
 
-__all__ = ["CRWAREType", "build_roster", "is_int", "shuffled_indices", "split_evenly", "vector_size"]
+__all__ = ["MOVES", "CRWAREType", "build_roster", "shuffled_indices", "split_evenly", "vector_size"]
 
+MOVES = ("noop", "forward", "turn left", "turn right", "toggle load")
 OWN_ENTRIES = 8
-NUM_MOVES = 5
 MAX_COLOURS = 64
 
 
@@ -33,6 +35,7 @@ class CRWAREType(AgentType):
             ``type_seed``, or leaves the entries in order if ``shuffle_obs`` is off.
         action_rotation: r; action a is executed as ``(a - r) mod 5``. None takes the type's index, or 0 if
             ``rotate_actions`` is off.
+        actions: names of the moves that it has, see :class:`~adaps_envs.types.AgentType`; a rotation shifts them too.
     """
 
     colours: tuple[int, ...] | None = None
@@ -74,30 +77,21 @@ def build_roster(params: CRWAREParams) -> tuple[int, tuple[CRWAREType, ...]]:
             f"give it to a type, or set num_colours lower."
         )
     size = vector_size(colours, params.sensor_range)
+    check_observation_size(sum(kind.count for kind in kinds), size, "lower sensor_range, num_agents or num_colours")
     filled = (_filled(index, kind, owned[index], size, params) for index, kind in enumerate(kinds))
     return colours, tuple(filled)
 
 
-def is_int(value: object) -> bool:
-    """Return whether ``value`` is an integer and not a truth value."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _given(params: CRWAREParams) -> tuple[CRWAREType, ...]:
     groups = params.groups
-    if groups is not None and (isinstance(groups, (str, bytes)) or not isinstance(groups, Sequence)):
+    if groups is not None and not is_list(groups):
         raise InvalidParameterError(f"groups is {groups!r}; give a list of agents a type, such as [2, 2].")
     if params.roster is not None:
-        kinds = _as_types(params.roster)
+        kinds = listed_types(params.roster, CRWAREType)
         if groups is not None and tuple(groups) != tuple(kind.count for kind in kinds):
             raise InvalidParameterError(f"groups {groups!r} and roster disagree; give one of the two.")
     else:
-        kinds = tuple(CRWAREType(count=count) for count in _counts(params))
-    if not kinds:
-        raise InvalidParameterError("the roster is empty; give at least one type, for example groups=[2, 2].")
-    for index, kind in enumerate(kinds):
-        if not is_int(kind.count) or kind.count < 1:
-            raise InvalidParameterError(f"type {index} has {kind.count!r} agents; every group needs an integer >= 1.")
+        kinds = listed_types([CRWAREType(count=count) for count in _counts(params)], CRWAREType)
     if params.num_types is not None and params.num_types != len(kinds):
         raise InvalidParameterError(f"num_types is {params.num_types!r}, the roster has {len(kinds)} types; give one.")
     total = sum(kind.count for kind in kinds)
@@ -124,25 +118,8 @@ def _counts(params: CRWAREParams) -> Sequence[Any]:
     return split_evenly(agents, types)
 
 
-def _as_types(roster: Any) -> tuple[CRWAREType, ...]:
-    if isinstance(roster, (str, bytes)) or not isinstance(roster, Sequence):
-        raise InvalidParameterError(f"roster is {roster!r}; give a list of CRWAREType.")
-    names = [item.name for item in fields(CRWAREType)]
-    kinds = []
-    for entry in roster:
-        if isinstance(entry, Mapping):
-            unknown = [name for name in entry if name not in names]
-            if unknown:
-                raise InvalidParameterError(f"a roster entry has no field {unknown[0]!r}. {suggest(unknown[0], names)}")
-            entry = CRWAREType(**{"count": None, **entry})
-        if not isinstance(entry, CRWAREType):
-            raise InvalidParameterError(f"roster holds {entry!r}; every entry must be a CRWAREType or its fields.")
-        kinds.append(entry)
-    return tuple(kinds)
-
-
 def _num_colours(params: CRWAREParams, kinds: Sequence[CRWAREType]) -> int:
-    lists = [kind.colours for kind in kinds if isinstance(kind.colours, Sequence)]
+    lists = [kind.colours for kind in kinds if kind.colours is not None and is_list(kind.colours)]
     named = [colour for colours in lists for colour in colours if is_int(colour)]
     own = max((index for index, kind in enumerate(kinds) if kind.colours is None), default=0)
     dealt = 2 if params.roster is None and params.groups is None else 1
@@ -164,8 +141,11 @@ def _own_colours(
             raise InvalidParameterError(f"{num_types} types for {num_colours} colours; set num_colours to {num_types}.")
         else:
             colours = tuple(range(index * num_colours // num_types, (index + 1) * num_colours // num_types))
-    legal = isinstance(colours, Sequence) and not isinstance(colours, str) and len(colours) > 0
-    if not legal or any(not is_int(colour) or not 0 <= colour < num_colours for colour in colours):
+    if (
+        not is_list(colours)
+        or not colours
+        or any(not is_int(colour) or not 0 <= colour < num_colours for colour in colours)
+    ):
         raise InvalidParameterError(
             f"type {index} delivers colours {colours!r}; give a list of colours below num_colours = {num_colours}, "
             f"or set num_colours higher."
@@ -177,21 +157,26 @@ def _filled(index: int, kind: CRWAREType, colours: tuple[int, ...], size: int, p
     order = kind.obs_permutation
     if order is None:
         order = shuffled_indices(params.type_seed, index, size) if params.shuffle_obs else tuple(range(size))
-    if not isinstance(order, Sequence) or isinstance(order, str) or not all(is_int(entry) for entry in order):
-        raise InvalidParameterError(f"type {index} has obs_permutation {order!r}; give {size} indices.")
-    if sorted(order) != list(range(size)):
+    if not is_order(order, size):
         raise InvalidParameterError(
-            f"type {index} has an obs_permutation of {len(order)} entries; it must order 0..{size - 1}, each once."
+            f"type {index} has obs_permutation {order!r}; it must order the {size} indices 0..{size - 1}, each once."
         )
     rotation = kind.action_rotation
     if rotation is None:
-        rotation = index % NUM_MOVES if params.rotate_actions else 0
-    if not is_int(rotation) or not 0 <= rotation < NUM_MOVES:
-        raise InvalidParameterError(f"type {index} has action_rotation {rotation!r}; it must be 0..{NUM_MOVES - 1}.")
+        rotation = index % len(MOVES) if params.rotate_actions else 0
+    if not is_int(rotation) or not 0 <= rotation < len(MOVES):
+        raise InvalidParameterError(f"type {index} has action_rotation {rotation!r}; it must be 0..{len(MOVES) - 1}.")
     sight = params.sensor_range if kind.sensor_range is None else kind.sensor_range
     if not is_int(sight) or not 1 <= sight <= params.sensor_range:
         raise InvalidParameterError(
             f"type {index} has sensor_range {sight!r}; it must be 1 to the warehouse's sensor_range "
             f"{params.sensor_range}, which you may raise."
         )
-    return replace(kind, colours=colours, sensor_range=sight, obs_permutation=tuple(order), action_rotation=rotation)
+    return replace(
+        kind,
+        colours=colours,
+        sensor_range=sight,
+        obs_permutation=tuple(order),
+        action_rotation=rotation,
+        actions=chosen_actions(index, kind, MOVES),
+    )

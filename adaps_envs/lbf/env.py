@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.roster import action_mask
 from adaps_envs.errors import InvalidStateError
 from adaps_envs.lbf import kernel
 from adaps_envs.lbf.params import LBFParams
+from adaps_envs.lbf.roster import ACTIONS
 from adaps_envs.lbf.state import global_fields, obs_fields, state_table
 
 __all__ = ["LBF"]
@@ -50,7 +52,7 @@ class LBF(BatchedEnv):
 
     family: ClassVar[str] = "lbf"
     default_id: ClassVar[str] = "LBF-8x8-2p-3f-v0"
-    action_names: tuple[str, ...] = ("none", "north", "south", "west", "east", "load")
+    action_names: tuple[str, ...] = ACTIONS
     action_keys: ClassVar[tuple[str, ...]] = ("space", "up", "down", "left", "right", "return")
 
     params: LBFParams
@@ -60,6 +62,9 @@ class LBF(BatchedEnv):
         self.num_agents = params.num_agents
         self.max_cycles = params.max_cycles
         self.agent_types = np.array(params.agent_types, np.int64)
+        allowed = action_mask(params.roster or (), self.agent_types, [ACTIONS] * len(params.roster or ()))
+        if allowed is not None:
+            self.action_mask = allowed
         self.sizes = {"N": self.num_agents, "R": params.rows, "C": params.cols, "A": self.num_actions}
         self.state_table = state_table(params)
         self.obs_fields = obs_fields(params)

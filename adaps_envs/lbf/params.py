@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adaps_envs.core.batched import REWARD_MODES
+from adaps_envs.core.limits import MAX_STEPS, check_observation_size
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.lbf.roster import (
     MAX_LEVEL,
@@ -27,9 +28,6 @@ Levels: TypeAlias = "int | tuple[int, ...]"
 
 DEFAULT_PLAYERS = 3
 DEFAULT_MAX_LEVEL = 2
-# Entries F of one player's observation, and N * F of one lane's: beyond it a single lane takes hundreds of megabytes.
-MAX_OBSERVATION = 100_000
-MAX_LANE_OBSERVATION = 50_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,13 +197,8 @@ class LBFParams:
             )
 
     def _check_size(self) -> None:
-        entries = math.prod(self.obs_shape)
-        if entries > MAX_OBSERVATION or entries * self.num_agents > MAX_LANE_OBSERVATION:
-            raise InvalidParameterError(
-                f"an observation has {entries} entries for each of {self.num_agents} players; the limits are "
-                f"{MAX_OBSERVATION} a player and {MAX_LANE_OBSERVATION} together. "
-                "Take fewer players, less food, or a shorter sight with grid_observation."
-            )
+        way_out = "take fewer players, less food, or a shorter sight with grid_observation"
+        check_observation_size(self.num_agents, math.prod(self.obs_shape), way_out)
 
     def _fill_players(self) -> None:
         if self.roster is None:
@@ -232,7 +225,7 @@ class LBFParams:
                 f"max_num_food is {self.max_num_food}; a board of {self.rows} x {self.cols} has {room} cells off the "
                 "border, take a larger field_size."
             )
-        self._set("max_cycles", whole_number("max_cycles", self.max_cycles, 1, 2**31 - 2))
+        self._set("max_cycles", whole_number("max_cycles", self.max_cycles, 1, MAX_STEPS))
         if self.sight is not None:
             self._set("sight", whole_number("sight", self.sight, 0, MAX_SIDE))
         penalty = self.penalty

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from adaps_envs.core.roster import chosen_actions, listed_types
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.types import AgentType
 
-__all__ = ["MAX_LEVEL", "MAX_SIDE", "ROSTER_ORDERS", "LBFType", "checked_roster", "dealt_types", "whole_number"]
+__all__ = [
+    "ACTIONS",
+    "MAX_LEVEL",
+    "MAX_SIDE",
+    "ROSTER_ORDERS",
+    "LBFType",
+    "checked_roster",
+    "dealt_types",
+    "whole_number",
+]
 
+ACTIONS = ("none", "north", "south", "west", "east", "load")
 ROSTER_ORDERS = ("blocks", "alternating")
 MAX_SIDE = 1024
 MAX_LEVEL = 10_000
@@ -28,6 +39,7 @@ class LBFType(AgentType):
         level: the level that these players have in every episode, or an inclusive range ``(low, high)`` from which each
             of them draws at every reset.
         sight: how far they see, in cells; None takes the game's ``sight``.
+        actions: names of the actions that they have, see :class:`~adaps_envs.types.AgentType`.
     """
 
     level: int | tuple[int, int] = 1
@@ -66,30 +78,11 @@ def checked_roster(roster: Any) -> tuple[LBFType, ...]:
     Raises:
         InvalidParameterError: no types, an entry that is none, or a number outside its rule.
     """
-    if isinstance(roster, (str, bytes)) or not isinstance(roster, Sequence):
-        raise InvalidParameterError(f"roster is {roster!r}; give a list of LBFType.")
-    if not roster:
-        raise InvalidParameterError("the roster is empty; give at least one type, for example [LBFType(count=2)].")
-    return tuple(_checked_type(index, _as_type(index, kind)) for index, kind in enumerate(roster))
-
-
-def _as_type(index: int, kind: Any) -> LBFType:
-    if isinstance(kind, Mapping):
-        try:
-            return LBFType(**kind)
-        except TypeError:
-            fields = ", ".join(LBFType.__dataclass_fields__)
-            raise InvalidParameterError(f"type {index} is {kind!r}; its fields are {fields}.") from None
-    if not isinstance(kind, LBFType):
-        raise InvalidParameterError(
-            f"type {index} is {kind!r}; every entry must be an LBFType or its fields as a dict."
-        )
-    return kind
+    return tuple(_checked_type(index, kind) for index, kind in enumerate(listed_types(roster, LBFType)))
 
 
 def _checked_type(index: int, kind: LBFType) -> LBFType:
     who = f"type {index}"
-    count = whole_number(f"{who}: count", kind.count, 1)
     level: int | tuple[int, int]
     if isinstance(kind.level, (tuple, list)):
         if len(kind.level) != 2:
@@ -99,4 +92,4 @@ def _checked_type(index: int, kind: LBFType) -> LBFType:
     else:
         level = whole_number(f"{who}: level", kind.level, 1, MAX_LEVEL)
     sight = None if kind.sight is None else whole_number(f"{who}: sight", kind.sight, 0, MAX_SIDE)
-    return LBFType(count=count, level=level, sight=sight)
+    return LBFType(count=kind.count, level=level, sight=sight, actions=chosen_actions(index, kind, ACTIONS))

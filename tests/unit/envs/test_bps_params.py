@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_games import particles
 
 from adaps_envs import InvalidParameterError, make_batched
 from adaps_envs.bps.params import BPSParams, BPSType
@@ -15,7 +18,7 @@ from adaps_envs.bps.params import BPSParams, BPSType
     ("params", "message"),
     [
         ({"groups": []}, "roster is empty"),
-        ({"groups": [5, -1]}, "type 1 has -1 agents; every group needs an integer >= 1"),
+        ({"groups": [5, -1]}, "type 1 has -1 agents; every type needs an integer >= 1"),
         ({"groups": [0]}, "type 0 has 0 agents"),
         ({"groups": [2.5]}, "type 0 has 2.5 agents"),
         ({"groups": [True]}, "type 0 has True agents"),
@@ -24,15 +27,23 @@ from adaps_envs.bps.params import BPSParams, BPSType
         ({"groups": [10**9]}, "the limit is"),
         ({"roster": []}, "roster is empty"),
         ({"roster": "abc"}, "give a list of BPSType"),
-        ({"roster": [3]}, "every entry must be a BPSType"),
+        ({"roster": [3]}, "every entry must be an instance of BPSType"),
         ({"roster": [BPSType(count=1, landmark=-1)]}, "landmark -1"),
         ({"roster": [BPSType(count=1, acceleration=0.0)]}, "acceleration 0.0"),
         ({"roster": [BPSType(count=1, acceleration=float("nan"))]}, "acceleration nan"),
         ({"roster": [BPSType(count=1, max_speed=-2.0)]}, "max_speed -2.0"),
         ({"roster": [BPSType(count=1, obs_permutation=(0, 0, 1, 2, 3, 4))]}, "each once"),
         ({"roster": [BPSType(count=1)], "groups": [2]}, "disagree"),
+        ({"roster": [BPSType(count=1, obs_permutation=7)]}, "obs_permutation 7; it must order"),  # type: ignore[arg-type]
+        ({"roster": [{"count": 1, "mass": 2.0}]}, "type 0 has no field 'mass'"),
+        ({"roster": [BPSType(count=1)], "groups": 1}, "give a list of agents a type"),
+        ({"roster": [BPSType(count=1, actions=())]}, r"type 0 has actions \(\); list some of nothing, push -x"),
+        ({"roster": [BPSType(count=1, actions=("push x",))]}, "an action 'push x'. Did you mean 'push [-+]x'"),
         ({"num_landmarks": 2}, "needs an integer >= 3"),
         ({"num_landmarks": 3.0}, "needs an integer >= 3"),
+        ({"num_landmarks": 10**12}, "entries for each of 15 agents; the limits are 100000 an agent"),
+        ({"num_landmarks": 1000, "groups": [100_000]}, "and 50000000 together: take fewer agents or landmarks"),
+        ({"max_cycles": 2**31}, "max_cycles is 2147483648; it must be an integer from 1 to"),
         ({"max_cycles": 0}, "max_cycles is 0"),
         ({"max_cycles": "50"}, "max_cycles is '50'"),
         ({"local_ratio": 1.5}, "local_ratio is 1.5"),
@@ -95,3 +106,59 @@ def test_params_are_frozen_and_comparable() -> None:
     assert BPSParams(groups=(5, 5, 5)) == BPSParams(groups=(5, 5, 5))
     with pytest.raises(AttributeError):
         BPSParams().max_cycles = 3  # type: ignore[misc]
+
+
+ODD = st.sampled_from([None, -1, 0, 1, 3, 10**6, 10**12, 0.5, float("nan"), float("inf"), "x", "", True, [], (2, 2)])
+TYPES = st.fixed_dictionaries(
+    {"count": ODD},
+    optional={
+        "landmark": ODD,
+        "acceleration": ODD,
+        "max_speed": ODD,
+        "obs_permutation": ODD | st.permutations(range(6)),
+    },
+)
+WILD = st.fixed_dictionaries(
+    {},
+    optional={
+        "groups": ODD | st.lists(st.integers(0, 3), max_size=3),
+        "roster": ODD | st.lists(TYPES, max_size=2),
+        "num_landmarks": ODD,
+        "max_cycles": ODD,
+        "local_ratio": ODD,
+        "cooperative": ODD,
+        "shuffle_obs": ODD,
+        "reward": ODD | st.sampled_from(["individual", "team_sum", "team_mean"]),
+    },
+)
+
+
+@given(base=particles(), wild=WILD)
+@settings(max_examples=500)
+def test_generated_settings_play_or_give_one_clear_error(base: dict[str, Any], wild: dict[str, Any]) -> None:
+    _play_or_refuse({**base, **wild})
+
+
+@pytest.mark.slow
+@given(base=particles(), wild=WILD)
+@settings(max_examples=10_000)
+def test_ten_thousand_settings_play_or_give_one_clear_error(base: dict[str, Any], wild: dict[str, Any]) -> None:
+    _play_or_refuse({**base, **wild})
+
+
+def _play_or_refuse(params: dict[str, Any]) -> None:
+    try:
+        env = make_batched("BPS-1", 2, seed=0, **params)
+    except InvalidParameterError as error:
+        if not str(error).endswith("."):
+            raise
+        return
+    generator = np.random.default_rng(0)
+    observations = [env.reset()]
+    for _ in range(3):
+        if env.ended.any():
+            env.reset(mask=env.ended)
+        observations.append(env.step(generator.integers(0, 5, (2, env.num_agents)))[0])
+    for obs in observations:
+        assert (obs >= env.obs_space_low).all()
+        assert (obs <= env.obs_space_high).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lbf_games import games
+from random_games import foraging
 
 from adaps_envs import InvalidParameterError, make_batched
 from adaps_envs.lbf.env import LBF
@@ -62,10 +62,11 @@ DEFAULT = "LBF-8x8-2p-3f"
         ({"roster_order": "random"}, "choose one of blocks, alternating"),
         ({"roster": []}, "roster is empty"),
         ({"roster": "ab"}, "give a list of LBFType"),
-        ({"roster": [3]}, "type 0 is 3; every entry must be an LBFType"),
-        ({"roster": [{"count": 1, "colour": 2}]}, "its fields are count, level, sight"),
-        ({"roster": [{"level": 2}]}, "its fields are count, level, sight"),
-        ({"roster": [LBFType(count=0)]}, "type 0: count is 0"),
+        ({"roster": [3]}, "type 0 is 3; every entry must be an instance of LBFType"),
+        ({"roster": [{"count": 1, "levels": 2}]}, "type 0 has no field 'levels'. Did you mean 'level'"),
+        ({"roster": [{"level": 2}]}, "type 0 has None agents"),
+        ({"roster": [LBFType(count=0)]}, "type 0 has 0 agents; every type needs an integer >= 1"),
+        ({"roster": [LBFType(count=2, actions=("eat",))]}, "type 0 has an action 'eat'"),
         ({"roster": [LBFType(count=1, level=0)]}, "type 0: level is 0"),
         ({"roster": [LBFType(count=1, level=(2, 1))]}, "type 0: level is 1; it must be an integer in 2.."),
         ({"roster": [LBFType(count=1, level=(1, 2, 3))]}, "give one integer or a range"),
@@ -75,8 +76,8 @@ DEFAULT = "LBF-8x8-2p-3f"
         ({"roster": [LBFType(count=1)], "min_player_level": 1}, "with a roster each type has its own level"),
         ({"roster": [LBFType(count=1, level=3)], "max_player_level": 2}, "max_player_level is 2"),
         ({"roster": [LBFType(count=1)], "max_player_level": [3]}, "with a roster it is one integer"),
-        ({"field_size": 500, "grid_observation": True}, "an observation has"),
-        ({"field_size": 300, "players": 80_000}, "an observation has"),
+        ({"field_size": 500, "grid_observation": True}, "an observation would have"),
+        ({"field_size": 300, "players": 80_000}, "an observation would have"),
         ({"max_episode_steps": 50}, "has no parameter 'max_episode_steps'"),
     ],
 )  # fmt: skip
@@ -97,7 +98,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-SETTINGS = {"base": games(), "wild": st.dictionaries(st.sampled_from(NAMES), WILD, max_size=3)}
+SETTINGS = {"base": foraging(), "wild": st.dictionaries(st.sampled_from(NAMES), WILD, max_size=3)}
 
 
 @given(**SETTINGS, seed=st.integers(0, 99))
