@@ -125,7 +125,7 @@ def test_an_interrupted_suite_says_how_to_go_on(tmp_path: Path, number: signal.S
 def test_an_interruption_at_any_other_time_says_how_to_go_on(
     tmp_path: Path, suite_file: Path, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     for config in load_suite(suite_file).runs():
