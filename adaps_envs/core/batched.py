@@ -20,6 +20,7 @@ from adaps_envs.types import ArraySpec, ObsField, State
 
 __all__ = ["REWARD_MODES", "BatchedEnv"]
 
+MAX_THREADS = 1024
 REWARD_MODES = ("individual", "team_sum", "team_mean")
 
 
@@ -96,7 +97,7 @@ class BatchedEnv(ABC):
             InvalidParameterError: ``num_envs``, ``num_threads`` or ``seed`` is not legal.
         """
         self.num_envs = _positive("num_envs", num_envs)
-        self.num_threads = min(_positive("num_threads", num_threads), self.num_envs)
+        self.num_threads = min(_thread_count(num_threads), self.num_envs)
         self.params = params
         self.spec_id = spec_id or self.default_id
         self._declare()
@@ -443,6 +444,14 @@ class BatchedEnv(ABC):
             work(0, self.num_envs, *args)
         else:
             self._pool.run(work, self.num_envs, *args)
+
+
+def _thread_count(count: int) -> int:
+    if _positive("num_threads", count) > MAX_THREADS:
+        raise InvalidParameterError(
+            f"num_threads is {count}; it must be at most {MAX_THREADS}: as many as there are cores."
+        )
+    return int(count)
 
 
 def _positive(name: str, value: int) -> int:

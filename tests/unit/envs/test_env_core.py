@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,32 @@ def test_pickle_keeps_threads_and_goes_on() -> None:
     assert np.array_equal(copy.step(NO_MOVE)[0], env.step(NO_MOVE)[0])
     env.close()
     copy.close()
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", None, True, 10**6])
+def test_number_of_threads_must_be_sensible(count: Any) -> None:
+    with pytest.raises(InvalidParameterError, match=f"num_threads is {count!r}; it must be"):
+        make_batched("BPS-1", 2, num_threads=count)
+
+
+def test_more_lanes_than_memory_are_refused() -> None:
+    for lanes in (10**14, 2**62):
+        with pytest.raises(InvalidParameterError, match=f"num_envs is {lanes}, and the state .* give fewer"):
+            make_batched("BPS-1", lanes)
+
+
+def test_threads_do_not_need_numbas(clean_environment: dict[str, str]) -> None:
+    program = (
+        "import hashlib, numpy as np, adaps_envs\n"
+        "for threads in (1, 2, 3):\n"
+        "    env = adaps_envs.make_batched('BPS-1', 6, seed=0, num_threads=threads); env.reset()\n"
+        "    print(hashlib.sha256(env.step(np.ones((6, 15), int))[0].tobytes()).hexdigest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**clean_environment, "NUMBA_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert len(set(done.stdout.split())) == 1
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("individual", None), ("team_sum", np.sum), ("team_mean", np.mean)])
