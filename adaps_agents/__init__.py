@@ -12,9 +12,11 @@ from adaps_agents.export import TeamPolicy
 from adaps_agents.learners.a2c import SharingA2C
 from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.learners.ppo import SharingPPO
+from adaps_agents.learners.stock import IdentityPhase
 from adaps_agents.sharing import AgentSpaces, SchemeSpec, SharingScheme, list_schemes, make_scheme, scheme_spec
 
 __all__ = [
+    "IdentityPhase",
     "SharingA2C",
     "SharingPPO",
     "SharingPolicy",

@@ -7,7 +7,10 @@ import hashlib
 import numpy as np
 import torch
 
-__all__ = ["derived_seed", "numpy_stream", "torch_stream"]
+__all__ = ["MAX_ENV_SEED", "derived_seed", "numpy_stream", "torch_stream"]
+
+# stable-baselines3 seeds environments with 32-bit numbers.
+MAX_ENV_SEED = 2**31
 
 
 def derived_seed(seed: int, *names: str | int) -> int:

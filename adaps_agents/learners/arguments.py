@@ -8,6 +8,7 @@ import numpy as np
 
 from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.sharing.registry import scheme_class
+from adaps_envs.adapters.sb3_index import AgentIndexBox
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["check_states", "check_team", "sharing_arguments"]
@@ -61,6 +62,11 @@ def sharing_arguments(
 
 def check_team(env: Any, num_agents: int) -> None:
     """Raise InvalidParameterError unless the slots of ``env`` are whole teams of ``num_agents`` agents."""
+    if isinstance(getattr(env, "observation_space", None), AgentIndexBox):
+        raise InvalidParameterError(
+            "observations carry the agent's index, which is for stock learners; make the environment of a sharing "
+            "learner without agent_index=True."
+        )
     declared, slots = getattr(env, "num_agents", num_agents), getattr(env, "num_envs", 1)
     if not isinstance(num_agents, int) or num_agents < 1 or declared != num_agents or slots % num_agents:
         raise InvalidParameterError(

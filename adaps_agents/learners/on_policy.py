@@ -18,12 +18,9 @@ from adaps_agents.learners.inspection import Inspectable
 from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
 from adaps_agents.learners.rollout import AgentRolloutBuffer
 from adaps_agents.sharing import LearningState, SharingScheme
-from adaps_agents.streams import derived_seed, numpy_stream, torch_stream
+from adaps_agents.streams import MAX_ENV_SEED, derived_seed, numpy_stream, torch_stream
 
 __all__ = ["SharingOnPolicy"]
-
-# stable-baselines3 seeds environments with 32-bit numbers.
-MAX_ENV_SEED = 2**31
 
 
 class SharingOnPolicy(Inspectable):

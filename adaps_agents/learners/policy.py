@@ -13,10 +13,13 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
+from adaps_agents.identity.collect import Collector
+from adaps_agents.learners.stock import Places, check_stock, deal_rows
 from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
 from adaps_agents.sharing.layers import Activation
 from adaps_agents.sharing.options import check_choice, check_count
 from adaps_agents.streams import torch_stream
+from adaps_envs.adapters.sb3_index import AgentIndexBox
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["CRITICS", "SharingPolicy", "sample_actions"]
@@ -27,13 +30,15 @@ CRITICS = ("local", "central")
 class SharingPolicy(ActorCriticPolicy):
     """Actor and critic of all agents, with weights shared as the scheme says.
 
-    Rows of a flat batch are slots: ``row = lane * N + agent``, so its length is a multiple of N.
+    Rows of a flat batch are slots: ``row = lane * N + agent``, so its length is a multiple of N. In an environment with
+    ``agent_index=True`` rows may come in any order, as stock learners shuffle them; the index is taken off and never
+    reaches a network.
 
     Args:
         observation_space: Box ``[F]`` of one agent.
         action_space: Discrete(A) of one agent.
         lr_schedule: learning rate over training.
-        num_agents: N.
+        num_agents: N; None where observations carry the agent's index.
         scheme: registered name.
         scheme_kwargs: the scheme's options.
         seed: of the initial weights, of the scheme's draws and of sampled actions.
@@ -52,8 +57,8 @@ class SharingPolicy(ActorCriticPolicy):
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         *,
-        num_agents: int,
         scheme: str,
+        num_agents: int | None = None,
         scheme_kwargs: Mapping[str, Any] | None = None,
         seed: int = 0,
         net_arch: list[int] | tuple[int, ...] | None = None,
@@ -66,7 +71,8 @@ class SharingPolicy(ActorCriticPolicy):
         check_spaces(observation_space, action_space)
         if use_sde:
             raise InvalidParameterError("use_sde=True needs continuous actions; these environments have discrete ones.")
-        self.num_agents = num_agents
+        self.indexed = isinstance(observation_space, AgentIndexBox)
+        self.num_agents = checked_team(observation_space, num_agents)
         self.scheme_name, self.scheme_kwargs, self.policy_seed = scheme, dict(scheme_kwargs or {}), seed
         self.generator = torch_stream(seed, "policy")
         self.hidden = checked_widths([64, 64] if net_arch is None else net_arch)
@@ -79,6 +85,9 @@ class SharingPolicy(ActorCriticPolicy):
         self.scheme = make_scheme(self.scheme_name, **self.scheme_kwargs)
         assert isinstance(self.action_space, spaces.Discrete)
         obs_dim, num_actions = int(np.prod(self.observation_space.shape or ())), int(self.action_space.n)
+        if self.indexed:
+            check_stock(self.scheme)
+            obs_dim -= 1
         sizes = AgentSpaces(self.num_agents, obs_dim, num_actions, self.state_dim)
         activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
         self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation)
@@ -140,7 +149,7 @@ class SharingPolicy(ActorCriticPolicy):
             InvalidParameterError: observations of another shape.
         """
         frames = torch.from_numpy(np.asarray(obs, dtype=np.float32))
-        expected = (self.num_agents, *(self.observation_space.shape or ()))
+        expected = (self.num_agents, self.scheme.spaces.obs_dim)
         if frames.shape[1:] != expected:
             raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")
         with torch.no_grad():
@@ -166,29 +175,62 @@ class SharingPolicy(ActorCriticPolicy):
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""
-        frames = self.by_lane(obs)
-        logits = self.scheme.actor(frames).log_softmax(dim=-1)
+        frames, places = self._deal(obs)
+        logits = _gathered(self.scheme.actor(frames), places).log_softmax(dim=-1)
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
-        log_prob = logits.gather(-1, actions[..., None]).flatten()
-        return actions.flatten(), self.values(frames).reshape(-1, 1), log_prob
+        log_prob = logits.gather(-1, actions[:, None]).flatten()
+        return actions, _gathered(self.values(frames)[..., None], places), log_prob
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         """Return actions ``[M]`` for slots ``[M, F]``; called by ``predict``."""
         assert isinstance(observation, Tensor)
-        logits = self.scheme.actor(self.by_lane(observation))
-        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
-        return actions.flatten()
+        frames, places = self._deal(observation)
+        logits = _gathered(self.scheme.actor(frames), places)
+        return logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Return values ``[M, 1]`` for slots ``[M, F]``."""
         assert isinstance(obs, Tensor)
-        return self.values(self.by_lane(obs)).reshape(-1, 1)
+        frames, places = self._deal(obs)
+        return _gathered(self.values(frames)[..., None], places)
 
     def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Refuse: a stock learner's shuffled minibatches have lost which agent each row belongs to."""
-        raise InvalidParameterError(
-            "a stock learner mixes the agents' rows; train with adaps_agents.SharingA2C or SharingPPO instead."
-        )
+        """Return values ``[M, 1]``, log-probabilities and entropies ``[M]`` of indexed rows, for stock learners.
+
+        Raises:
+            InvalidParameterError: rows without index have lost which agent each belongs to, or groups are not known.
+        """
+        if not self.indexed:
+            raise InvalidParameterError(
+                "a stock learner mixes the agents' rows; make the environment with adaps_envs.make(id, api='sb3', "
+                "agent_index=True), or train with adaps_agents.SharingA2C or SharingPPO instead."
+            )
+        if not self.prepared():
+            raise InvalidParameterError(
+                f"scheme {self.scheme_name!r} finds its groups before training; pass "
+                "callback=adaps_agents.IdentityPhase() to learn(), or scheme_kwargs=dict(labels=...)."
+            )
+        assert isinstance(obs, Tensor)
+        frames, places = self._deal(obs)
+        log_probs = _gathered(self.scheme.actor(frames), places).log_softmax(dim=-1)
+        chosen = log_probs.gather(-1, actions.long().view(-1, 1)).flatten()
+        entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
+        return _gathered(self.values(frames)[..., None], places), chosen, entropy
+
+    def prepared(self) -> bool:
+        """Whether the scheme has nothing left to do before training."""
+        waits = type(self.scheme).prepare is not SharingScheme.prepare
+        return not waits or bool(self.scheme.identity_steps) or self.scheme_kwargs.get("labels") is not None
+
+    def prepare(self, collector: Collector) -> int:
+        """Let the scheme prepare itself, take over its parameters, and return the environment steps spent."""
+        spent = self.scheme.prepare(collector)
+        self.rebuild_optimizer()
+        return spent
+
+    def _deal(self, obs: Tensor) -> tuple[Tensor, Places | None]:
+        """Return rows as frames ``[B, N, F]``, and where each lies if they carry an index."""
+        return deal_rows(obs, self.num_agents) if self.indexed else (self.by_lane(obs), None)
 
     def clip_gradients(self, max_norm: float) -> None:
         """Clip the joint gradient norm of actor and critic, network by network where networks are private."""
@@ -201,6 +243,23 @@ class SharingPolicy(ActorCriticPolicy):
         scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
         for grad in grads:
             grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
+
+
+def _gathered(out: Tensor, places: Places | None) -> Tensor:
+    """Return ``[M, O]``, the rows of ``out [B, N, O]`` in their order."""
+    return out.flatten(0, 1) if places is None else out[places]
+
+
+def checked_team(observation_space: spaces.Space[Any], num_agents: int | None) -> int:
+    """Return N, or raise InvalidParameterError if nobody says how many agents there are."""
+    if isinstance(observation_space, AgentIndexBox):
+        return observation_space.num_agents
+    if num_agents is None:
+        raise InvalidParameterError(
+            "observations do not tell which agent they are of; in a stock learner make the environment with "
+            "adaps_envs.make(id, api='sb3', agent_index=True), or train with adaps_agents.SharingA2C or SharingPPO."
+        )
+    return num_agents
 
 
 def sample_actions(logits: Tensor, generator: torch.Generator) -> Tensor:

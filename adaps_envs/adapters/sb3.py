@@ -17,6 +17,7 @@ from adaps_envs.adapters.common import (
     seeded_reset,
     warn_unknown_options,
 )
+from adaps_envs.adapters.sb3_index import AgentIndexed
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.rng import lane_seeds
 from adaps_envs.errors import InvalidActionError, InvalidParameterError
@@ -272,6 +273,12 @@ class SharedVecEnv(VecEnv):
                 infos[slot]["terminal_state"] = state
 
 
-def make_sb3(env_id: str, *, num_envs: int = 1, render_mode: str | None = None, **kwargs: Any) -> SharedVecEnv:
-    """Create ``num_envs`` lanes behind the stable-baselines3 face; ``kwargs`` as for ``make_batched``."""
-    return SharedVecEnv(make_batched(env_id, num_envs, **kwargs), render_mode=render_mode)
+def make_sb3(
+    env_id: str, *, num_envs: int = 1, render_mode: str | None = None, agent_index: bool = False, **kwargs: Any
+) -> VecEnv:
+    """Create ``num_envs`` lanes behind the stable-baselines3 face; ``kwargs`` as for ``make_batched``.
+
+    ``agent_index=True`` appends the agent's index to observations, see :class:`AgentIndexed`.
+    """
+    venv = SharedVecEnv(make_batched(env_id, num_envs, **kwargs), render_mode=render_mode)
+    return AgentIndexed(venv) if agent_index else venv

@@ -42,7 +42,7 @@ def test_only_the_sb3_face_imports_a_learner(repository: Path) -> None:
         for path in sorted((repository / "adaps_envs").rglob("*.py"))
         if "stable_baselines3" in _imported(path, top_level_only=False)
     ]
-    assert users == ["adapters/sb3.py"]
+    assert users == ["adapters/sb3.py", "adapters/sb3_index.py"]
 
 
 @pytest.mark.parametrize("name", ["parallel", "aec", "gym_single", "gym_vector", "sb3", "common", "window"])
