@@ -15,6 +15,8 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 from type_game import type_game
 
 from adaps_agents import IdentityPhase, SharingA2C, SharingPolicy
+from adaps_agents.identity.collect import Collector
+from adaps_agents.learners import stock
 from adaps_agents.learners.stock import deal_rows
 from adaps_envs import make
 from adaps_envs.adapters.sb3_index import AgentIndexed
@@ -76,6 +78,21 @@ def test_the_identity_phase_runs_once_and_is_charged(wrap: Any, tmp_path: Path) 
     for ours, theirs in zip(*(one.policy.evaluate_actions(*_rows(obs)) for one in (model, loaded)), strict=True):
         assert torch.equal(ours, theirs)
     loaded.learn(120, callback=IdentityPhase(), reset_num_timesteps=False)
+
+
+def test_the_encoder_is_not_told_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[Any] = []
+
+    class Spy(Collector):
+        def __init__(self, env: Any, *args: Any) -> None:
+            played.append(env)
+            super().__init__(env, *args)
+
+    monkeypatch.setattr(stock, "Collector", Spy)
+    model = _model("seps", identity=QUICK_IDENTITY)
+    model.learn(1, callback=IdentityPhase())
+    assert [env.observation_space.shape for env in played] == [(2,)]
+    assert model.observation_space.shape == (3,)
 
 
 def _rows(obs: Any) -> tuple[torch.Tensor, torch.Tensor]:
