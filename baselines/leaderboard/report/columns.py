@@ -150,7 +150,9 @@ COST_COLUMNS = (
     _count("fixed bits", "bits of fixed masks", "fixed_bits"),
     _count("pretraining", "parameters used in the identity phase alone", "pretraining_parameters"),
     FLOPS,
-    _number("SND", "System Neural Diversity: mean distance between agents' action distributions", "neural_diversity"),
+    _number(
+        "SND", "System Neural Diversity: mean Jensen-Shannon distance between two agents' action distributions", "snd"
+    ),
     _count("identity steps", "environment steps of the identity phase, part of the budget", "identity_steps"),
     _count("steps", "environment steps in all", "env_steps"),
     CPU,
