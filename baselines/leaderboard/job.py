@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.export.weights import weights_header
 from baselines.leaderboard.checkpoint import Checkpoints
 from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.diagnosis import diagnostics_of
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.evaluate import copy_weights
 from baselines.leaderboard.files import finite_or_null
@@ -99,11 +101,11 @@ def _begin(
 def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Training) -> JobOutcome:
     training.learn()
     model, evaluator, callback = training.model, training.evaluator, training.callback
-    final_weights = copy_weights(model.policy)
+    final_weights, sharing = copy_weights(model.policy), _sharing(config, model)
     model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
     evaluation, actions = callback.result(config, evaluator.absolute(model.policy))
     metadata = weights_header(model.policy, model.get_env()).metadata()
-    result = RunResult(evaluation, actions, final_weights, callback.best_weights, _sharing(config, model), metadata)
+    result = RunResult(evaluation, actions, final_weights, callback.best_weights, sharing, metadata)
     costs = meter.costs(evaluation_seconds=evaluator.seconds)
     writer.finish(result, costs, provenance_of(config))
     final = float(evaluation.greedy[-1].mean())
@@ -126,4 +128,5 @@ def _sharing(config: RunConfig, model: Any) -> Sharing:
         agent_types=types,
         ari=None if groups is None else float(adjusted_rand_score(types, groups)),
         summary=finite_or_null(scheme.sharing_summary()),
+        diagnostics=diagnostics_of(config.task, model.policy, np.array(types)),
     )

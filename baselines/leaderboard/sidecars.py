@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from baselines.leaderboard.config import faults_of
 from baselines.leaderboard.files import parse_json, pretty_json
 
-__all__ = ["SCHEMA", "Costs", "Provenance", "Sharing", "decode_sidecar", "encode_sidecar", "versioned_object"]
+__all__ = [
+    "SCHEMA",
+    "Costs",
+    "Diagnostics",
+    "Provenance",
+    "Sharing",
+    "decode_sidecar",
+    "encode_sidecar",
+    "versioned_object",
+]
 
 SCHEMA = 1
 """Version of the record layout; a reader refuses any other."""
@@ -19,11 +28,34 @@ class _Sidecar(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Diagnostics(_Sidecar):
+    """How differently the agents of the final policy act, and who shares what with whom.
+
+    ``snd`` is System Neural Diversity: the mean over pairs of agents, and over ``pool`` observations that are the same
+    for all schemes of a task, of the Jensen-Shannon distance (base 2) of their action distributions.
+    """
+
+    pool: int = Field(ge=1)
+    snd: Share
+    action_disagreement: Share
+    within_type: Share | None
+    between_type: Share | None
+    within_group: Share | None
+    between_group: Share | None
+    memory_bytes: int = Field(ge=0)
+    masks: dict[str, JsonValue]
+    sharing: dict[str, JsonValue]
+
+
 class Sharing(_Sidecar):
     """``sharing.json``: what the scheme shares, counts and found.
 
     ``assignment`` gives the group of each agent, or null for a scheme that looks for none; ``ari`` compares it with
     ``agent_types``, which are the hidden types and were looked up after training, for this comparison alone.
+    ``diagnostics`` is absent from records that were made before it was measured.
     """
 
     scheme: str
@@ -34,6 +66,7 @@ class Sharing(_Sidecar):
     agent_types: list[int]
     ari: float | None
     summary: dict[str, JsonValue]
+    diagnostics: Diagnostics | None = None
 
 
 class Costs(_Sidecar):
@@ -70,7 +103,10 @@ class Provenance(_Sidecar):
 
 def encode_sidecar(sidecar: _Sidecar) -> bytes:
     """Return the file: indented JSON with sorted keys."""
-    return pretty_json({"schema": SCHEMA, **sidecar.model_dump(mode="json")})
+    values = sidecar.model_dump(mode="json")
+    if isinstance(sidecar, Sharing) and sidecar.diagnostics is None:
+        del values["diagnostics"]
+    return pretty_json({"schema": SCHEMA, **values})
 
 
 def decode_sidecar(data: bytes, model: type[_Sidecar]) -> Any:

@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
+from stable_baselines3.common.callbacks import BaseCallback
 
+from adaps_agents.diagnostics import sharing_map, sharing_table
 from adaps_envs import spec
 from baselines.leaderboard.artifacts import encode_metrics
 from baselines.leaderboard.config import RunConfig, SchemeConfig, TaskConfig
@@ -31,6 +33,21 @@ def training_config(env: str, scheme: str, steps: int, seed: int) -> RunConfig:
     known = spec(env)
     task = TaskConfig(name=known.id, env=known.id, budget=max(steps, _POINTS - 1), eval_points=_POINTS)
     return RunConfig(task=task, learner=load_suite("quick").learner, scheme=SchemeConfig(name=scheme), seed=seed)
+
+
+class ShowSharing(BaseCallback):
+    """Prints what is shared with whom, once the groups are known."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def _on_training_start(self) -> None:
+        table = sharing_table(sharing_map(self.model.policy))
+        self._console.print(table, markup=False, highlight=False, soft_wrap=True)
+
+    def _on_step(self) -> bool:
+        return True
 
 
 def train_once(env: str, *, scheme: str, steps: int, seed: int, out: Path, console: Console) -> None:
@@ -64,7 +81,7 @@ def train_once(env: str, *, scheme: str, steps: int, seed: int, out: Path, conso
             console.print(f"{point['step']:>12,} steps  {scores}", markup=False, highlight=False)
 
         callback = LeaderboardCallback(Evaluator(config), config, show, lambda n: progress.update(bar, completed=n))
-        model.learn(total_timesteps=config.task.budget, callback=callback)
+        model.learn(total_timesteps=config.task.budget, callback=[callback, ShowSharing(console)])
     write_file(out / "metrics.jsonl", encode_metrics(points))
     with writing(out / "model.zip"):
         model.save(out / "model.zip")

@@ -115,6 +115,19 @@ def test_ari_is_null_without_groups_and_one_for_the_oracle(
     assert sharing.parameters["trainable"] > 0
 
 
+def test_diversity_is_measured_on_the_same_observations_for_all(
+    tmp_path: Path, config_of: Callable[..., RunConfig]
+) -> None:
+    found = {scheme: execute(tmp_path, config_of(scheme)).sharing for scheme in ("fups", "nops")}
+    fups, nops = (found[scheme].diagnostics for scheme in ("fups", "nops"))
+    assert fups.snd == fups.action_disagreement == 0.0
+    assert nops.snd > 0
+    assert fups.pool == nops.pool > 400
+    assert (nops.within_group, nops.between_group) == (None, None)
+    assert nops.within_type is not None
+    assert fups.sharing["sets"] == [[f"agent_{index}" for index in range(4)]]
+
+
 def test_the_action_log_replays_to_the_recorded_returns(tmp_path: Path, config_of: Callable[..., RunConfig]) -> None:
     """Without weights and without torch: seeds and actions are enough."""
     found = execute(tmp_path, config_of("fups"))

@@ -24,6 +24,7 @@ from baselines.leaderboard.record import (
     read_run,
     read_weights,
 )
+from baselines.leaderboard.sidecars import Diagnostics, Sharing, decode_sidecar, encode_sidecar
 from baselines.leaderboard.writer import RunWriter, remove_stale_partials
 
 
@@ -50,6 +51,28 @@ def test_a_run_reads_back_as_written(tmp_path: Path, config: RunConfig) -> None:
         np.testing.assert_array_equal(getattr(read_actions(found), name), array)
     assert read_weights(found)["actor.weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert read_weights(found, best=True).keys() == {"actor.weight", "labels"}
+
+
+def test_records_from_before_the_diagnostics_keep_their_bytes() -> None:
+    old = Sharing(
+        scheme="fups",
+        env_steps=1,
+        identity_steps=0,
+        parameters={},
+        assignment=None,
+        agent_types=[0],
+        ari=None,
+        summary={},
+    )
+    data = encode_sidecar(old)
+    assert b"diagnostics" not in data
+    assert encode_sidecar(decode_sidecar(data, Sharing)) == data
+    found = {"pool": 5, "snd": 0.5, "action_disagreement": 0.1, "memory_bytes": 8, "masks": {}, "sharing": {}}
+    found |= dict.fromkeys(("within_type", "between_type", "within_group", "between_group"))
+    new = old.model_copy(update={"diagnostics": Diagnostics(**found)})
+    assert decode_sidecar(encode_sidecar(new), Sharing) == new
+    with pytest.raises(ValueError, match="snd"):
+        decode_sidecar(encode_sidecar(new).replace(b'"snd": 0.5', b'"snd": 1.5'), Sharing)
 
 
 def test_the_directory_holds_the_promised_files_and_no_partial_one(tmp_path: Path, config: RunConfig) -> None:

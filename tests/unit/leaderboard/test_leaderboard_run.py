@@ -307,7 +307,9 @@ def test_train_leaves_a_model_that_loads(tmp_path: Path, capsys: pytest.CaptureF
     out = tmp_path / "model"
     code = run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", out)
     assert code == 0
-    assert "return" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "fups: 15 agents in 1 group, 10,118 trainable parameters\nall agents share every parameter" in said
+    assert "return" in said
     assert SharingA2C.load(out / "model.zip").num_timesteps >= 2000
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 11
     code = run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", out)

@@ -1,0 +1,87 @@
+"""How differently the agents of a finished run act, on observations that are the same for every scheme of a task."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaps_agents.diagnostics import diagnose, sharing_map
+from adaps_agents.diagnostics.diagnose import spread_rows
+from adaps_envs import make_batched, make_policy
+from adaps_envs.errors import UnknownNameError
+from baselines.leaderboard.config import REFERENCE_SEED_START, TaskConfig
+from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
+from baselines.leaderboard.references import POLICY_OF_FIELD
+from baselines.leaderboard.sidecars import Diagnostics
+
+__all__ = ["common_observations", "diagnostics_of"]
+
+_LANES = 8
+_STEPS = 64
+_LARGEST_POOL, _SMALLEST_POOL = 512, 16
+# Distributions that are compared, pairs of agents times observations.
+_COMPARISONS = 1 << 22
+
+
+def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]) -> Diagnostics:
+    """Measure a trained policy; the hidden types serve the comparison with them alone.
+
+    Args:
+        task: what it was trained on.
+        policy: sharing policy.
+        agent_types: ``[N]``.
+    """
+    number = len(agent_types)
+    pairs = max(1, number * (number - 1) // 2)
+    size = min(_LARGEST_POOL, max(_SMALLEST_POOL, _COMPARISONS // pairs))
+    pool = common_observations(task.env, canonical_json(task.params), size)
+    found = diagnose(policy, pool, types=agent_types)
+    return Diagnostics(
+        pool=found.pool,
+        snd=found.snd,
+        action_disagreement=found.action_disagreement,
+        within_type=found.within_type,
+        between_type=found.between_type,
+        within_group=found.within_group,
+        between_group=found.between_group,
+        memory_bytes=found.memory.parameters + found.memory.buffers,
+        masks=finite_or_null(found.as_json()["masks"]),
+        sharing=finite_or_null(sharing_map(policy).as_json()),
+    )
+
+
+@lru_cache(maxsize=4)
+def common_observations(env_id: str, params: bytes, size: int) -> NDArray[np.float32]:
+    """Return ``[S, F]`` observations, half of random play and half of the scripted policy that the scores refer to.
+
+    They depend on the task alone, so that diversities of different schemes are means over the same observations.
+
+    Args:
+        env_id: environment id.
+        params: its parameters as canonical JSON.
+        size: S at most.
+    """
+    played = [_observations(env_id, parse_json(params), policy) for policy in POLICY_OF_FIELD.values()]
+    known = [rows for rows in played if rows is not None]
+    return np.concatenate([rows[spread_rows(len(rows), size // len(known))] for rows in known])
+
+
+def _observations(env_id: str, params: dict[str, Any], policy: str) -> NDArray[np.float32] | None:
+    """Return what all agents see while a scripted policy plays; None if the environment has no such policy."""
+    env = make_batched(env_id, _LANES, **params)
+    try:
+        scripted = make_policy(policy, env)
+    except UnknownNameError:
+        return None
+    generator = np.random.default_rng(REFERENCE_SEED_START)
+    obs, seen = env.reset(seed=REFERENCE_SEED_START), []
+    for _ in range(min(env.max_cycles, _STEPS)):
+        seen.append(obs)
+        obs, _, terminated, truncated = env.step(scripted(obs, generator))
+        ended = terminated | truncated
+        if ended.any():
+            obs = env.reset(mask=ended)
+    return np.concatenate(seen).reshape(-1, env.obs_dim)
