@@ -117,7 +117,6 @@ BETTER = Column(
     best_high=True,
 )
 ARI = _number("ARI", "adjusted Rand index of the partition used against the hidden types", "ari", 2, best_high=True)
-SND = _number("SND", "System Neural Diversity: 0 if all agents act alike, 1 if no two ever do the same", "snd", 2)
 RUNS = Column("runs", "finished runs; failed and open ones are named", _runs, "runs", best_high=True)
 TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters")
 FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision")
@@ -139,7 +138,6 @@ SCORE_COLUMNS = (
     AREA,
     BETTER,
     ARI,
-    SND,
     RUNS,
 )
 
