@@ -21,8 +21,8 @@ def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str
     """Return ``{environment: {task: {scheme: {seed_<s>: {step_<k>: ..., absolute_metrics: ...}}}}}``.
 
     Every step has ``step_count`` (environment steps, identity steps included) and the greedy ``return`` and, where the
-    task has reference scores, the normalised ``score``. marl-eval wants the same runs of all schemes of a task, so only
-    seeds that all of them have finished are there.
+    task has reference scores, the normalised ``score``. marl-eval wants the same schemes and runs on every task: there
+    are only schemes that have runs on all of them, with the seeds that all of these have finished everywhere.
 
     Args:
         records: finished runs that can be compared.
@@ -33,12 +33,19 @@ def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str
     for record in records:
         config = record.config
         tasks.setdefault(config.task.name, {}).setdefault(config.scheme.label, {})[config.seed] = record
-    return {ENVIRONMENT: {task: _schemes(schemes, episodes) for task, schemes in tasks.items()}}
+    schemes = [label for label in _first(tasks) if all(label in of_task for of_task in tasks.values())]
+    finished = [set(of_task[label]) for of_task in tasks.values() for label in schemes]
+    seeds = sorted(set.intersection(*finished)) if finished else []
+    return {
+        ENVIRONMENT: {
+            task: {label: {f"seed_{seed}": _run(of_task[label][seed], episodes) for seed in seeds} for label in schemes}
+            for task, of_task in tasks.items()
+        }
+    }
 
 
-def _schemes(schemes: dict[str, dict[int, RunRecord]], episodes: bool) -> dict[str, Any]:
-    common = sorted(set.intersection(*(set(runs) for runs in schemes.values())))
-    return {scheme: {f"seed_{seed}": _run(runs[seed], episodes) for seed in common} for scheme, runs in schemes.items()}
+def _first(tasks: dict[str, dict[str, dict[int, RunRecord]]]) -> dict[str, dict[int, RunRecord]]:
+    return next(iter(tasks.values()), {})
 
 
 def _run(record: RunRecord, episodes: bool) -> dict[str, Any]:

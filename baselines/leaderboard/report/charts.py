@@ -187,6 +187,8 @@ def cost_axis_ticks(low: float, high: float) -> list[float]:
         ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
         if len(ticks) >= 4:
             break
+    if not ticks:  # the ends lie closer together than round numbers do
+        return [10.0 ** ((low + high) / 2)]
     return ticks[:: math.ceil(len(ticks) / 8)]
 
 

@@ -155,6 +155,8 @@ COST_COLUMNS = (
     ),
     _count("identity steps", "environment steps of the identity phase, part of the budget", "identity_steps"),
     _count("steps", "environment steps in all", "env_steps"),
+    _count("tried", "settings tried in tuning, as declared; 0: defaults", "tuning_configurations"),
+    _count("tuning steps", "environment steps spent on tuning, as declared", "tuning_env_steps"),
     CPU,
     _number("wall s", "seconds of a run (mean)", "wall_seconds", 1),
     Column("peak MiB", "peak memory of the run's process (mean)", _memory, "peak_memory_bytes"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard import stats
 from baselines.leaderboard.artifacts import Evaluation
-from baselines.leaderboard.config import TaskConfig
+from baselines.leaderboard.config import TaskConfig, Tuning
 from baselines.leaderboard.record import RunRecord
 from baselines.leaderboard.report.collect import Group
 from baselines.leaderboard.report.values import finite, mean, minimum, named_generator, spread, whole
@@ -56,6 +56,7 @@ def board_row(group: Group, task: TaskConfig | None) -> Row:
         row.update(_scores(group, task))
     row.update(_sharing_columns(group))
     row.update(_cost_columns(group))
+    row.update(_tuning_columns(group))
     row["protocol"] = group.done[0].config.protocol if group.done else None
     row["context_digest"] = group.done[0].config.context_digest if group.done else None
     return row
@@ -115,6 +116,14 @@ def _cost_columns(group: Group) -> Row:
         "evaluation_seconds": mean([cost.evaluation_seconds for cost in costs]),
         "peak_memory_bytes": whole(mean([cost.peak_memory_bytes for cost in costs])),
     }
+
+
+def _tuning_columns(group: Group) -> Row:
+    """The scheme's entry in the tuning ledger; zeros where nobody searched."""
+    if not group.done:
+        return dict.fromkeys(("tuning_configurations", "tuning_env_steps"))
+    spent = group.done[0].config.scheme.tuning or Tuning()
+    return {"tuning_configurations": spent.configurations, "tuning_env_steps": spent.env_steps}
 
 
 def evaluations(group: Group) -> list[Evaluation]:

@@ -94,8 +94,7 @@ def test_marl_eval_export(fabricated: Path) -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     tasks = data["adaps"]
     assert {task: {scheme: list(runs) for scheme, runs in schemes.items()} for task, schemes in tasks.items()} == {
-        "one": {"adaps": ["seed_0", "seed_1"], "fups_id": ["seed_0", "seed_1"]},
-        "two": {"adaps": ["seed_0"], "fups_id": ["seed_0"]},
+        task: {"adaps": ["seed_0"], "fups_id": ["seed_0"]} for task in ("one", "two")
     }
     run = tasks["one"]["adaps"]["seed_0"]
     assert list(run) == ["step_0", "step_1", "step_2", "absolute_metrics"]

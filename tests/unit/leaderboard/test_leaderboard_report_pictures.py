@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ def test_styles_differ_as_long_as_they_can() -> None:
     styles = [dataclasses.astuple(style_of(place)) for place in range(28)]
     assert len({(colour, dashes) for colour, dashes, _ in styles}) == 28
     assert len({(colour, marker) for colour, _, marker in styles}) == 28
+
+
+def test_costs_that_are_almost_equal_still_get_a_tick() -> None:
+    (tick,) = cost_axis_ticks(math.log10(10_110), math.log10(10_190))
+    assert 10_110 < tick < 10_190
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 7.0), (2.47, 2.68), (3.9, 5.2), (-0.1, 0.1), (2.0, 2.01)])

@@ -15,6 +15,7 @@ from baselines.leaderboard.config import SuiteConfig, Tuning
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.plan import ledger, read_suite_file, write_suite_file
 from baselines.leaderboard.record import read_run
+from baselines.leaderboard.report import write_report
 from baselines.leaderboard.suite import load_suite
 
 TUNED = {"name": "adaps", "tuning": {"configurations": 8, "env_steps": 4_000_000}}
@@ -63,6 +64,16 @@ def test_the_ledger_is_in_plan_suite_file_and_record(tmp_path: Path, make_suite:
     assert record.config.scheme.tuning == Tuning(configurations=8, env_steps=4_000_000)
     kept = json.loads((record.directory / "config.json").read_text())
     assert kept["config"]["scheme"]["tuning"] == BUDGET
+
+
+def test_the_ledger_is_on_the_board(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    suite = make_suite(schemes=["fups", TUNED], tuning_budget=BUDGET)
+    for config in suite.runs():
+        fabricate_run(tmp_path, config, 0.5)
+    board, _ = write_report(tmp_path)
+    found = {row["scheme"]: (row["tuning_configurations"], row["tuning_env_steps"]) for row in board.rows}
+    assert found == {"fups": (0, 0), "adaps": (8, 4_000_000)}
+    assert "| 8 | 4,000,000 |" in (tmp_path / "board.md").read_text()
 
 
 def test_what_was_not_tuned_keeps_the_bytes_of_older_records(suite: SuiteConfig) -> None:

@@ -16,15 +16,27 @@ from baselines.leaderboard.config import SuiteConfig
 
 @pytest.fixture
 def exported(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> dict:  # type: ignore[type-arg]
-    """Two tasks, two schemes, three seeds with different scores, through the command line and a file."""
-    suite = make_suite(seeds=[0, 1, 2])
+    """Two tasks, two schemes, four seeds with different scores, through the command line and a file.
+
+    One run is missing, and one scheme has not met the second task: there is still something that can be compared.
+    """
+    suite = make_suite(seeds=[0, 1, 2, 3], schemes=["fups_id", "adaps", "nops"])
     for place, config in enumerate(suite.runs()):
-        fabricate_run(tmp_path / "runs", config, 0.2 + 0.05 * place)
+        if config.run_id == "two/adaps/seed-3" or config.run_id.startswith("two/nops"):
+            continue
+        fabricate_run(tmp_path / "runs", config, 0.2 + 0.02 * place)
     with pytest.raises(SystemExit) as stop:
         cli.main(["leaderboard", "export", str(tmp_path / "runs"), "--out", str(tmp_path / "export.json")])
     assert not stop.value.code
     loaded: dict = json.loads((tmp_path / "export.json").read_text())  # type: ignore[type-arg]
     return loaded
+
+
+def test_schemes_and_seeds_are_those_of_every_task(exported: dict) -> None:  # type: ignore[type-arg]
+    for of_task in exported["adaps"].values():
+        assert {scheme: list(runs) for scheme, runs in of_task.items()} == {
+            scheme: ["seed_0", "seed_1", "seed_2"] for scheme in ("adaps", "fups_id")
+        }
 
 
 def test_its_diagnosis_finds_no_fault(exported: dict) -> None:  # type: ignore[type-arg]
