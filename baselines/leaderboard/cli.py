@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,6 +56,9 @@ def run(
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
     ] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(help="Also show runs while they train in: tensorboard, wandb (repeat for both).")
+    ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="Processes of this machine, or Ray tasks; the records are the same.")
     ] = EngineName.LOCAL,
@@ -74,21 +78,25 @@ def run(
     try:
         with end_on_signal():
             from baselines.leaderboard.plan import JobOptions, parse_shard
+            from baselines.leaderboard.sinks import require_sinks
             from baselines.leaderboard.suite import load_suite, select
 
             share = parse_shard(shard)
             start = _engine(engine, address)
+            sinks = require_sinks(sink or [])
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             if dry_run:
-                _print_plan(console, chosen, out, share)
+                _print_plan(console, chosen, out, share, jobs, retry_failed)
                 return
 
             from baselines.leaderboard.check import check_suite
             from baselines.leaderboard.run import run_suite
 
             check_suite(chosen)
-            options = JobOptions() if checkpoint_seconds is None else JobOptions(checkpoint_seconds)
+            options = JobOptions(sinks=sinks)
+            if checkpoint_seconds is not None:
+                options = replace(options, checkpoint_seconds=checkpoint_seconds)
             summary = run_suite(
                 whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
                 options=options, engine=start,
@@ -300,13 +308,20 @@ def _report(console: Console, out: Path, *, site: Path | None = None, pictures: 
     console.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_plan(console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int]) -> None:
+def _print_plan(
+    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool
+) -> None:
+    """Show every job with its state, and what the rest will cost."""
+    from baselines.leaderboard.estimate import estimate_rest
     from baselines.leaderboard.plan import ledger, make_plan
+    from baselines.leaderboard.pool import available_cores
+    from baselines.leaderboard.record import find_runs, read_run
 
-    for line in ledger(suite) if suite.tuning_budget else []:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for job in make_plan(suite, out).shard(*shard).jobs:
-        line = f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps"
+    plan = make_plan(suite, out).shard(*shard)
+    lines = ledger(suite) if suite.tuning_budget else []
+    lines += [f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps" for job in plan.jobs]
+    estimate = estimate_rest(plan.to_do(retry_failed=retry_failed), [read_run(path) for path in find_runs(out)])
+    for line in [*lines, *estimate.lines(jobs or available_cores())]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -23,6 +23,7 @@ from baselines.leaderboard.plan import DEFAULT_OPTIONS, JobOptions
 from baselines.leaderboard.provenance import CostMeter, provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sidecars import Sharing
+from baselines.leaderboard.sinks import LOG_DIRECTORY, Sinks
 from baselines.leaderboard.training import Training
 from baselines.leaderboard.writer import RunResult, RunWriter
 
@@ -56,9 +57,10 @@ def execute_job(
     """
     meter = CostMeter()
     writer = RunWriter(directory, config)
+    sinks = Sinks(options.sinks, config, options.logs or directory.parents[2] / LOG_DIRECTORY)
     try:
         checkpoints = Checkpoints(config, directory, writer.partial, options.checkpoint_seconds)
-        training = _begin(config, writer, meter, checkpoints, on_progress)
+        training = _begin(config, writer, meter, checkpoints, sinks, on_progress)
         return _finish(config, writer, meter, training)
     except OutputDirectoryError:
         writer.abandon()
@@ -74,6 +76,8 @@ def execute_job(
     except BaseException:
         writer.abandon()
         raise
+    finally:
+        sinks.close()
 
 
 def _begin(
@@ -81,11 +85,12 @@ def _begin(
     writer: RunWriter,
     meter: CostMeter,
     checkpoints: Checkpoints,
+    sinks: Sinks,
     on_progress: Callable[[int], None],
 ) -> Training:
     """Make the training, and bring it to the stored stopping point if there is one that fits."""
     checkpoint = checkpoints.load()
-    training = Training(config, writer, meter, checkpoints, on_progress)
+    training = Training(config, writer, meter, checkpoints, sinks, on_progress)
     if checkpoint is None:
         return training
     try:
@@ -95,7 +100,7 @@ def _begin(
         checkpoints.drop()
         writer.go_on([])
         meter.before = None
-    return Training(config, writer, meter, checkpoints, on_progress)
+    return Training(config, writer, meter, checkpoints, sinks, on_progress)
 
 
 def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Training) -> JobOutcome:

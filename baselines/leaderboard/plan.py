@@ -48,9 +48,13 @@ class JobOptions:
 
     Attributes:
         checkpoint_seconds: time between two stopping points of a run; 0 makes one at every rollout.
+        sinks: names of the places that follow the run, see :mod:`baselines.leaderboard.sinks`.
+        logs: directory for the files of the sinks; None takes ``logs`` in the output directory.
     """
 
     checkpoint_seconds: float = 30.0
+    sinks: tuple[str, ...] = ()
+    logs: Path | None = None
 
 
 DEFAULT_OPTIONS = JobOptions()

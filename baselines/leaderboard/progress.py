@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -34,6 +35,17 @@ def time_left(elapsed: float, spent: int, total: int) -> str:
     return f"about {duration(elapsed * (total - spent) / spent)} left"
 
 
+@dataclass
+class _Run:
+    """A run under way: when it was taken up, the environment steps that it had spent then, and spends by now."""
+
+    job: Job
+    bar: TaskID
+    started: float
+    first: int | None = None
+    steps: int = 0
+
+
 class ProgressDisplay:
     """Follows the events of an engine. Use as a context manager."""
 
@@ -49,8 +61,9 @@ class ProgressDisplay:
         self._count = len(jobs)
         self._ended = 0
         self._ended_steps = 0
-        self._running: dict[str, tuple[int, float]] = {}
-        self._bars: dict[str, TaskID] = {}
+        # Steps that runs had spent before they were taken up: they say nothing about the rate.
+        self._earlier = 0
+        self._running: dict[str, _Run] = {}
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"),
             console=console, disable=not console.is_terminal, transient=True, refresh_per_second=2,
@@ -81,40 +94,55 @@ class ProgressDisplay:
         self._refresh()
 
     def _begin(self, job: Job) -> None:
-        self._running[job.run_id] = (0, self._clock())
-        self._bars[job.run_id] = self._bar.add_task(escape(f"  {job.run_id}"), total=job.config.task.budget, note="")
+        bar = self._bar.add_task(escape(f"  {job.run_id}"), total=job.config.task.budget, note="")
+        self._running[job.run_id] = _Run(job, bar, self._clock())
 
     def _advance(self, job: Job, steps: int) -> None:
-        budget = job.config.task.budget
-        self._running[job.run_id] = (min(steps, budget), self._running[job.run_id][1])
-        self._bar.update(self._bars[job.run_id], completed=min(steps, budget))
+        run = self._running[job.run_id]
+        steps = min(steps, job.config.task.budget)
+        if run.first is None:
+            run.first = steps
+            if steps:
+                self._line(f"goes on {job.run_id}  from {steps:,} of {job.config.task.budget:,} environment steps")
+        run.steps = steps
+        self._bar.update(run.bar, completed=steps, note=self._left_of(run))
 
     def _again(self, job: Job, reason: str) -> None:
         self._forget(job)
-        self._line(f"again   {job.run_id}  {reason}; the run starts anew")
+        self._line(f"again   {job.run_id}  {reason}; the run is taken up once more")
 
     def _end(self, job: Job, status: str, verdict: str) -> None:
-        started = self._forget(job)
+        run = self._forget(job)
         self._ended += 1
         self._ended_steps += job.config.task.budget
-        seconds = duration(self._clock() - started)
+        self._earlier += run.first or 0
+        seconds = duration(self._clock() - run.started)
         self._line(f"{status:<7} {job.run_id}  {verdict}  {seconds}  [{self._ended}/{self._count}, {self._left()}]")
 
-    def _forget(self, job: Job) -> float:
-        self._bar.remove_task(self._bars.pop(job.run_id))
-        return self._running.pop(job.run_id)[1]
+    def _forget(self, job: Job) -> _Run:
+        run = self._running.pop(job.run_id)
+        self._bar.remove_task(run.bar)
+        return run
 
     def _spent(self) -> int:
-        return self._ended_steps + sum(steps for steps, _ in self._running.values())
+        return self._ended_steps + sum(run.steps for run in self._running.values())
 
     def _left(self) -> str:
-        return time_left(self._clock() - self._started, self._spent(), self._total)
+        earlier = self._earlier + sum(run.first or 0 for run in self._running.values())
+        return time_left(self._clock() - self._started, self._spent() - earlier, self._total - earlier)
+
+    def _left_of(self, run: _Run) -> str:
+        first, budget = run.first or 0, run.job.config.task.budget
+        return time_left(self._clock() - run.started, run.steps - first, budget - first)
 
     def _refresh(self) -> None:
         note = f"{self._ended} of {self._count} runs, {self._left()}"
         self._bar.update(self._overall, completed=self._spent(), note=note)
         if not self._console.is_terminal and self._clock() >= self._next_line:
             self._line(f"running {self._spent():,} of {self._total:,} environment steps, {note}")
+            for run in self._running.values():
+                share = run.steps / run.job.config.task.budget
+                self._line(f"        {run.job.run_id}  {share:.0%}, {self._left_of(run)}")
 
     def _line(self, text: str) -> None:
         self._next_line = self._clock() + _SECONDS_BETWEEN_LINES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sidecars import Costs
 from baselines.leaderboard.signals import deaf_to_signals
+from baselines.leaderboard.sinks import LOG_DIRECTORY
 from baselines.leaderboard.writer import RunWriter, partials_of, remove_stale_partials
 
 __all__ = ["RunInterrupted", "RunSummary", "run_suite"]
@@ -83,6 +84,8 @@ def run_suite(
         remove_stale_partials(out)
         plan = make_plan(part or suite, out).shard(*shard)
         write_suite_file(suite, out)
+        # Absolute, because a worker of a cluster has another working directory.
+        options = replace(options, logs=(options.logs or out / LOG_DIRECTORY).absolute())
         todo = plan.to_do(retry_failed=retry_failed, options=options)
         _remove_idle_checkpoints(plan)
         counts = {state: plan.count(state) for state in JobState}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from adaps_agents.learners.resume import capture_training, restore_training, with_prefix, without_prefix
 from baselines.leaderboard.checkpoint import Checkpoint, Checkpoints
@@ -11,6 +12,7 @@ from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback
 from baselines.leaderboard.learner import build_model
 from baselines.leaderboard.provenance import CostMeter
 from baselines.leaderboard.sidecars import Costs
+from baselines.leaderboard.sinks import Sinks
 from baselines.leaderboard.writer import RunWriter
 
 __all__ = ["Training"]
@@ -34,18 +36,21 @@ class Training:
         writer: RunWriter,
         meter: CostMeter,
         checkpoints: Checkpoints,
+        sinks: Sinks,
         on_progress: Callable[[int], None],
     ) -> None:
         self._budget = config.task.budget
-        self._writer, self._meter, self._checkpoints = writer, meter, checkpoints
+        self._writer, self._meter, self._checkpoints, self._sinks = writer, meter, checkpoints, sinks
         self._on_progress = on_progress
         self._resumed = False
         self.model = build_model(config)
         self.evaluator = Evaluator(config)
-        self.callback = LeaderboardCallback(self.evaluator, config, writer.point, on_progress, self._on_rollout)
+        self.callback = LeaderboardCallback(self.evaluator, config, self._on_point, on_progress, self._on_rollout)
 
     def learn(self) -> None:
         """Train to the end of the budget."""
+        self._on_progress(self.model.num_timesteps)
+        self._sinks.open(self.model.num_timesteps + 1 if self._resumed else 0)
         remaining = self._budget - self.model.num_timesteps
         # Nothing is printed, so nothing is dumped: evaluation reads the learner's last values from the logger itself.
         self.model.learn(remaining, self.callback, log_interval=None, reset_num_timesteps=not self._resumed)
@@ -63,7 +68,10 @@ class Training:
         self._writer.go_on(checkpoint.values["points"])
         self._meter.before = costs
         self._resumed = True
-        self._on_progress(self.model.num_timesteps)
+
+    def _on_point(self, point: dict[str, Any]) -> None:
+        self._writer.point(point)
+        self._sinks.point(point)
 
     def _on_rollout(self) -> None:
         if self._checkpoints.due():

@@ -100,13 +100,13 @@ def fabricate_result(config: RunConfig, score: float, identity_steps: int = 0) -
     return RunResult(evaluation, actions, weights, weights, sharing)
 
 
-def fabricate_run(out: Path, config: RunConfig, score: float, identity_steps: int = 0) -> Path:
+def fabricate_run(out: Path, config: RunConfig, score: float, identity_steps: int = 0, costs: Costs = COSTS) -> Path:
     """Write a finished run with the given normalised score; return its directory."""
     directory = out / config.run_id
     writer = RunWriter(directory, config)
     for point in range(config.task.eval_points):
         writer.point({"point": point, "learner": {"train/value_loss": float("nan") if point == 0 else 0.5}})
-    writer.finish(fabricate_result(config, score, identity_steps), COSTS, PROVENANCE)
+    writer.finish(fabricate_result(config, score, identity_steps), costs, PROVENANCE)
     return directory
 
 

@@ -245,7 +245,9 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
 ) -> None:
     code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path / "out", "--dry-run")
     assert code == 0
-    assert capsys.readouterr().out.count("open ") == 4
+    printed = capsys.readouterr().out
+    assert printed.count("open ") == 4
+    assert "to run: 4 runs, 8,000 environment steps" in printed
     assert not (tmp_path / "out").exists()
 
 
@@ -336,6 +338,7 @@ def test_plain_lines_for_a_log_file(tmp_path: Path, suite: SuiteConfig) -> None:
     jobs = [job_of(config, tmp_path) for config in suite.runs()[:2]]
     with ProgressDisplay(console, "tiny", jobs, clock=lambda: now[0]) as display:
         display.show(Started(jobs[0]))
+        display.show(Progress(jobs[0], 0))
         now[0] = 40.0
         display.show(Progress(jobs[0], 1_000))
         now[0] = 80.0
@@ -346,7 +349,26 @@ def test_plain_lines_for_a_log_file(tmp_path: Path, suite: SuiteConfig) -> None:
         display.show(Finished(jobs[1], "failed", None, "ValueError: [bold]markup[/bold]"))
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "running 1,000 of 4,000 environment steps, 0 of 2 runs, about 2 min left",
+        "        one/fups_id/seed-0  50%, about 40 s left",
         "done    one/fups_id/seed-0  0.912  80 s  [1/2, about 80 s left]",
-        "again   one/adaps/seed-0  killed; the run starts anew",
+        "again   one/adaps/seed-0  killed; the run is taken up once more",
         "failed  one/adaps/seed-0  ValueError: [bold]markup[/bold]  0 s  [2/2, about 0 s left]",
+    ]
+
+
+def test_steps_of_an_earlier_attempt_are_not_taken_for_speed(tmp_path: Path, suite: SuiteConfig) -> None:
+    now = [0.0]
+    console = Console(file=io.StringIO(), width=140)
+    (job,) = (job_of(config, tmp_path) for config in suite.runs()[:1])
+    with ProgressDisplay(console, "tiny", [job], clock=lambda: now[0]) as display:
+        display.show(Started(job))
+        display.show(Progress(job, 1_600))
+        now[0] = 60.0
+        display.show(Progress(job, 1_800))
+        display.show(Finished(job, "done", 0.5, ""))
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "goes on one/fups_id/seed-0  from 1,600 of 2,000 environment steps",
+        "running 1,800 of 2,000 environment steps, 0 of 1 runs, about 60 s left",
+        "        one/fups_id/seed-0  90%, about 60 s left",
+        "done    one/fups_id/seed-0  0.500  60 s  [1/1, about 0 s left]",
     ]
