@@ -1,8 +1,8 @@
 """Threads that share the lanes of a step.
 
-Lanes are dealt out block by block to whoever is free, the calling thread first: waking a thread can take as long as a
-small step, so nobody waits for one that comes late. Blocks do not touch each other, so the result does not depend on
-who does which.
+Lanes are dealt out in one block a thread to whoever is free, the calling thread first: waking a thread can take as long
+as a small step, so nobody waits for one that comes late, and every further block would cost a turn at the interpreter.
+Blocks do not touch each other, so the result does not depend on who does which.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ Task: TypeAlias = tuple[Work, Iterator[Block], tuple[Any, ...]]
 Tasks: TypeAlias = "SimpleQueue[Task | None]"
 Outcomes: TypeAlias = "SimpleQueue[BaseException | None]"
 
-BLOCKS_A_THREAD = 1
-SMALLEST_BLOCK = 16
 # A wait of 0.3 ms in all, in pieces of about 30 microseconds that leave the interpreter to the other threads.
 PAUSES = 10
 PAUSE_ROUNDS = 12000
@@ -64,7 +62,7 @@ class LaneThreads:
         Raises:
             Exception: the first one that ``work`` raised, after all blocks have ended.
         """
-        size = max(SMALLEST_BLOCK, -(-num_lanes // (BLOCKS_A_THREAD * self._num_threads)))
+        size = -(-num_lanes // self._num_threads)
         blocks = [(start, min(start + size, num_lanes)) for start in range(0, num_lanes, size)]
         waiting = iter(blocks)
         for tasks in self._tasks:

@@ -112,6 +112,14 @@ def test_a_run_page_says_where_the_run_comes_from(site: Path, suite: SuiteConfig
     assert sums in text
 
 
+def test_the_download_for_marl_eval_holds_every_finished_run(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path / "runs", suite)
+    site = write_report(tmp_path / "runs")[1].parent
+    marl = parse_json((site / "downloads/marl-eval.json").read_bytes())["adaps"]["one"]["adaps"]["seed_0"]
+    assert marl["step_2"]["score"] == [pytest.approx(0.8)]
+    assert marl["absolute_metrics"]["return"] == [pytest.approx(-120.0)]
+
+
 def test_downloads_are_what_lies_beside_the_runs(site: Path) -> None:
     for name in ("board.json", "aggregate.json", "board.csv", "board.md"):
         assert (site / "downloads" / name).read_bytes() == (site.parent / name).read_bytes()
@@ -120,9 +128,6 @@ def test_downloads_are_what_lies_beside_the_runs(site: Path) -> None:
     assert pairs == {
         (task, *pair) for task in ("one", "two", "all tasks") for pair in (("adaps", "fups_id"), ("fups_id", "adaps"))
     }
-    marl = parse_json((site / "downloads/marl-eval.json").read_bytes())["adaps"]["one"]["adaps"]["seed_0"]
-    assert marl["step_2"]["score"] == [pytest.approx(0.8)]
-    assert marl["absolute_metrics"]["return"] == [pytest.approx(-120.0)]
     cite = (site / "downloads/cite.bib").read_text()
     assert cite.count("{") == cite.count("}")
     assert "year = {2026}" in cite

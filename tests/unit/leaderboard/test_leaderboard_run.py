@@ -95,7 +95,7 @@ def children_of(pid: int) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_suite_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     suite_file, out = tmp_path / "a tiny one.toml", tmp_path / "out"
-    suite_file.write_text(SUITE.format(budget=8_000))
+    suite_file.write_text(SUITE.format(budget=60_000))
     process = start(suite_file, out)
     lines_until(process.stdout, r"^done ")
     workers = children_of(process.pid)
