@@ -8,15 +8,18 @@ from numba import njit
 __all__ = ["any_outside", "close_lanes"]
 
 
+NO_SIGN = np.int64(2**63 - 1)
+
+
 @njit(nogil=True, cache=True)
 def any_outside(actions, num_actions):  # type: ignore[no-untyped-def]
     """Return whether an entry of ``actions [B, N] int64`` is not in ``{0, ..., num_actions - 1}``."""
-    bound = np.uint64(num_actions)
-    outside = np.int64(0)
-    # Seen as unsigned, a negative action is out of range as well; a plain sum is what compilers make wide.
+    highest = np.int64(num_actions) - 1
+    signs = np.int64(0)
+    # Of an action out of range one of the two is negative; collecting signs is what compilers make wide.
     for action in actions.reshape(actions.size):
-        outside += np.uint64(action) >= bound
-    return bool(outside)
+        signs |= action | (highest - (action & NO_SIGN))
+    return bool(signs < 0)
 
 
 @njit(nogil=True, cache=True)

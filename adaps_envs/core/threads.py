@@ -1,43 +1,57 @@
 """Threads that share the lanes of a step.
 
-Lanes are dealt out in one block a thread to whoever is free, the calling thread first: waking a thread can take as long
-as a small step, so nobody waits for one that comes late, and every further block would cost a turn at the interpreter.
-Blocks do not touch each other, so the result does not depend on who does which.
+Lanes are dealt out in one block a thread to whoever is free, the calling thread first, so that nobody waits for a
+thread that comes late. Blocks do not touch each other, so the result does not depend on who does which.
+
+A helper looks out for work inside compiled code, without the interpreter, and goes to sleep when none has come for a
+while: waking a sleeping thread takes as long as a small step.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from numba import njit
+from adaps_envs.core.signals import COMPILED, WORDS, await_total, new_words, publish_and_await
 
 __all__ = ["LaneThreads"]
 
 Work: TypeAlias = Callable[..., None]
 Block: TypeAlias = tuple[int, int]
-Task: TypeAlias = tuple[Work, Iterator[Block], tuple[Any, ...]]
-Tasks: TypeAlias = "SimpleQueue[Task | None]"
-Outcomes: TypeAlias = "SimpleQueue[BaseException | None]"
+Task: TypeAlias = tuple[Work, Iterator[Block], tuple[Any, ...], list[BaseException]]
 
-# A wait of 0.3 ms in all, in pieces of about 30 microseconds that leave the interpreter to the other threads.
-PAUSES = 10
-PAUSE_ROUNDS = 12000
-
-
-Item = TypeVar("Item")
+# Looks at a word of memory, about 0.3 ms of them; where nothing is compiled a look is dear, and sleep follows at once.
+ROUNDS = 1_200_000 if COMPILED else 1
+# About 20 microseconds: a helper that asked for the interpreter before the caller has left it would be put to sleep.
+PAUSE = 120_000 if COMPILED else 0
+NAP = 1e-4
 
 
-@njit(nogil=True, cache=True)
-def pause(rounds):  # type: ignore[no-untyped-def]
-    """Keep the processor busy for so many rounds of a recurrence, and return its value."""
-    value = 1.0
-    for _ in range(rounds):
-        value = value * 0.999 + 0.5
-    return value
+class _Desk:
+    """What the caller and its helpers both know; it does not know the caller, who can so be dropped and end them."""
+
+    def __init__(self, num_helpers: int) -> None:
+        self.turn = new_words(1)
+        self.done = new_words(num_helpers)
+        self.asleep = [False] * num_helpers
+        self.bells: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(num_helpers)]
+        self.task: Task | None = None
+        self.closed = False
+
+    def call(self) -> None:
+        """Begin a new turn, and wake who sleeps. The turn comes first: a helper looks at it before it falls asleep."""
+        self.turn[0] += 1
+        for asleep, bell in zip(self.asleep, self.bells, strict=True):
+            if asleep:
+                bell.put(None)
+
+    def close(self) -> None:
+        self.closed = True
+        self.call()
 
 
 class LaneThreads:
@@ -49,12 +63,12 @@ class LaneThreads:
 
     def __init__(self, num_threads: int) -> None:
         self._num_threads = num_threads
-        self._tasks: list[Tasks] = [SimpleQueue() for _ in range(num_threads - 1)]
-        self._outcomes: Outcomes = SimpleQueue()
-        for tasks in self._tasks:
-            threading.Thread(target=_serve, args=(tasks, self._outcomes), daemon=True, name="adaps-lanes").start()
-        # The helpers know the queues alone, so that an environment that is dropped without close() ends them as well.
-        self._finalizer = weakref.finalize(self, _dismiss, self._tasks)
+        self._desk = _Desk(num_threads - 1)
+        # Blocks that helpers have taken in all, which their counts in ``done`` must reach.
+        self._taken = 0
+        for helper in range(num_threads - 1):
+            threading.Thread(target=_serve, args=(self._desk, helper), daemon=True, name="adaps-lanes").start()
+        self._finalizer = weakref.finalize(self, self._desk.close)
 
     def run(self, work: Work, num_lanes: int, *args: Any) -> None:
         """Call ``work(start, stop, *args)`` on blocks that make up ``[0, num_lanes)``.
@@ -65,45 +79,45 @@ class LaneThreads:
         size = -(-num_lanes // self._num_threads)
         blocks = [(start, min(start + size, num_lanes)) for start in range(0, num_lanes, size)]
         waiting = iter(blocks)
-        for tasks in self._tasks:
-            tasks.put((work, waiting, args))
-        own = [_outcome(work, block, args) for block in waiting]
-        others = [_soon(self._outcomes) for _ in range(len(blocks) - len(own))]
-        for error in (*own, *others):
-            if error is not None:
-                raise error
+        errors: list[BaseException] = []
+        self._desk.task = (work, waiting, args, errors)
+        self._desk.call()
+        own = _do_blocks(work, waiting, args, errors)
+        self._desk.task = None
+        self._taken += len(blocks) - own
+        while not await_total(self._desk.done, self._taken, ROUNDS):
+            time.sleep(NAP)
+        if errors:
+            raise errors[0]
 
     def close(self) -> None:
         """End the helpers."""
         self._finalizer()
 
 
-def _outcome(work: Work, block: Block, args: tuple[Any, ...]) -> BaseException | None:
-    try:
-        work(*block, *args)
-    except BaseException as error:
-        return error
-    return None
+def _do_blocks(work: Work, waiting: Iterator[Block], args: tuple[Any, ...], errors: list[BaseException]) -> int:
+    """Do blocks until none waits any more, and return how many."""
+    count = 0
+    for block in waiting:
+        try:
+            work(*block, *args)
+        except BaseException as error:
+            errors.append(error)
+        count += 1
+    return count
 
 
-def _serve(tasks: Tasks, outcomes: Outcomes) -> None:
-    while (task := _soon(tasks)) is not None:
-        work, waiting, args = task
-        for block in waiting:
-            outcomes.put(_outcome(work, block, args))
-        # Kept until the next task, they would hold an environment's arrays, and the environment itself.
-        del task, work, waiting, args
-
-
-def _soon(queue: SimpleQueue[Item]) -> Item:
-    """Return the queue's next item; a thread that slept at once would be woken too late for the next small step."""
-    for _ in range(PAUSES):
-        if not queue.empty():
-            break
-        pause(PAUSE_ROUNDS)
-    return queue.get()
-
-
-def _dismiss(tasks: list[Tasks]) -> None:
-    for queue in tasks:
-        queue.put(None)
+def _serve(desk: _Desk, helper: int) -> None:
+    finished = turn = 0
+    while not desk.closed:
+        if not publish_and_await(desk.done, helper * WORDS, finished, desk.turn, 0, turn, ROUNDS, PAUSE):
+            desk.asleep[helper] = True
+            while desk.turn[0] == turn:
+                desk.bells[helper].get()
+            desk.asleep[helper] = False
+        turn = int(desk.turn[0])
+        task = desk.task
+        if task is not None:
+            finished += _do_blocks(*task)
+        # Kept until the next turn, it would hold an environment's arrays, and the environment itself.
+        del task

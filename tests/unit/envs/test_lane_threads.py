@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -51,6 +53,36 @@ def test_an_error_reaches_the_caller_when_all_have_ended(threads: LaneThreads) -
         assert not running
 
 
+def test_a_helper_that_fell_asleep_is_woken(threads: LaneThreads) -> None:
+    took: set[str] = set()
+
+    def note(start: int, stop: int) -> None:
+        took.add(threading.current_thread().name)
+        time.sleep(0.02)
+
+    for _ in range(5):
+        time.sleep(0.05)
+        assert all(threads._desk.asleep)
+        took.clear()
+        threads.run(note, 900)
+        assert {"MainThread", "adaps-lanes"} <= took
+
+
+def test_an_environment_goes_on_in_a_forked_process() -> None:
+    """The child has no helpers; the caller then does all blocks itself."""
+    env = make_batched("BPS-1", 64, seed=0, num_threads=2)
+    env.reset()
+    actions = np.ones((64, env.num_agents), np.int64)
+    env.step(actions)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        env.step(actions)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    env.close()
+
+
 def _helpers() -> int:
     return sum(thread.name == "adaps-lanes" for thread in threading.enumerate())
 
@@ -76,7 +108,9 @@ def test_threads_end_with_their_environment(close: bool) -> None:
     _wait_for_helpers(0)
 
 
-@pytest.mark.parametrize(("action", "outside"), [(0, False), (4, False), (5, True), (-1, True), (-(2**63), True)])
+@pytest.mark.parametrize(
+    ("action", "outside"), [(0, False), (4, False), (5, True), (-1, True), (-(2**63), True), (2**63 - 1, True)]
+)
 def test_one_illegal_action_among_many_is_seen(action: int, outside: bool) -> None:
     actions = np.full((33, 7), 2, np.int64)
     actions[32, 6] = action
