@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from commands import run_cli, suite_text
 from fabricate import snapshot
-from test_leaderboard_run import SUITE, run_cli
 
 from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.errors import OutputDirectoryError
@@ -82,7 +82,7 @@ def test_a_full_disk_is_one_error_and_the_same_command_goes_on(
     disk: Path, pages: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite_file, out = tmp_path / "tiny.toml", disk / "out"
-    suite_file.write_text(SUITE.format(budget=2_000))
+    suite_file.write_text(suite_text())
     runs = load_suite(suite_file).runs()
     for config in runs[:2]:
         execute_job(config, out / config.run_id, lambda steps: None)
@@ -116,7 +116,7 @@ def test_a_read_only_directory_is_one_error_and_stays_readable(
     disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite_file, out = tmp_path / "tiny.toml", disk / "out"
-    suite_file.write_text(SUITE.format(budget=2_000))
+    suite_file.write_text(suite_text())
     config = load_suite(suite_file).runs()[0]
     execute_job(config, out / config.run_id, lambda steps: None)
     earlier = snapshot(out)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import run_cli, suite_text
 from fabricate import COSTS, fabricate_failure, fabricate_run
-from test_leaderboard_run import SUITE, run_cli
 
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.estimate import Estimate, estimate_rest, time_at_once
@@ -59,7 +59,7 @@ def test_jobs_share_the_places(seconds: list[float], at_once: int, expected: flo
 
 def test_dry_run_tells_the_cost_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite_file, out = tmp_path / "tiny.toml", tmp_path / "out"
-    suite_file.write_text(SUITE.format(budget=2_000))
+    suite_file.write_text(suite_text())
     first, *_, last = load_suite(suite_file).runs()
     fabricate_run(out, first, 0.5)
     fabricate_failure(out, last)

@@ -12,33 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import suite_text
 
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.job import execute_job
 from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
 from baselines.leaderboard.suite import load_suite
 from baselines.leaderboard.verify import verify_directory
-
-SUITE = """
-name = "kills"
-schemes = {schemes}
-seeds = {seeds}
-[learner]
-num_lanes = 8
-net_arch = [8]
-[scheme_settings.adaps]
-identity = {{ env_steps = 400, encoder = {{ updates = 50 }} }}
-[[tasks]]
-name = "one"
-env = "BPS-1-v0"
-params = {{ groups = [2, 2] }}
-budget = {budget}
-eval_points = 5
-eval_episodes = 4
-absolute_episodes = 5
-random_score = -200.0
-scripted_score = -100.0
-"""
 
 
 def records(out: Path) -> dict[str, bytes]:
@@ -85,15 +65,15 @@ def assert_complete(out: Path, suite: SuiteConfig, expected: dict[str, bytes]) -
 @pytest.mark.parametrize(
     ("kills", "schemes", "seeds", "budget"),
     [
-        (3, ["adaps", "nops"], [0], 30_000),
-        pytest.param(50, ["fups", "nops", "adaps", "snp_ps"], [0, 1, 2], 60_000, marks=pytest.mark.slow),
+        (3, ("adaps", "nops"), (0,), 30_000),
+        pytest.param(50, ("fups", "nops", "adaps", "snp_ps"), (0, 1, 2), 60_000, marks=pytest.mark.slow),
     ],
 )
 def test_killed_at_random_moments_a_suite_ends_in_the_undisturbed_records(
-    tmp_path: Path, kills: int, schemes: list[str], seeds: list[int], budget: int
+    tmp_path: Path, kills: int, schemes: tuple[str, ...], seeds: tuple[int, ...], budget: int
 ) -> None:
     suite_file, out = tmp_path / "kills.toml", tmp_path / "out"
-    suite_file.write_text(SUITE.format(schemes=schemes, seeds=seeds, budget=budget))
+    suite_file.write_text(suite_text(budget, name="kills", schemes=schemes, seeds=seeds, eval_points=5))
     suite = load_suite(suite_file)
     for config in suite.runs():
         assert execute_job(config, tmp_path / "undisturbed" / config.run_id, lambda steps: None).status == "done"

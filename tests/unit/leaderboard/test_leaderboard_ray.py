@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import descendants, running, start_run, suite_text
 from rich.console import Console
 
 from baselines import cli
@@ -169,9 +169,9 @@ def test_a_wrong_address_is_one_line(address: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers, and nobody else can come to
         suite = tmp_path / "tiny.toml"
-        suite.write_text(TINY.format(budget=2_000))
+        suite.write_text(suite_text())
         given = address.format(port=taken.getsockname()[1])
-        done = run_command(suite, tmp_path / "out", "--engine", "ray", "--address", given)
+        done = start_run(suite, tmp_path / "out", "--engine", "ray", "--address", given)
         _, errors = done.communicate(timeout=120)
     assert done.returncode == 2
     assert f"no Ray cluster answers at {given!r}" in errors
@@ -201,9 +201,9 @@ def test_an_address_belongs_to_the_ray_engine(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_and_continued(tmp_path: Path, how: signal.Signals) -> None:
     suite = tmp_path / "tiny.toml"
-    suite.write_text(TINY.format(budget=60_000))
+    suite.write_text(suite_text(60_000))
     out = tmp_path / "out"
-    process = run_command(suite, out, "--engine", "ray", "--jobs", "2")
+    process = start_run(suite, out, "--engine", "ray", "--jobs", "2")
     assert process.stdout is not None
     for line in iter(process.stdout.readline, ""):
         if line.startswith("done "):
@@ -223,7 +223,7 @@ def test_interrupted_and_continued(tmp_path: Path, how: signal.Signals) -> None:
     while (alive := [pid for pid in offspring if running(pid)]) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not alive
-    process = run_command(suite, out, "--engine", "ray", "--jobs", "2")
+    process = start_run(suite, out, "--engine", "ray", "--jobs", "2")
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert len(find_runs(out)) == 4
@@ -239,33 +239,13 @@ def test_a_cluster_is_found_by_its_address(tmp_path: Path) -> None:
     try:
         cluster.add_node(num_cpus=1)
         suite = tmp_path / "tiny.toml"
-        suite.write_text(TINY.format(budget=2_000))
-        done = run_command(suite, tmp_path / "out", "--engine", "ray", "--address", cluster.address)
+        suite.write_text(suite_text())
+        done = start_run(suite, tmp_path / "out", "--engine", "ray", "--address", cluster.address)
         output, errors = done.communicate(timeout=300)
         assert done.returncode == 0, errors
         assert output.count("done    one/") == 4
     finally:
         cluster.shutdown()
-
-
-TINY = """
-name = "tiny"
-schemes = ["fups", "nops"]
-seeds = [0, 1]
-[learner]
-num_lanes = 8
-net_arch = [8]
-[[tasks]]
-name = "one"
-env = "BPS-1-v0"
-params = {{ groups = [2, 2] }}
-budget = {budget}
-eval_points = 3
-eval_episodes = 4
-absolute_episodes = 5
-random_score = -200.0
-scripted_score = -100.0
-"""
 
 
 def long_task(budget: int = 60_000) -> dict[str, Any]:
@@ -292,28 +272,3 @@ def killing(engine: Any, job: Job, times: int, at: int = 0) -> Iterator[Event]:
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
         yield event
-
-
-def run_command(suite: Path, out: Path, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "baselines.cli", "leaderboard", "run", "--suite", str(suite), "--out", str(out)]
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return subprocess.Popen(
-        [*command, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-
-
-def descendants(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [int(child) for child in found] + [pid for child in found for pid in descendants(int(child))]
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from commands import descendants, run_cli, running, start_run, suite_text
 from fabricate import fabricate_failure, fabricate_run, snapshot
 from rich.console import Console
 
 from adaps_agents import SharingA2C
-from baselines import cli
-from baselines.leaderboard import check, report, writer
+from baselines.leaderboard import check, report
 from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.engine import Died, Finished, Progress, Started
 from baselines.leaderboard.lock import directory_lock
@@ -33,49 +33,12 @@ from baselines.leaderboard.run import run_suite
 from baselines.leaderboard.signals import deaf_to_signals, end_on_signal
 from baselines.leaderboard.suite import load_suite
 
-SUITE = """
-name = "tiny"
-schemes = ["fups", "nops"]
-seeds = [0, 1]
-[learner]
-num_lanes = 8
-net_arch = [8]
-[[tasks]]
-name = "one"
-env = "BPS-1-v0"
-params = {{ groups = [2, 2] }}
-budget = {budget}
-eval_points = 3
-eval_episodes = 4
-absolute_episodes = 5
-random_score = -200.0
-scripted_score = -100.0
-"""
-
 
 @pytest.fixture
 def suite_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(SUITE.format(budget=2_000))
+    path.write_text(suite_text())
     return path
-
-
-def run_cli(*words: str | Path) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    return int(stop.value.code or 0)
-
-
-def start(suite_file: Path, out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "baselines.cli", "leaderboard", "run", "--suite", str(suite_file)]
-    return subprocess.Popen(
-        [*command, "--out", str(out), "--jobs", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def lines_until(stream: IO[str] | None, pattern: str) -> str:
@@ -87,24 +50,19 @@ def lines_until(stream: IO[str] | None, pattern: str) -> str:
     raise AssertionError(f"no line matched {pattern}")
 
 
-def children_of(pid: int) -> list[int]:
-    text = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(child) for child in text.split()]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_suite_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     suite_file, out = tmp_path / "a tiny one.toml", tmp_path / "out"
-    suite_file.write_text(SUITE.format(budget=60_000))
-    process = start(suite_file, out)
+    suite_file.write_text(suite_text(60_000))
+    process = start_run(suite_file, out, "--jobs", "2")
     lines_until(process.stdout, r"^done ")
-    workers = children_of(process.pid)
+    workers = descendants(process.pid)
     os.killpg(process.pid, number) if number is signal.SIGINT else process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     message = re.fullmatch(r"interrupted: \d of 4 runs are done\. To go on: (adaps .+)", errors.strip())
     assert message, errors
-    while any(writer._alive(pid) for pid in workers):
+    while any(running(pid) for pid in workers):
         time.sleep(0.02)
     assert list(out.glob("*/*/*.partial-*")) == []
     finished = {path: path.stat().st_mtime_ns for path in find_runs(out)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_leaderboard_run import SUITE, run_cli
+from commands import run_cli, suite_text
 
 from baselines.leaderboard import sinks
 from baselines.leaderboard.config import RunConfig, SuiteConfig
@@ -160,7 +160,7 @@ def test_tensorboard_reads_what_was_written(
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     suite_file, out = tmp_path / "tiny.toml", tmp_path / "out"
-    suite_file.write_text(SUITE.format(budget=2_000))
+    suite_file.write_text(suite_text())
     words = ("leaderboard", "run", "--suite", suite_file, "--out", out, "--jobs", "1", "--scheme", "fups")
     assert run_cli(*words, "--seed", "0", "--sink", "tensorboard") == 0
     events = EventAccumulator(str(out / "logs/tensorboard/one/fups/seed-0"))
