@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.base import Network, SharingScheme
 from adaps_agents.sharing.layers import GroupedMLP
 from adaps_agents.sharing.options import check_choice, check_count, check_number
 from adaps_agents.streams import torch_stream
@@ -40,6 +40,9 @@ class DiCo(SharingScheme):
     would be a hundredth of the deviations' own, and it would let an agent's loss move the others' deviations. It is
     measured on ``pool`` observations of all agents, drawn from the update's last minibatch: every deviation is
     evaluated on each.
+
+    Recurrent, the shared policy and every deviation have a unit and a state of their own. Deviations are then measured
+    on whole histories of the minibatch, with as many observations in all, from empty states.
 
     Args:
         desired: diversity wanted, >= 0 (0 makes agents alike); None leaves deviations as they are (kappa = 1). The
@@ -96,14 +99,44 @@ class DiCo(SharingScheme):
 
     def actor(self, obs: Tensor) -> Tensor:
         """Return logits ``[B, N, A]`` for observations ``[B, N, F]``."""
+        if "actor" in self.recurrent_parts:
+            return self._first_step("actor", obs)
         logits: Tensor = self.actor_net(obs) + self.kappa * self.deviation_net(obs)
         return logits
 
+    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits ``[T, B, N, A]`` and states ``[T, B, N, 2H]``: the shared policy's, then the deviation's."""
+        if "actor" not in self.recurrent_parts:
+            return super().actor_sequence(obs, starts, state)
+        shared, own = state.chunk(2, dim=-1)
+        logits, shared = self.actor_net.sequence(obs, starts, shared)
+        deviations, own = self.deviation_net.sequence(obs, starts, own)
+        return logits + self.kappa * deviations, torch.cat([shared, own], dim=-1)
+
+    def state_width(self, part: str) -> int:
+        """Return the length of an agent's recurrent state: twice a unit's in the actor."""
+        return super().state_width(part) * (2 if part == "actor" else 1)
+
+    def add_unit(self, part: str, net: Network, name: str | None = None) -> None:
+        """Give the deviations private units beside the shared policy's."""
+        super().add_unit(part, net, name)
+        if part == "actor":
+            super().add_unit(part, self.deviation_net, "deviation")
+
     @torch.no_grad()
-    def deviation_diversity(self, observations: Tensor) -> Tensor:
-        """Return the logit diversity of the unscaled deviations over observations ``[S, F]``, a scalar."""
-        everybody = observations[:, None].expand(-1, self.spaces.num_agents, -1)
-        return logit_diversity(self.deviation_net(everybody))
+    def deviation_diversity(self, observations: Tensor, starts: Tensor | None = None) -> Tensor:
+        """Return the logit diversity of the unscaled deviations, a scalar.
+
+        Args:
+            observations: ``[S, F]``, or histories ``[T, S, F]`` of recurrent deviations.
+            starts: ``[T, S] bool`` of these histories.
+        """
+        everybody = observations[..., None, :].expand(*observations.shape[:-1], self.spaces.num_agents, -1)
+        if starts is None:
+            return logit_diversity(self.deviation_net(everybody))
+        state = self.initial_state("actor", everybody.shape[1]).chunk(2, dim=-1)[1]
+        begins = starts[..., None].expand(everybody.shape[:-1])
+        return logit_diversity(self.deviation_net.sequence(everybody, begins, state)[0].flatten(0, 1))
 
     @torch.no_grad()
     def after_update(self, update: int) -> bool:
@@ -111,10 +144,17 @@ class DiCo(SharingScheme):
         observations = self.learning.observations
         if not self.desired or observations is None:
             return False
-        flat = observations.flatten(0, -2)
         generator = torch_stream(self.seed, "pool", int(self.measurements))
-        chosen = torch.randint(len(flat), (self.pool,), generator=generator)
-        measured = self.deviation_diversity(flat[chosen.to(flat.device)])
+        starts = self.learning.episode_starts if "actor" in self.recurrent_parts else None
+        if starts is None:
+            flat = observations.flatten(0, -2)
+            chosen = torch.randint(len(flat), (self.pool,), generator=generator)
+            measured = self.deviation_diversity(flat[chosen.to(flat.device)])
+        else:
+            histories, begins = observations.flatten(1, 2), starts.flatten(1, 2)
+            chosen = torch.randint(histories.shape[1], (max(1, self.pool // len(histories)),), generator=generator)
+            chosen = chosen.to(histories.device)
+            measured = self.deviation_diversity(histories[:, chosen], begins[:, chosen])
         weight = self.tau if int(self.measurements) > 0 else 1.0
         self.estimate.lerp_(measured, weight)
         self.measurements += 1
@@ -123,7 +163,8 @@ class DiCo(SharingScheme):
     def effective_params(self, agent: int) -> dict[str, Layers]:
         """Return actor and critic layers; the actor's hold shared neurons first, the agent's own after them."""
         shared, own = self.actor_net.effective_params(agent), self.deviation_net.effective_params(agent)
-        actor = shared if self.desired == 0 else summed(shared, own, self.kappa)
+        units = 2 if "actor" in self.recurrent_parts else 0
+        actor = shared if self.desired == 0 else summed(shared, own, self.kappa, units)
         return {"actor": actor, "critic": self.critic_net.effective_params(agent)}
 
     def private_stacks(self) -> bool:
@@ -149,12 +190,19 @@ def logit_diversity(logits: Tensor) -> Tensor:
     return distances.sum(dim=(1, 2)).mean() / (number * (number - 1))
 
 
-def summed(shared: Layers, own: Layers, factor: Tensor) -> Layers:
-    """Return one network that computes ``shared(x) + factor * own(x)``, its hidden neurons those of both."""
+def summed(shared: Layers, own: Layers, factor: Tensor, units: int = 0) -> Layers:
+    """Return one network that computes ``shared(x) + factor * own(x)``, its hidden neurons those of both.
+
+    The ``units`` layers before the last are those of a recurrent unit, three gates one after the other.
+    """
     layers = []
     for index, ((w, b), (v, c)) in enumerate(zip(shared, own, strict=True)):
         first, last = index == 0, index == len(shared) - 1
-        if last:
+        if not last and index >= len(shared) - 1 - units:
+            gates = zip(w.chunk(3), v.chunk(3), strict=True), zip(b.chunk(3), c.chunk(3), strict=True)
+            weight = torch.cat([torch.block_diag(*pair) for pair in gates[0]])
+            layers.append((weight, torch.cat([part for pair in gates[1] for part in pair])))
+        elif last:
             weight = w + factor * v if first else torch.cat([w, factor * v], dim=1)
             layers.append((weight, b + factor * c))
         else:

@@ -72,6 +72,17 @@ class SplitMLP(GeneratedMLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
+        h = self._hidden(x)
+        return functional.linear(h, self.weights[-1][0], self.biases[-1][0])
+
+    def sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs ``[T, B, N, O]`` and the unit's states; see the base class."""
+        features = self._hidden(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        states = self.remember(features, starts, state)
+        return functional.linear(states, self.weights[-1][0], self.biases[-1][0]), states
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        """Return the last hidden layer ``[B, N, H]`` for inputs ``[B, N, F]``."""
         weights, biases = entries(self.weights), entries(self.biases)
         if self.clones is None:
             h = functional.linear(x, weights[0][0], biases[0][0])
@@ -83,7 +94,7 @@ class SplitMLP(GeneratedMLP):
             h = h * self._fresh_gate(h)
         for w, b in zip(weights[1:-1], biases[1:-1], strict=True):
             h = self.activation(functional.linear(h, w[0], b[0]))
-        return functional.linear(h, weights[-1][0], biases[-1][0])
+        return h
 
     def _fresh_gate(self, h: Tensor) -> Tensor:
         if self._gate is None or self._gate.device != h.device:
@@ -185,7 +196,7 @@ class GradPS(SharingScheme):
     optimiser's moments survive splits and merges, but for those of the copies, which start at zero.
 
     On-policy port: gradients are those of the learner's whole loss, and the critic is split as the actor is (the
-    authors' network is both at once).
+    authors' network is both at once). A recurrent unit is shared and never split, as theirs.
 
     Args:
         groups: copies a futile neuron ends up with (the authors' StarCraft setting).

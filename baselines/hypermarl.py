@@ -104,7 +104,8 @@ class HyperMARL(SharingScheme):
     about 65 agents it holds more of them than private networks.
 
     Initial networks are orthogonal for every agent, as the method requires; how heads achieve this is this project's:
-    they solve for the networks that private weights would start with (see :class:`HyperMLP`).
+    they solve for the networks that private weights would start with (see :class:`HyperMLP`). A recurrent unit is not
+    generated but shared by all agents, as in the authors' StarCraft networks.
 
     Args:
         embedding: length of an agent's embedding (the authors' MAPPO setting; their IPPO has 4).

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.base import Network, SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
 from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
 from adaps_agents.sharing.options import check_choice, check_flag
@@ -48,7 +48,8 @@ class HyperMARLLinear(SharingScheme):
     """Agent-conditioned linear hypernetworks: ``theta_i = W e_i (+ b)`` with ``e_i`` one-hot.
 
     Without ``b``, the authors' default, this is a table of private networks, equal to NoPS in function, gradients and
-    initial weights, and run as one: no one-hot vector is multiplied. With ``b`` all agents share a base.
+    initial weights, and run as one: no one-hot vector is multiplied. With ``b`` all agents share a base. A recurrent
+    unit is not generated but shared by all, as in the authors' StarCraft networks.
 
     Args:
         bias: add the shared base ``b``.
@@ -82,7 +83,11 @@ class HyperMARLLinear(SharingScheme):
 
     def private_stacks(self) -> bool:
         """Return True if actor and critic are tables of private networks."""
-        return not self.bias and self.networks == "both"
+        return not self.bias and self.networks == "both" and super().private_stacks()
+
+    def unit_labels(self, net: Network) -> Tensor:
+        """Return one group: the authors generate feed-forward layers only, and all agents share the recurrent unit."""
+        return torch.zeros_like(self.labels)
 
 
 SCHEME = HyperMARLLinear

@@ -128,7 +128,7 @@ class Kaleidoscope(SharingScheme):
     least 1e-4 and the coefficient at most 1000. Weights are drawn anew between updates, and their optimiser moments
     become zero. Thresholds move ``threshold_rate`` times as far as weights: their gradients are so small here that they
     would stand still beside Adam's epsilon. The critic is masked by thresholds of its own, since it can see an agent's
-    type no better than the actor can.
+    type no better than the actor can. The weights of a recurrent unit are shared and not masked, as the authors'.
 
     Args:
         diversity: share of the policy loss that the diversity loss is scaled to (the authors' MPE setting).

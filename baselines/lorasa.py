@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
+from adaps_agents.sharing.groups import AgentGroups
 from adaps_agents.sharing.layers import GroupedMLP, entries
 from adaps_agents.sharing.options import check_count, check_flag, check_number
+from adaps_agents.sharing.recurrent import GRUCell, GRULayers
 from adaps_agents.streams import torch_stream
 
-__all__ = ["SCHEME", "LoRASA", "LowRankMLP"]
+__all__ = ["SCHEME", "LoRASA", "LowRankCell", "LowRankMLP"]
 
 
 class LowRankMLP(GeneratedMLP):
@@ -50,12 +52,9 @@ class LowRankMLP(GeneratedMLP):
         for index, (w, b) in enumerate(zip(base.weights, base.biases, strict=True)):
             self.register_buffer(f"weight_{index}", w.detach().clone())
             self.register_buffer(f"bias_{index}", b.detach().clone())
-            out, fan_in = w.shape[1:]
-            whole = full_rank and rank >= min(fan_in, out)
-            down.append(torch.zeros(num_agents, out if whole else rank, fan_in))
-            # Kaiming's uniform distribution with a = sqrt(5), what adapters are usually drawn from.
-            drawn = (2 * torch.rand(num_agents, out, rank, generator=generator) - 1) / rank**0.5
-            up.append(torch.zeros(num_agents, out, 0) if whole else drawn)
+            factors = initial_factors(num_agents, w.shape[1:], rank, full_rank, generator)
+            down.append(factors[0])
+            up.append(factors[1])
         self.down = nn.ParameterList([nn.Parameter(layer) for layer in down])
         self.up = nn.ParameterList([nn.Parameter(layer, requires_grad=layer.numel() > 0) for layer in up])
         offsets = [torch.zeros(num_agents, b.shape[1]) for b in base.biases] if bias else []
@@ -70,12 +69,79 @@ class LowRankMLP(GeneratedMLP):
         """Return the corrected weights ``[N, out, in]`` and biases ``[N, out]``."""
         weights, biases = self.frozen()
         for index, (down, up) in enumerate(zip(entries(self.down), entries(self.up), strict=True)):
-            whole = up.shape[-1] == 0
-            weights[index] = weights[index] + (down if whole else self.factor * torch.bmm(up, down))
+            weights[index] = corrected(weights[index], down, up, self.factor)
             biases[index] = biases[index].expand(len(down), -1)
         if len(self.offsets) > 0:
             biases = [b + own for b, own in zip(biases, entries(self.offsets), strict=True)]
         return weights, biases
+
+
+class LowRankCell(GRUCell):
+    """A frozen shared recurrent unit, its two weight matrices (of inputs and of the state) corrected for every agent.
+
+    Args:
+        base: the shared unit; its weights and biases become buffers.
+        num_agents, rank, alpha, bias, full_rank, seed, name: as for :class:`LowRankMLP`.
+    """
+
+    def __init__(
+        self,
+        base: GRUCell,
+        num_agents: int,
+        *,
+        rank: int,
+        alpha: float,
+        bias: bool,
+        full_rank: bool,
+        seed: int,
+        name: str,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.width, self.factor = base.width, alpha / rank
+        self.groups = AgentGroups(torch.arange(num_agents))
+        generator = torch_stream(seed, "init", name, "low rank unit")
+        down, up, offsets = [], [], []
+        for index, (w, b) in enumerate(zip(base.layers()[::2], base.layers()[1::2], strict=True)):
+            self.register_buffer(f"weight_{index}", w.detach().clone())
+            self.register_buffer(f"bias_{index}", b.detach().clone())
+            factors = initial_factors(num_agents, w.shape[1:], rank, full_rank, generator)
+            down.append(factors[0])
+            up.append(factors[1])
+            offsets += [torch.zeros(num_agents, b.shape[1])] if bias else []
+        self.down = nn.ParameterList([nn.Parameter(layer) for layer in down])
+        self.up = nn.ParameterList([nn.Parameter(layer, requires_grad=layer.numel() > 0) for layer in up])
+        self.offsets = nn.ParameterList([nn.Parameter(layer) for layer in offsets])
+
+    def frozen(self) -> GRULayers:
+        """Return the shared unit's weights and biases."""
+        weight_ih, bias_ih, weight_hh, bias_hh = self.weight_0, self.bias_0, self.weight_1, self.bias_1
+        return weight_ih, bias_ih, weight_hh, bias_hh  # type: ignore[return-value]
+
+    def layers(self) -> GRULayers:
+        """Return the agents' corrected weights and biases."""
+        frozen, corrections = self.frozen(), zip(entries(self.down), entries(self.up), strict=True)
+        inputs, hidden = (corrected(w, *pair, self.factor) for w, pair in zip(frozen[::2], corrections, strict=True))
+        biases = [b.expand(len(inputs), -1) for b in frozen[1::2]]
+        if len(self.offsets) > 0:
+            biases = [b + own for b, own in zip(biases, entries(self.offsets), strict=True)]
+        return inputs, biases[0], hidden, biases[1]
+
+
+def initial_factors(
+    num_agents: int, shape: torch.Size, rank: int, full_rank: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return ``A [N, r, in]`` of zeros and a drawn ``B [N, out, r]``, or a whole correction and an empty ``B``."""
+    out, fan_in = shape
+    whole = full_rank and rank >= min(fan_in, out)
+    # Kaiming's uniform distribution with a = sqrt(5), what adapters are usually drawn from.
+    drawn = (2 * torch.rand(num_agents, out, rank, generator=generator) - 1) / rank**0.5
+    down = torch.zeros(num_agents, out if whole else rank, fan_in)
+    return down, torch.zeros(num_agents, out, 0) if whole else drawn
+
+
+def corrected(weight: Tensor, down: Tensor, up: Tensor, factor: float) -> Tensor:
+    """Return ``W_0 + (alpha / r) B_i A_i`` of all agents, ``[N, out, in]``."""
+    return weight + (down if up.shape[-1] == 0 else factor * torch.bmm(up, down))
 
 
 class LoRASA(SharingScheme):
@@ -84,7 +150,8 @@ class LoRASA(SharingScheme):
     Until a share ``switch_at`` of the training all agents train one policy (full sharing). Then the policy is frozen,
     and every agent trains a low-rank correction of each of its layers, ``W_i = W_0 + (alpha / r) B_i A_i``; the critic
     stays shared and goes on training. At the switch the policy is unchanged; the optimiser's moments start afresh for
-    the corrections and survive for the critic.
+    the corrections and survive for the critic. A recurrent unit of the policy is corrected as its layers are, as the
+    authors' is.
 
     ``param_report`` counts what is trained at the time: P before the switch; P_critic + N sum r (in + out) after it,
     with the frozen policy under ``fixed_parameters``.
@@ -124,6 +191,10 @@ class LoRASA(SharingScheme):
         """Make one actor and one critic."""
         self.register_buffer("adapting", torch.zeros((), dtype=torch.bool, device=self.labels.device))
         self.make_grouped_networks()
+
+    def build_networks(self) -> None:
+        """Make the networks, corrected at once if no training precedes the switch."""
+        super().build_networks()
         if self.switch_at == 0.0:
             self.adapt()
 
@@ -136,6 +207,8 @@ class LoRASA(SharingScheme):
         }  # fmt: skip
         mode = self.actor_net.training
         adapted = LowRankMLP(self.actor_net, self.spaces.num_agents, **options)
+        if self.actor_net.cell is not None:
+            adapted.cell = LowRankCell(self.actor_net.cell, self.spaces.num_agents, **options)
         self.actor_net = adapted.to(self.labels.device).train(mode)
         self.adapting.fill_(True)
 
@@ -154,7 +227,9 @@ class LoRASA(SharingScheme):
         report = super().param_report()
         if isinstance(self.actor_net, LowRankMLP):
             weights, biases = self.actor_net.frozen()
-            report["fixed_parameters"] = sum(tensor.numel() for tensor in (*weights, *biases))
+            unit = self.actor_net.cell
+            unit_layers = unit.frozen() if isinstance(unit, LowRankCell) else ()
+            report["fixed_parameters"] = sum(tensor.numel() for tensor in (*weights, *biases, *unit_layers))
         return report
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
@@ -164,7 +239,7 @@ class LoRASA(SharingScheme):
             if bool(stored):
                 self.adapt()
             else:
-                self.make_grouped_networks()
+                super().build_networks()
                 self.to(self.labels.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

@@ -89,11 +89,26 @@ class SpectralMLP(GeneratedMLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
-        h, last = x, len(self.sizes) - 2
-        layers = zip(entries(self.left), self.spectra(), entries(self.right), entries(self.biases), strict=True)
-        for index, (u, spectrum, v, bias) in enumerate(layers):
+        return self._run(x, self._factors())
+
+    def sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs ``[T, B, N, O]`` and the unit's states; see the base class. No agent's matrix is formed."""
+        factors = self._factors()
+        features = self.activation(self._run(x, factors[:-1]))
+        states = self.remember(features, starts, state)
+        return self._run(states, factors[-1:]), states
+
+    def _factors(self) -> list[tuple[Tensor, ...]]:
+        """Return U, the agents' singular values ``[N, k]``, V and bias of each layer."""
+        factors = zip(entries(self.left), self.spectra(), entries(self.right), entries(self.biases), strict=True)
+        return list(factors)
+
+    def _run(self, x: Tensor, factors: list[tuple[Tensor, ...]]) -> Tensor:
+        """Return the last of these layers, without activation, for inputs ``[..., N, F]``."""
+        h = x
+        for index, (u, spectrum, v, bias) in enumerate(factors):
+            h = h if index == 0 else self.activation(h)
             h = functional.linear(functional.linear(h, v.T) * spectrum, u, bias)
-            h = h if index == last else self.activation(h)
         return h
 
     def subnetworks(self) -> Layers:
@@ -122,7 +137,7 @@ class SpectralMLP(GeneratedMLP):
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward."""
         layers = zip(self.left, self.values, self.right, strict=True)
-        return sum(2 * len(s) * (len(u) + len(v)) for u, s, v in layers)
+        return sum(2 * len(s) * (len(u) + len(v)) for u, s, v in layers) + self.unit_flops()
 
 
 class Prism(SharingScheme):
@@ -135,7 +150,8 @@ class Prism(SharingScheme):
     Built from the paper's abstract, which states the form of the layers and the two regularisers. This project's
     choices: the mask is the soft threshold ``relu(|s| - sigmoid(t_i)) / |s|``; the losses are
     ``orthogonality (||U^T U - I||^2 + ||V^T V - I||^2)`` and ``-diversity mean (m_i - m_j)^2``; both their weights; and
-    the critic is spectral too, since it can see an agent's type no better than the actor can.
+    the critic is spectral too, since it can see an agent's type no better than the actor can; and a recurrent unit is
+    shared as it is, by all agents.
 
     Layers start as full sharing's: ``U diag(s) V^T`` is the singular-value decomposition of its initial weights.
 

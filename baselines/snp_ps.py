@@ -53,9 +53,9 @@ class SNPPS(SharingScheme):
     def make_networks(self) -> None:
         """Make one actor and one critic, masked for every agent."""
         generator = torch_stream(self.seed, "masks")
-        widths = [*self.hidden, *self.hidden]
-        masks = random_masks(self.spaces.num_agents, widths, self.keep, generator, exact=self.draw == "exact")
-        self.make_masked_networks(masks[: len(self.hidden)], masks[len(self.hidden) :], self.execution)
+        actor, critic = self.mask_widths("actor"), self.mask_widths("critic")
+        masks = random_masks(self.spaces.num_agents, actor + critic, self.keep, generator, exact=self.draw == "exact")
+        self.make_masked_networks(masks[: len(actor)], masks[len(actor) :], self.execution)
 
 
 SCHEME = SNPPS

@@ -114,7 +114,7 @@ class AdaPS(IdentifiedScheme):
         exponent = RESCALE[self.rescale] if number > 1 else 0.0
         activation = Rescaled(self.activation, self.mapping.keep**-exponent) if exponent else self.activation
         if self.units == "neurons":
-            actor, critic = self._masks(centres, list(self.hidden), list(self.hidden))
+            actor, critic = self._masks(centres, self.mask_widths("actor"), self.mask_widths("critic"))
             self.make_masked_networks(actor, critic, self.execution, activation)
             if self.masked == "actor":
                 self.critic_net.activation = self.activation
@@ -128,7 +128,7 @@ class AdaPS(IdentifiedScheme):
             return masks[: len(actor)], masks[len(actor) :]
         shared = group_masks(centres, actor, self.mapping, self.seed, "masks")
         if self.masked == "same":
-            return shared, shared
+            return shared, shared[: len(critic)]
         return shared, [torch.ones(len(centres), width, dtype=torch.bool) for width in critic]
 
     def _make_weight_masked(self, centres: Centres, activation: Activation) -> None:

@@ -19,12 +19,17 @@ from torch import Tensor, nn
 from adaps_agents.identity.collect import Collector
 from adaps_agents.sharing.generated import GeneratedMLP
 from adaps_agents.sharing.layers import Activation, GroupedMLP, MaskedMLP
+from adaps_agents.sharing.options import check_choice
+from adaps_agents.sharing.recurrent import AgentNetwork, GRUCell
 from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["PARTS", "AgentSpaces", "LearningState", "SharingScheme"]
+__all__ = ["PARTS", "RECURRENT", "AgentSpaces", "LearningState", "SharingScheme"]
 
 PARTS = ("actor", "critic")
+
+RECURRENT: Mapping[str, tuple[str, ...]] = {"none": (), "gru": PARTS, "gru_actor": ("actor",)}
+"""Values of ``recurrent``, and the parts that then hold a recurrent unit."""
 
 Network = GroupedMLP | MaskedMLP | WeightMaskedMLP | GeneratedMLP
 
@@ -58,8 +63,10 @@ class LearningState:
         num_timesteps: environment steps so far.
         total_timesteps: environment steps at which the present ``learn`` ends; 0 before the first.
         policy_loss: scalar without gradient, of the present minibatch.
-        observations: ``[M, N, F]`` of the present minibatch; None before the first.
+        observations: ``[M, N, F]`` of the present minibatch, ``[T, M, N, F]`` of a recurrent policy; None before the
+            first.
         optimizer: of the scheme's trainable parameters, for methods that change entries outside gradient steps.
+        episode_starts: ``[T, M, N] bool`` of the present minibatch of a recurrent policy, else None.
     """
 
     num_timesteps: int = 0
@@ -67,6 +74,7 @@ class LearningState:
     policy_loss: Tensor = field(default_factory=lambda: torch.zeros(()))
     observations: Tensor | None = None
     optimizer: torch.optim.Optimizer | None = None
+    episode_starts: Tensor | None = None
 
 
 class SharingScheme(nn.Module, ABC):
@@ -86,6 +94,7 @@ class SharingScheme(nn.Module, ABC):
         labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
         identity_steps: environment steps spent by :meth:`prepare`.
         learning: what the learner last told of its training; not part of ``state_dict``.
+        recurrent_parts: which of actor and critic hold a recurrent unit.
     """
 
     name: ClassVar[str]
@@ -98,6 +107,7 @@ class SharingScheme(nn.Module, ABC):
     labels: Tensor
     identity_steps: Tensor
     learning: LearningState = LearningState()
+    recurrent_parts: tuple[str, ...] = ()
 
     spaces: AgentSpaces
     hidden: tuple[int, ...]
@@ -112,6 +122,7 @@ class SharingScheme(nn.Module, ABC):
         hidden: Sequence[int],
         generator: torch.Generator,
         activation: Activation = torch.relu,
+        recurrent: str = "none",
     ) -> None:
         """Create the networks. Every draw comes from streams derived from ``generator``'s seed.
 
@@ -120,12 +131,19 @@ class SharingScheme(nn.Module, ABC):
             hidden: widths of the hidden layers of actor and critic.
             generator: the scheme's own generator.
             activation: elementwise function after hidden layers.
+            recurrent: one of :data:`RECURRENT`: which of actor and critic get a GRU between the last hidden layer and
+                the output layer, as wide as that hidden layer.
+
+        Raises:
+            InvalidParameterError: an unknown ``recurrent``, no hidden layer to make a unit for, or a scheme that does
+                not say how it runs one.
         """
+        self.recurrent_parts = checked_parts(recurrent, hidden)
         self.spaces, self.hidden, self.activation = spaces, tuple(hidden), activation
         self.seed = generator.initial_seed()
         self.register_buffer("identity_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("labels", self.initial_labels())
-        self.make_networks()
+        self.build_networks()
 
     def initial_labels(self) -> Tensor:
         """Return the groups ``[N] int64`` before :meth:`prepare`; one group unless a scheme says otherwise."""
@@ -135,6 +153,43 @@ class SharingScheme(nn.Module, ABC):
     def make_networks(self) -> None:
         """Set ``self.actor_net`` and ``self.critic_net`` for the present ``self.labels``."""
 
+    def build_networks(self) -> None:
+        """Make the networks, and give the recurrent parts their units."""
+        self.make_networks()
+        for part in self.recurrent_parts:
+            self.check_sequences(part)
+            self.add_unit(part, self.network(part))
+
+    def network(self, part: str) -> Network:
+        """Return the network of the ``actor`` or the ``critic``."""
+        return self.actor_net if part == "actor" else self.critic_net
+
+    def add_unit(self, part: str, net: Network, name: str | None = None) -> None:
+        """Give a network of ``part`` its recurrent unit, from the random stream ``name`` (the part's by default)."""
+        net.cell = GRUCell(self.hidden[-1], self.unit_labels(net), seed=self.seed, name=name or part)
+
+    def unit_labels(self, net: Network) -> Tensor:
+        """Return which agents share a recurrent unit in a network, ``[N]``.
+
+        Private networks have private units. Where weights are shared in part (masked, generated, corrected), all agents
+        share one unit.
+        """
+        return net.groups.labels if isinstance(net, GroupedMLP) else torch.zeros_like(self.labels)
+
+    def check_sequences(self, part: str) -> None:
+        """Raise InvalidParameterError unless the scheme can run a recurrent ``part``."""
+        own = type(self)
+        calls, sequences = getattr(own, part), getattr(own, f"{part}_sequence")
+        overridden = calls is not getattr(SharingScheme, part)
+        if not isinstance(self.network(part), AgentNetwork) or (
+            overridden and sequences is getattr(SharingScheme, f"{part}_sequence")
+        ):
+            raise InvalidParameterError(
+                f"scheme {self.name!r} does not say how its {part} runs with a recurrent unit; derive its network from "
+                f"adaps_agents.sharing.recurrent.AgentNetwork and override {part}_sequence() beside {part}(), or take "
+                "recurrent='none'."
+            )
+
     def regroup(self, labels: NDArray[np.int64] | Tensor) -> None:
         """Deal the agents to new groups ``[N]`` and make fresh networks for them.
 
@@ -142,7 +197,7 @@ class SharingScheme(nn.Module, ABC):
             InvalidParameterError: not N labels, or they are not 0..K-1 with every value used.
         """
         self.labels = checked_labels(labels, self.spaces.num_agents).to(self.labels.device)
-        self.make_networks()
+        self.build_networks()
         self.to(self.labels.device)
 
     def prepare(self, collector: Collector) -> int:
@@ -150,14 +205,53 @@ class SharingScheme(nn.Module, ABC):
         return 0
 
     def actor(self, obs: Tensor) -> Tensor:
-        """Return logits ``[B, N, A]`` for observations ``[B, N, F]``."""
+        """Return logits ``[B, N, A]`` for observations ``[B, N, F]``; a recurrent actor's in a first step."""
+        if "actor" in self.recurrent_parts:
+            return self._first_step("actor", obs)
         logits: Tensor = self.actor_net(obs)
         return logits
 
     def critic(self, obs: Tensor) -> Tensor:
-        """Return values ``[B, N]`` for observations ``[B, N, F]``, with a centralised critic ``[B, N, F + S]``."""
+        """Return values ``[B, N]`` for observations ``[B, N, F]``, with a centralised critic ``[B, N, F + S]``.
+
+        A recurrent critic values them as the first step of an episode.
+        """
+        if "critic" in self.recurrent_parts:
+            return self._first_step("critic", obs)
         values: Tensor = self.critic_net(obs)
         return values.squeeze(-1)
+
+    def state_width(self, part: str) -> int:
+        """Return the length of an agent's recurrent state in the ``actor`` or the ``critic``, 0 without a unit."""
+        return self.hidden[-1] if part in self.recurrent_parts else 0
+
+    def initial_state(self, part: str, lanes: int) -> Tensor:
+        """Return the recurrent state ``[B, N, state_width]`` before the first step of an episode: zeros."""
+        return torch.zeros(lanes, self.spaces.num_agents, self.state_width(part), device=self.labels.device)
+
+    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits ``[T, B, N, A]``, and recurrent states ``[T, B, N, state_width]`` after each of T steps.
+
+        Args:
+            obs: ``[T, B, N, F]``.
+            starts: ``[T, B, N] bool``, True where an episode begins: the state before that step is zero.
+            state: ``[B, N, state_width]`` before the first step.
+        """
+        if "actor" in self.recurrent_parts:
+            return self.actor_net.sequence(obs, starts, state)
+        return self.actor(obs.flatten(0, 1)).unflatten(0, obs.shape[:2]), state.expand(len(obs), *state.shape)
+
+    def critic_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values ``[T, B, N]`` and recurrent states, from what :meth:`critic` reads at each of T steps."""
+        if "critic" in self.recurrent_parts:
+            values, states = self.critic_net.sequence(obs, starts, state)
+            return values.squeeze(-1), states
+        return self.critic(obs.flatten(0, 1)).unflatten(0, obs.shape[:2]), state.expand(len(obs), *state.shape)
+
+    def _first_step(self, part: str, inputs: Tensor) -> Tensor:
+        starts = torch.ones(1, *inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+        run = self.actor_sequence if part == "actor" else self.critic_sequence
+        return run(inputs[None], starts, self.initial_state(part, len(inputs)))[0][0]
 
     def aux_loss(self) -> Tensor | None:
         """Return a scalar to add to the learner's loss, or None."""
@@ -185,7 +279,10 @@ class SharingScheme(nn.Module, ABC):
         return None
 
     def effective_params(self, agent: int) -> dict[str, list[tuple[Tensor, Tensor]]]:
-        """Return actor and critic layers, (weight ``[out, in]``, bias ``[out]``) each, as agent ``agent`` uses them."""
+        """Return actor and critic layers, (weight ``[out, in]``, bias ``[out]``) each, as agent ``agent`` uses them.
+
+        A recurrent unit stands as two layers, of its inputs and of its state, before the output layer.
+        """
         return {"actor": self.actor_net.effective_params(agent), "critic": self.critic_net.effective_params(agent)}
 
     def masks(self, part: str) -> list[Tensor] | None:
@@ -194,12 +291,15 @@ class SharingScheme(nn.Module, ABC):
         A row belongs to a group of ``labels``, or to an agent where a scheme masks agents within their groups; whatever
         is not 0 is used. Units are hidden neurons, or what else the scheme masks.
         """
-        net = self.actor_net if part == "actor" else self.critic_net
+        net = self.network(part)
         return net.masks if isinstance(net, MaskedMLP | WeightMaskedMLP) else None
 
     def private_stacks(self) -> bool:
         """Return True if the leading axis of every parameter counts independent networks, to be clipped one by one."""
-        return isinstance(self.actor_net, GroupedMLP) and self.actor_net.groups.number > 1
+        if not isinstance(self.actor_net, GroupedMLP) or self.actor_net.groups.number == 1:
+            return False
+        units = [net.cell for net in (self.actor_net, self.critic_net) if net.cell is not None]
+        return all(unit.groups.number == self.actor_net.groups.number for unit in units)
 
     def param_report(self) -> dict[str, int]:
         """Return counts: trainable (actor, critic, all), fixed parameters and bits, pretraining, cost of a decision."""
@@ -235,6 +335,13 @@ class SharingScheme(nn.Module, ABC):
     def critic_sizes(self, extra_inputs: int = 0) -> list[int]:
         """Return the critic's layer sizes ``[F + S + extra, H, ..., 1]``, S = 0 unless it is centralised."""
         return [self.spaces.obs_dim + self.spaces.state_dim + extra_inputs, *self.hidden, 1]
+
+    def mask_widths(self, part: str) -> list[int]:
+        """Return how many neurons each mask of ``part`` is over: hidden layers, and what is read of a recurrent state.
+
+        Recurrent states and gates themselves are never masked.
+        """
+        return [*self.hidden, *([self.hidden[-1]] if part in self.recurrent_parts else [])]
 
     def network_options(self, part: str) -> dict[str, Any]:
         """Return sizes, activation, gain of the last layer and random stream of the ``actor`` or the ``critic``."""
@@ -283,6 +390,17 @@ class SharingScheme(nn.Module, ABC):
         """Whether groups can change after ``build``, in :meth:`prepare` or :meth:`after_update`."""
         own = type(self)
         return own.prepare is not SharingScheme.prepare or own.after_update is not SharingScheme.after_update
+
+
+def checked_parts(recurrent: Any, hidden: Sequence[int]) -> tuple[str, ...]:
+    """Return the parts that ``recurrent`` names, or raise InvalidParameterError."""
+    check_choice("recurrent", recurrent, RECURRENT)
+    if RECURRENT[recurrent] and not hidden:
+        raise InvalidParameterError(
+            f"recurrent is {recurrent!r} without a hidden layer; the unit is as wide as the last one, so give net_arch "
+            "one, e.g. [64]."
+        )
+    return RECURRENT[recurrent]
 
 
 def checked_labels(labels: Any, num_agents: int) -> Tensor:

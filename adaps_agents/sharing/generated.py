@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,9 +38,9 @@ class GeneratedMLP(SubnetworkModule):
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer as agent ``agent`` uses it."""
-        return [(w[agent], b[agent]) for w, b in zip(*self.subnetworks(), strict=True)]
+        return self.with_unit([(w[agent], b[agent]) for w, b in zip(*self.subnetworks(), strict=True)], agent)
 
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward, once its weights are generated."""
-        return sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()

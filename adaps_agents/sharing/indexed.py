@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adaps_agents.sharing.groups import Layers
 from adaps_agents.sharing.layers import GroupedMLP, entries
 
 __all__ = ["IndexedMLP"]
@@ -35,7 +36,14 @@ class IndexedMLP(GroupedMLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for observations ``[B, N, F]``."""
-        weights, biases = entries(self.weights), entries(self.biases)
+        return self._run(x, entries(self.weights), entries(self.biases))
+
+    def features(self, x: Tensor, layers: Layers) -> Tensor:
+        """Return the last hidden layer ``[B, N, H]`` for observations ``[B, N, F]``."""
+        weights, biases = layers
+        return self.activation(self._run(x, weights[:-1], biases[:-1]))
+
+    def _run(self, x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
         first = weights[0][0]
         columns = first[:, self.obs_dim :].T.index_select(0, self.index)
         h = functional.linear(x, first[:, : self.obs_dim]) + (biases[0][0] + self.scale * columns)

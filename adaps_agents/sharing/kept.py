@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from adaps_agents.sharing.groups import Layers
+from adaps_agents.sharing.recurrent import AgentNetwork
 
 __all__ = ["Layers", "SubnetworkModule"]
 
-Layers: TypeAlias = "tuple[list[Tensor], list[Tensor]]"
 
-
-class SubnetworkModule(nn.Module, ABC):
+class SubnetworkModule(AgentNetwork, ABC):
     """Base of networks that run weights which they work out from their parameters.
 
     Weights are worked out once a forward, not once a sample. In evaluation mode without gradients, that is all through
@@ -29,6 +30,10 @@ class SubnetworkModule(nn.Module, ABC):
     @abstractmethod
     def subnetworks(self) -> Layers:
         """Return the weights ``[K, out, in]`` and the biases ``[K, out]`` of each layer, one network a group."""
+
+    def run_layers(self) -> Layers:
+        """Return the subnetworks."""
+        return self._current()
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, as ``nn.Module.train``; kept weights are forgotten."""

@@ -7,7 +7,7 @@ batched product where the groups have equal sizes); nothing loops over agents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaps_agents.sharing.groups import Activation, AgentGroups
 from adaps_agents.sharing.kept import Layers, SubnetworkModule
+from adaps_agents.sharing.recurrent import AgentNetwork
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["EXECUTION", "Activation", "GroupedMLP", "MaskedMLP", "entries", "orthogonal_stack"]
 
-Activation = Callable[[Tensor], Tensor]
 HIDDEN_GAIN = 2**0.5
 EXECUTION = ("auto", "compact", "dense")
 
@@ -42,7 +43,7 @@ def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, 
     return layers
 
 
-class GroupedMLP(nn.Module):
+class GroupedMLP(AgentNetwork):
     """K independent networks; agent ``i`` uses network ``labels[i]``. With K = 1 this is plain full sharing.
 
     Args:
@@ -69,15 +70,19 @@ class GroupedMLP(nn.Module):
         out: Tensor = self.groups(x, entries(self.weights), entries(self.biases), self.activation)
         return out
 
+    def run_layers(self) -> Layers:
+        """Return all networks."""
+        return entries(self.weights), entries(self.biases)
+
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer as agent ``agent`` uses it."""
         k = int(self.groups.labels[agent])
-        return [(w[k], b[k]) for w, b in zip(self.weights, self.biases, strict=True)]
+        return self.with_unit([(w[k], b[k]) for w, b in zip(self.weights, self.biases, strict=True)], agent)
 
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward."""
-        return sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()
 
 
 class MaskedMLP(SubnetworkModule):
@@ -88,10 +93,14 @@ class MaskedMLP(SubnetworkModule):
     groups keep equally many neurons it is run as one (``execution="compact"``), otherwise all neurons are computed and
     multiplied (``"dense"``). Both give the same function.
 
+    With a recurrent unit there is one mask more, of the unit's state where the output layer reads it. The state itself
+    and the gates are never masked: a masked neuron of the state would still move the others.
+
     Args:
         sizes: layer sizes ``[F, H_1, ..., O]``.
         labels: ``[N] int64`` group of each agent.
-        masks: one ``[K, H_l]`` tensor a hidden layer; booleans, or soft gates in [0, 1].
+        masks: one ``[K, H_l]`` tensor a hidden layer, and with a recurrent unit one of its width; booleans, or soft
+            gates in [0, 1].
         activation, head_gain, seed, name: as in :class:`GroupedMLP`.
         execution: ``auto`` and ``compact`` run smaller networks where all groups keep equally many neurons, ``dense``
             never does.
@@ -101,6 +110,7 @@ class MaskedMLP(SubnetworkModule):
     """
 
     _entries: Tensor
+    _read: Tensor
     _shapes: list[torch.Size]
 
     def __init__(
@@ -126,7 +136,7 @@ class MaskedMLP(SubnetworkModule):
         stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
-        self.num_hidden = len(masks)
+        self.num_masks, self.gated = len(masks), len(masks) == len(self.sizes) - 1
         for index, mask in enumerate(masks):
             self.register_buffer(f"mask_{index}", mask.clone())
         self._wanted = execution
@@ -139,8 +149,13 @@ class MaskedMLP(SubnetworkModule):
 
     @property
     def masks(self) -> list[Tensor]:
+        """One ``[K, H_l]`` tensor a hidden layer, and one of the recurrent unit's state if there is one."""
+        return [getattr(self, f"mask_{index}") for index in range(self.num_masks)]
+
+    @property
+    def hidden_masks(self) -> list[Tensor]:
         """One ``[K, H_l]`` tensor a hidden layer."""
-        return [getattr(self, f"mask_{index}") for index in range(self.num_hidden)]
+        return self.masks[: len(self.sizes) - 2]
 
     def _choose_execution(self) -> None:
         """Decide how to run, and for compact execution precompute which entries of each weight matrix a group uses."""
@@ -155,8 +170,12 @@ class MaskedMLP(SubnetworkModule):
         """Note where, in all weights and biases laid end to end, the entries of the groups' subnetworks lie."""
         number, device = self.groups.number, self.groups.labels.device
         kept = [torch.arange(self.sizes[0], device=device).expand(number, -1)]
-        kept += [mask.nonzero()[:, 1].view(number, -1) for mask in self.masks]
-        kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
+        kept += [mask.nonzero()[:, 1].view(number, -1) for mask in self.hidden_masks]
+        if self.gated:
+            # The unit reads what the last hidden layer keeps; the output layer, small as it is, runs whole.
+            self.register_buffer("_read", kept[-1].reshape(-1), persistent=False)
+        else:
+            kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
         places = [
             after[:, :, None] * fan_in + before[:, None, :]
             for fan_in, before, after in zip(self.sizes, kept[:-1], kept[1:], strict=False)
@@ -168,8 +187,9 @@ class MaskedMLP(SubnetworkModule):
         self._shapes = [place.shape for place in places]
 
     def _depends_on(self) -> list[Tensor]:
-        """Return weights and biases; masks change with a load alone."""
-        return entries(self.weights) + entries(self.biases)
+        """Return the weights and biases of which groups run parts; masks change with a load alone."""
+        weights, biases = entries(self.weights), entries(self.biases)
+        return weights[:-1] + biases[:-1] if self.gated else weights + biases
 
     def subnetworks(self) -> Layers:
         """Return the groups' subnetworks as dense stacks: weights ``[K, out', in']`` and biases ``[K, out']``."""
@@ -178,7 +198,37 @@ class MaskedMLP(SubnetworkModule):
         joined = torch.cat([tensor.view(-1) for tensor in self._depends_on()]).index_select(0, self._entries)
         parts = joined.split([shape.numel() for shape in self._shapes])
         stacks = [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
-        return stacks[: len(self.weights)], stacks[len(self.weights) :]
+        return stacks[: len(stacks) // 2], stacks[len(stacks) // 2 :]
+
+    def run_layers(self) -> Layers:
+        """Return the hidden layers of the groups' subnetworks, or whole layers where nothing is cut out of them."""
+        return self._current() if self.execution == "compact" else (entries(self.weights), entries(self.biases))
+
+    def features(self, x: Tensor, layers: Layers) -> Tensor:
+        """Return the last hidden layer ``[B, N, H]`` for inputs ``[B, N, F]``; kept neurons alone if compact."""
+        weights, biases = layers
+        if self.execution == "full":
+            return self.activation(self._root(x, weights[:-1], biases[:-1], self.activation))
+        if self.execution == "compact":
+            return self.activation(self.groups(x, weights, biases, self.activation))
+        return self._masked_layers(x)
+
+    def remember(self, features: Tensor, starts: Tensor, state: Tensor) -> Tensor:
+        """Return the unit's states ``[T, B, N, H]`` for features ``[T, B, N, H]``, kept ones alone if compact."""
+        if self.execution != "compact":
+            return super().remember(features, starts, state)
+        assert self.cell is not None
+        weight, bias, *_ = self.cell.layers()
+        number = self.groups.number
+        read = weight[0].index_select(1, self._read).unflatten(1, (number, -1)).transpose(0, 1)
+        gates = self.groups(features.flatten(0, 1), [read], [bias.expand(number, -1)], self.activation)
+        return self.cell.recur(gates.unflatten(0, features.shape[:2]), starts, state)
+
+    def read_out(self, states: Tensor, layers: Layers) -> Tensor:
+        """Return outputs ``[B, N, O]`` for the part of the unit's states ``[B, N, H]`` that the masks keep."""
+        if self.execution != "full":
+            states = states * self.masks[-1][self.groups.labels]
+        return functional.linear(states, self.weights[-1][0], self.biases[-1][0])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
@@ -186,10 +236,13 @@ class MaskedMLP(SubnetworkModule):
             return self._root(x, entries(self.weights), entries(self.biases), self.activation)
         if self.execution == "compact":
             return self.groups(x, *self._current(), self.activation)
+        return functional.linear(self._masked_layers(x), self.weights[-1][0], self.biases[-1][0])
+
+    def _masked_layers(self, x: Tensor) -> Tensor:
         h = x
-        for mask, w, b in zip(self.masks, self.weights, self.biases, strict=False):
+        for mask, w, b in zip(self.hidden_masks, self.weights, self.biases, strict=False):
             h = self.activation(functional.linear(h, w[0], b[0])) * mask[self.groups.labels]
-        return functional.linear(h, self.weights[-1][0], self.biases[-1][0])
+        return h
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer with masked rows and columns set to zero.
@@ -198,82 +251,25 @@ class MaskedMLP(SubnetworkModule):
         """
         group = int(self.groups.labels[agent])
         gates = [mask[group].float() for mask in self.masks]
-        columns = [torch.ones_like(self.weights[0][0, 0]), *gates]
-        rows = [*((gate != 0).float() for gate in gates), torch.ones_like(self.biases[-1][0])]
+        hidden = gates[: len(self.sizes) - 2]
+        columns = [torch.ones_like(self.weights[0][0, 0]), *hidden[:-1], gates[-1]]
+        rows = [*((gate != 0).float() for gate in hidden), torch.ones_like(self.biases[-1][0])]
         layers = zip(self.weights, self.biases, columns, rows, strict=True)
-        return [(w[0] * after[:, None] * before[None, :], b[0] * after) for w, b, before, after in layers]
+        cut = [(w[0] * after[:, None] * before[None, :], b[0] * after) for w, b, before, after in layers]
+        return self.with_unit(cut, agent, reads=hidden[-1])
 
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward, as executed."""
         widths = list(self.sizes)
         if self.execution == "compact":
-            widths[1:-1] = [int(mask[0].sum()) for mask in self.masks]
-        return sum(2 * fan_in * out for fan_in, out in pairwise(widths))
-
-
-class AgentGroups(nn.Module):
-    """Agents dealt to K stacked networks, and the matrix products that evaluate them.
-
-    Attributes:
-        labels: ``[N] int64``.
-        number: K.
-    """
-
-    labels: Tensor
-    _order: Tensor
-    _inverse: Tensor
-
-    def __init__(self, labels: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("labels", labels, persistent=False)
-        self.number = int(labels.max()) + 1
-        counts = torch.bincount(labels, minlength=self.number)
-        assert bool((counts > 0).all()), "every network must serve an agent"
-        self._counts: list[int] = counts.tolist()
-        order = torch.argsort(labels, stable=True)
-        self._sorted = bool((order == torch.arange(len(labels))).all())
-        self.register_buffer("_order", order, persistent=False)
-        self.register_buffer("_inverse", torch.argsort(order), persistent=False)
-        self._equal = len(set(self._counts)) == 1
-
-    def forward(self, x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
-        """Return ``[B, N, O]`` for ``x [B, N, F]``, weights ``[K, out, in]`` and biases ``[K, out]`` a layer."""
-        if self.number == 1:
-            return _plain(x, [w[0] for w in weights], [b[0] for b in biases], activation)
-        lanes = x.shape[0]
-        by_agent = x.transpose(0, 1)
-        if not self._sorted:
-            by_agent = by_agent.index_select(0, self._order)
-        if self._equal:
-            stacked = by_agent.reshape(self.number, -1, x.shape[-1])
-            out = _batched(stacked, weights, biases, activation).view(len(self.labels), lanes, -1)
-        else:
-            parts = [
-                _plain(part, [w[k] for w in weights], [b[k] for b in biases], activation)
-                for k, part in enumerate(by_agent.split(self._counts))
-            ]
-            out = torch.cat(parts)
-        if not self._sorted:
-            out = out.index_select(0, self._inverse)
-        return out.transpose(0, 1)
+            widths[1:-1] = [int(mask[0].sum()) for mask in self.hidden_masks]
+        if not self.gated:
+            return sum(2 * fan_in * out for fan_in, out in pairwise(widths))
+        hidden = sum(2 * fan_in * out for fan_in, out in pairwise(widths[:-1]))
+        return hidden + self.unit_flops(widths[-2]) + 2 * self.sizes[-2] * self.sizes[-1]
 
 
 def entries(parameters: nn.ParameterList) -> list[Tensor]:
     """Return a ParameterList's tensors; its own iteration looks every index up by name, which costs at few lanes."""
     return list(parameters._parameters.values())  # type: ignore[arg-type]
-
-
-def _plain(x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
-    shape = x.shape[:-1]
-    h = x.reshape(-1, x.shape[-1])
-    for w, b in zip(weights[:-1], biases[:-1], strict=True):
-        h = activation(functional.linear(h, w, b))
-    return functional.linear(h, weights[-1], biases[-1]).view(*shape, -1)
-
-
-def _batched(x: Tensor, weights: list[Tensor], biases: list[Tensor], activation: Activation) -> Tensor:
-    h = x
-    for w, b in zip(weights[:-1], biases[:-1], strict=True):
-        h = activation(torch.baddbmm(b[:, None, :], h, w.transpose(1, 2)))
-    return torch.baddbmm(biases[-1][:, None, :], h, weights[-1].transpose(1, 2))

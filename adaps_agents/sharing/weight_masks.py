@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ class WeightMaskedMLP(SubnetworkModule):
     """Layer ``l`` of group ``k`` computes ``activation((W_l * M_k) h + b_l * m_k)``.
 
     The groups' weights are materialised, ``[K, out, in]``, and run as stacked networks; unlike masked neurons, masked
-    weights save no arithmetic.
+    weights save no arithmetic. The weights of a recurrent unit are not masked; it reads and the output layer reads no
+    neuron of the last hidden layer's width that is masked there.
 
     Args:
         sizes: layer sizes ``[F, H_1, ..., O]``.
@@ -67,13 +69,24 @@ class WeightMaskedMLP(SubnetworkModule):
         out: Tensor = self.groups(x, *self._current(), self.activation)
         return out
 
+    def features(self, x: Tensor, layers: Layers) -> Tensor:
+        """Return the last hidden layer ``[B, N, H]`` for inputs ``[B, N, F]``; masked neurons are zero."""
+        return super().features(x, layers) * self._last_gates[self.groups.labels]
+
+    @property
+    def _last_gates(self) -> Tensor:
+        """Which neurons of the last hidden layer have a bias, ``[K, H]``: those that their group uses."""
+        gates: Tensor = getattr(self, f"bias_mask_{len(self.sizes) - 3}")
+        return gates
+
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer as agent ``agent`` uses it."""
         group = int(self.groups.labels[agent])
         weights, biases = self.subnetworks()
-        return [(w[group], b[group]) for w, b in zip(weights, biases, strict=True)]
+        layers = [(w[group], b[group]) for w, b in zip(weights, biases, strict=True)]
+        return self.with_unit(layers, agent, reads=self._last_gates[group].float())
 
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward."""
-        return sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()

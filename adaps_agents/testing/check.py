@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from adaps_agents.sharing import SharingScheme
-from adaps_agents.testing import function_checks, state_checks
+from adaps_agents.testing import function_checks, memory_checks, state_checks
 from adaps_agents.testing.subject import GROUP_OPTIONS, SchemeCheckError, Subject
-from adaps_envs.errors import AdapsError
+from adaps_envs.errors import AdapsError, InvalidParameterError
 from adaps_envs.testing import CheckResult
 
 __all__ = ["CHECKS", "SchemeReport", "check_scheme"]
@@ -17,10 +18,11 @@ __all__ = ["CHECKS", "SchemeReport", "check_scheme"]
 Check = Callable[[Subject], str | None]
 
 TEAMS = ((0, 2, 1, 0, 2, 0, 1), (0, 0, 1, 1))
+RECURRENT_TEAM = (1, 0, 1)
 STATE_DIM = 3
 CHECKS: Mapping[str, Check] = {
     name.removeprefix("check_"): getattr(module, name)
-    for module in (function_checks, state_checks)
+    for module in (function_checks, state_checks, memory_checks)
     for name in module.__all__
 }
 
@@ -50,11 +52,12 @@ class SchemeReport:
 
 
 def check_scheme(scheme: str | type[SharingScheme], **scheme_kwargs: Any) -> SchemeReport:
-    """Check a scheme's invariants on two small teams, with local and with centralised critics, in about a second.
+    """Check a scheme's invariants on small teams, with local, centralised and recurrent networks, in about a second.
 
     Batched forward against a loop over effective parameters, the full-sharing limit, permutation of agents, gradients
     that reach what an agent uses and nothing else, counts, determinism, checkpoints, and compact against dense
-    execution. Groups are handed over if the scheme takes ``labels`` or ``types``.
+    execution; sequences against single steps, and that memory lasts as long as an episode. Groups are handed over if
+    the scheme takes ``labels`` or ``types``; a scheme that refuses recurrent networks is checked without them.
 
     Args:
         scheme: registered name, or a class that is not registered yet.
@@ -70,6 +73,10 @@ def check_scheme(scheme: str | type[SharingScheme], **scheme_kwargs: Any) -> Sch
     subjects.append(Subject(scheme, scheme_kwargs, teams[-1], state_dim=STATE_DIM))
     for subject in subjects:
         subject.make()
+    with suppress(InvalidParameterError):
+        recurrent = Subject(scheme, scheme_kwargs, RECURRENT_TEAM if given is None else teams[0], recurrent="gru")
+        recurrent.make()
+        subjects.append(recurrent)
     name = scheme if isinstance(scheme, str) else scheme.__name__
     return SchemeReport(name, tuple(_result(check_name, check, subjects) for check_name, check in CHECKS.items()))
 

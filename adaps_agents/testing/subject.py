@@ -36,6 +36,8 @@ HIDDEN = (16, 12)
 OBS_DIM = 5
 NUM_ACTIONS = 3
 SEED = 7
+# Rows of observations are dealt to so many lanes of a sequence where networks are recurrent.
+SEQUENCE_LANES = 2
 # By these options a scheme takes groups from outside; the first that it accepts is used.
 GROUP_OPTIONS = ("labels", "types")
 
@@ -72,16 +74,19 @@ class Subject:
         options: the scheme's options.
         team: ``[N]`` groups, handed over if the scheme takes groups from outside.
         state_dim: entries that a centralised critic reads beside an observation; 0 for a local one.
+        recurrent: which parts hold a recurrent unit, see :meth:`SharingScheme.build`.
     """
 
     scheme: str | type[SharingScheme]
     options: Mapping[str, Any]
     team: tuple[int, ...]
     state_dim: int = 0
+    recurrent: str = "none"
 
     def __str__(self) -> str:
         """Say what differs from subject to subject."""
-        return f"groups {list(self.team)}" + (", centralised critic" if self.state_dim else "")
+        critic = ", centralised critic" if self.state_dim else ""
+        return f"groups {list(self.team)}{critic}" + (", recurrent" if self.recurrent != "none" else "")
 
     @property
     def spaces(self) -> AgentSpaces:
@@ -108,17 +113,23 @@ class Subject:
             options.setdefault(self.group_option, list(self.team))
         options.update(changes)
         scheme = self._unbuilt({name: value for name, value in options.items() if value is not None})
-        scheme.build(self.spaces, HIDDEN, torch_stream(seed, "scheme"), activation)
-        return scheme
+        return self._built(scheme, seed, activation)
 
     def full_sharing(self, *, seed: int = SEED) -> FullSharing:
         """Return full sharing on the same team with the same seed."""
         scheme = FullSharing()
-        scheme.build(self.spaces, HIDDEN, torch_stream(seed, "scheme"))
+        self._built(scheme, seed, torch.relu)
         return scheme
 
-    def observations(self, lanes: int = 4, seed: int = SEED) -> Tensor:
-        """Return observations ``[B, N, F] float32``."""
+    def _built(self, scheme: SharingScheme, seed: int, activation: Activation) -> SharingScheme:
+        # Only where it is asked for: a scheme with a build() of its own may not know of it.
+        options: dict[str, Any] = {} if self.recurrent == "none" else {"recurrent": self.recurrent}
+        scheme.build(self.spaces, HIDDEN, torch_stream(seed, "scheme"), activation, **options)
+        return scheme
+
+    def observations(self, lanes: int | None = None, seed: int = SEED) -> Tensor:
+        """Return observations ``[B, N, F] float32``; by default 4 lanes, or what :func:`forward` takes for 5 steps."""
+        lanes = lanes or (4 if self.recurrent == "none" else 5 * SEQUENCE_LANES)
         return torch.randn(lanes, len(self.team), OBS_DIM, generator=torch_stream(seed, "observations"))
 
     def _unbuilt(self, options: Mapping[str, Any]) -> SharingScheme:
@@ -140,8 +151,39 @@ def randomise(scheme: SharingScheme, seed: int = SEED) -> SharingScheme:
 
 
 def forward(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
-    """Return logits ``[B, N, A]`` or values ``[B, N, 1]`` for observations ``[B, N, F]``."""
-    return scheme.actor(obs) if part == "actor" else scheme.critic(part_inputs(scheme, part, obs))[..., None]
+    """Return logits ``[B, N, A]`` or values ``[B, N, 1]`` for observations ``[B, N, F]``.
+
+    Rows of a recurrent part are the steps of a sequence, begun from a state that is not zero; an episode starts
+    half-way in one of its lanes.
+    """
+    inputs = part_inputs(scheme, part, obs)
+    if part not in scheme.recurrent_parts:
+        return scheme.actor(inputs) if part == "actor" else scheme.critic(inputs)[..., None]
+    rows = inputs.unflatten(0, (-1, SEQUENCE_LANES))
+    state = running_state(scheme.state_width(part)).expand(*rows.shape[1:3], -1)
+    return run_sequence(scheme, part, rows, half_way(rows), state)[0].flatten(0, 1)
+
+
+def run_sequence(
+    scheme: SharingScheme, part: str, inputs: Tensor, starts: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return outputs ``[T, B, N, O]`` and states of a part; the arguments are those of ``actor_sequence``."""
+    if part == "actor":
+        return scheme.actor_sequence(inputs, starts, state)
+    values, states = scheme.critic_sequence(inputs, starts, state)
+    return values[..., None], states
+
+
+def half_way(inputs: Tensor) -> Tensor:
+    """Return starts ``[T, B, N]`` of sequences ``[T, B, N, F]``: an episode of the first lane begins half-way."""
+    starts = torch.zeros(inputs.shape[:-1], dtype=torch.bool)
+    starts[len(starts) // 2, 0] = True
+    return starts
+
+
+def running_state(width: int) -> Tensor:
+    """Return the state ``[H]`` of every agent in the middle of an episode."""
+    return 0.5 * torch.sin(1.0 + torch.arange(width))
 
 
 def part_inputs(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
@@ -161,11 +203,27 @@ def loop_over_agents(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
     columns = []
     for agent in range(scheme.spaces.num_agents):
         *hidden, (head, offset) = scheme.effective_params(agent)[part]
+        unit = [hidden.pop() for _ in range(2)][::-1] if part in scheme.recurrent_parts else []
         h = inputs[:, agent]
         for w, b in hidden:
             h = activation(functional.linear(h, w, b))
+        h = _loop_over_steps(h, unit, scheme.state_width(part)) if unit else h
         columns.append(functional.linear(h, head, offset))
     return torch.stack(columns, dim=1)
+
+
+def _loop_over_steps(features: Tensor, unit: list[tuple[Tensor, Tensor]], width: int) -> Tensor:
+    """Return what a gated recurrent unit makes of rows ``[T * B, H]``, step by step, in PyTorch's own arithmetic."""
+    (weight_ih, bias_ih), (weight_hh, bias_hh) = unit
+    rows = features.unflatten(0, (-1, SEQUENCE_LANES))
+    starts = half_way(rows[:, :, None])[..., 0]
+    state = running_state(width)[: weight_hh.shape[1]].expand(SEQUENCE_LANES, -1)
+    states = []
+    for row, begins in zip(rows, starts, strict=True):
+        state = torch.where(begins[:, None], torch.zeros_like(state), state)
+        state = torch.gru_cell(row, state, weight_ih, weight_hh, bias_ih, bias_hh)
+        states.append(state)
+    return torch.cat(states)
 
 
 def twin_classes(scheme: SharingScheme) -> list[list[int]]:

@@ -185,6 +185,48 @@ class SilentUpdate(FuPS):
         return None
 
 
+class NeverForgets(FuPS):
+    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+        return super().actor_sequence(obs, torch.zeros_like(starts), state)
+
+
+class RemembersNothing(FuPS):
+    def critic_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+        return super().critic_sequence(obs, torch.ones_like(starts), state)
+
+
+class LooksAhead(FuPS):
+    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+        logits, states = super().actor_sequence(obs, starts, state)
+        return logits + 0.1 * obs.mean(dim=(0, 3), keepdim=True), states
+
+
+class RemembersForOthers(FuPS):
+    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+        logits, states = super().actor_sequence(obs, starts, state)
+        return logits + 0.1 * logits.roll(1, dims=2), states
+
+
+class DropsTheState(FuPS):
+    def critic_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+        values, states = super().critic_sequence(obs, starts, state)
+        return values, torch.zeros_like(states)
+
+
+class PrivateMemoryLeaks(SePS):
+    def unit_labels(self, net: Any) -> Tensor:
+        return torch.arange(self.spaces.num_agents)
+
+
+class FalseUnit(FuPS):
+    def effective_params(self, agent: int) -> Any:
+        layers = super().effective_params(agent)
+        if self.recurrent_parts:
+            weight, bias = layers["actor"][-2]
+            layers["actor"][-2] = (weight * 1.1, bias)
+        return layers
+
+
 class Nameless(FuPS):
     summary = " "
 
@@ -221,6 +263,13 @@ TWINS: list[tuple[type[SharingScheme], str, str]] = [
     (VectorLoss, "hooks", "aux_loss()"),
     (SilentUpdate, "hooks", "after_update() returns None"),
     (Nameless, "hooks", "summary"),
+    (NeverForgets, "memory", "remembers what was before its start"),
+    (RemembersNothing, "memory", "remember nothing"),
+    (LooksAhead, "memory", "one by one"),
+    (RemembersForOthers, "memory", "what others have seen"),
+    (DropsTheState, "memory", "one by one"),
+    (FalseUnit, "batch_equals_loop", "recurrent"),
+    (PrivateMemoryLeaks, "same_group_same_output", "share a group but not all parameters"),
 ]
 
 
@@ -233,6 +282,18 @@ def test_the_fault_is_found_by_its_check(twin: type[SharingScheme], check: str, 
 
 def test_every_check_has_a_broken_twin() -> None:
     assert {check for _, check, _ in TWINS} == set(CHECKS)
+
+
+def test_a_scheme_that_cannot_remember_is_checked_without_memory() -> None:
+    class OwnActor(FuPS):
+        def actor(self, obs: Tensor) -> Tensor:
+            return super().actor(obs)
+
+    report = check_scheme(OwnActor)
+    report.raise_if_failed()
+    assert {result.name: result.message for result in report.results}["memory"] == (
+        "not applicable: no recurrent networks"
+    )
 
 
 @pytest.mark.parametrize("sound", [FuPS, NoPS, SePS, Oracle, SNPPS])

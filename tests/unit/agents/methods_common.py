@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.sharing.registry import scheme_class
 from adaps_agents.streams import torch_stream
 
 NUM_AGENTS = 4
@@ -18,11 +19,19 @@ P_ACTOR, P_CRITIC = 5_189, 4_929
 
 
 def build(
-    name: str, spaces: AgentSpaces = SMALL, hidden: tuple[int, ...] = (16, 12), *, seed: int = 3, **options: Any
+    name: str,
+    spaces: AgentSpaces = SMALL,
+    hidden: tuple[int, ...] = (16, 12),
+    *,
+    seed: int = 3,
+    recurrent: Any = "none",
+    **options: Any,
 ) -> Any:
-    """Return a scheme, built."""
+    """Return a scheme, built; the oracle is told two types."""
+    if scheme_class(name).needs_types:
+        options.setdefault("types", [agent % 2 for agent in range(spaces.num_agents)])
     scheme = make_scheme(name, **options)
-    scheme.build(spaces, hidden, torch_stream(seed, "scheme"))
+    scheme.build(spaces, hidden, torch_stream(seed, "scheme"), recurrent=recurrent)
     return scheme
 
 
