@@ -6,6 +6,7 @@ import torch
 from stable_baselines3 import A2C
 from torch.nn import functional
 
+from adaps_agents.learners.categorical import log_probabilities
 from adaps_agents.learners.on_policy import SharingOnPolicy
 
 __all__ = ["SharingA2C"]
@@ -25,7 +26,7 @@ class SharingA2C(SharingOnPolicy, A2C):
         advantages = batch.advantages
         if self.normalize_advantage:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        log_probs = self.scheme.actor(batch.observations).log_softmax(dim=-1)
+        log_probs = log_probabilities(self.scheme.actor(batch.observations))
         chosen = log_probs.gather(-1, batch.actions[..., None]).squeeze(-1)
         policy_loss = -(advantages * chosen).mean()
         value_loss = functional.mse_loss(self.policy.values(batch.observations, batch.states), batch.returns)

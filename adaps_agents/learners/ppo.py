@@ -9,6 +9,7 @@ from stable_baselines3 import PPO
 from torch import Tensor
 from torch.nn import functional
 
+from adaps_agents.learners.categorical import log_probabilities
 from adaps_agents.learners.on_policy import SharingOnPolicy
 from adaps_agents.learners.rollout import Minibatch
 
@@ -44,7 +45,7 @@ class SharingPPO(SharingOnPolicy, PPO):
 
     def _update(self, batch: Minibatch, logs: dict[str, list[float]]) -> bool:
         """Make one gradient step; False, and no step, if the policy has moved further than ``target_kl`` allows."""
-        log_probs = self.scheme.actor(batch.observations).log_softmax(dim=-1)
+        log_probs = log_probabilities(self.scheme.actor(batch.observations))
         log_ratio = log_probs.gather(-1, batch.actions[..., None]).squeeze(-1) - batch.old_log_prob
         policy_loss, clip_fraction = self._policy_loss(log_ratio, batch.advantages)
         value_loss = self._value_loss(self.policy.values(batch.observations, batch.states), batch)

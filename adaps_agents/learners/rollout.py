@@ -12,6 +12,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adaps_agents.learners.categorical import log_probabilities
+
 __all__ = ["AgentRolloutBuffer", "Critic", "Minibatch"]
 
 Critic: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
@@ -140,7 +142,7 @@ class AgentRolloutBuffer:
         self.values = stored.view(steps, lanes, self.num_agents)
         self._add_bootstrap(rest[lanes:])
         self._generalised_advantages(rest[:lanes])
-        log_probs = self.logits.log_softmax(dim=-1)
+        log_probs = log_probabilities(self.logits)
         self.log_probs = log_probs.gather(-1, self.actions[..., None]).squeeze(-1)
 
     def _add_bootstrap(self, values: Tensor) -> None:
