@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.identity.phase import Identity
 from adaps_agents.sharing.base import checked_labels
-from adaps_agents.streams import numpy_stream
 
 __all__ = ["SCHEME", "RandomGroups"]
 
@@ -17,7 +15,8 @@ __all__ = ["SCHEME", "RandomGroups"]
 class RandomGroups(IdentifiedScheme):
     """One network for each group, the groups' labels dealt to random agents: the lower reference of SePS.
 
-    Number and sizes of the groups are those of the identity phase (or of ``labels``).
+    Number and sizes of the groups are those of the identity phase (or of ``labels``). It is SePS with
+    ``labels="random"``.
     """
 
     name = "random_groups"
@@ -27,18 +26,15 @@ class RandomGroups(IdentifiedScheme):
 
     def initial_labels(self) -> Tensor:
         """Return the given labels, shuffled, or one group until the identity phase has run."""
-        return checked_labels(self._shuffled(super().initial_labels().numpy()), self.spaces.num_agents)
+        return checked_labels(self.shuffled(super().initial_labels().numpy()), self.spaces.num_agents)
 
-    def use_identity(self, identity: Identity) -> None:
+    def dealt(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take over number and sizes of the groups only."""
-        self.regroup(self._shuffled(identity.labels))
+        return self.shuffled(labels)
 
     def make_networks(self) -> None:
         """Make one actor and one critic a group."""
         self.make_grouped_networks()
-
-    def _shuffled(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        return numpy_stream(self.seed, "random groups").permutation(labels)
 
 
 SCHEME = RandomGroups

@@ -54,8 +54,11 @@ class AdaPS(IdentifiedScheme):
             mask for both, or ``actor`` only.
         units: what is masked: hidden ``neurons`` (default), single ``weights``, or ``both``.
         rescale: multiply hidden activations by ``1/keep`` (``inverse``) or its root (``inverse_sqrt``), or ``none``.
+            ``keep`` is the nominal share, also where binarisation keeps more or less.
         execution: ``auto``, ``compact`` or ``dense``, see :class:`~adaps_agents.sharing.layers.MaskedMLP`.
-        labels: groups from outside; their centres are then one-hot vectors.
+        labels, types: where the groups come from, see :class:`~adaps_agents.identity.labels.IdentifiedScheme`. Groups
+            that the identity phase does not find have one-hot vectors as centres; with ``random`` labels the centres
+            are those of the groups as found, and with ``each`` the agents' own codes.
         identity: settings of the identity phase.
         **mapping: fields of :class:`~adaps_agents.adaps.mapping.MappingConfig`, e.g. ``keep=0.25``.
     """
@@ -75,11 +78,12 @@ class AdaPS(IdentifiedScheme):
         units: str = "neurons",
         rescale: str = "none",
         execution: str = "auto",
-        labels: Sequence[int] | None = None,
+        labels: Sequence[int] | str | None = None,
         identity: IdentityConfig | Mapping[str, Any] | None = None,
+        types: Sequence[int] | None = None,
         **mapping: Any,
     ) -> None:
-        super().__init__(labels=labels, identity=identity)
+        super().__init__(labels=labels, identity=identity, types=types)
         names = [item.name for item in fields(MappingConfig)]
         for option in mapping:
             if option not in names:
@@ -100,6 +104,10 @@ class AdaPS(IdentifiedScheme):
         self.mapping = MappingConfig(**mapping)
         self._centres: NDArray[np.float32] | None = None
 
+    def needs_codes(self) -> bool:
+        """Whether masks are mapped from the codes."""
+        return self.mapping.codes == "mapped"
+
     def use_identity(self, identity: Identity) -> None:
         """Keep the centres, from which the masks are made, and regroup."""
         self._centres = identity.centres
@@ -112,7 +120,8 @@ class AdaPS(IdentifiedScheme):
         if centres is None or len(centres) != number:
             centres = np.eye(number, dtype=np.float32)
         exponent = RESCALE[self.rescale] if number > 1 else 0.0
-        activation = Rescaled(self.activation, self.mapping.keep**-exponent) if exponent else self.activation
+        keep = self.mapping.kept(number)
+        activation = Rescaled(self.activation, keep**-exponent) if exponent else self.activation
         if self.units == "neurons":
             actor, critic = self._masks(centres, self.mask_widths("actor"), self.mask_widths("critic"))
             self.make_masked_networks(actor, critic, self.execution, activation)
@@ -140,7 +149,7 @@ class AdaPS(IdentifiedScheme):
         for one, masks, gain, name in zip(
             sizes, self._masks(centres, *widths), (ACTOR_GAIN, CRITIC_GAIN), ("actor", "critic"), strict=True
         ):
-            neurons = [mask.float() for mask in masks[: len(both)]] or None
+            neurons = masks[: len(both)] or None
             weight_masks, bias_masks = joined_masks(one, masks[len(both) :], neurons)
             options: dict[str, Any] = {"head_gain": gain, "seed": self.seed, "name": name}
             nets.append(WeightMaskedMLP(one, self.labels, weight_masks, bias_masks, activation, **options))
@@ -162,17 +171,20 @@ class AdaPS(IdentifiedScheme):
 def joined_masks(
     sizes: Sequence[int], weights: Sequence[Tensor], neurons: Sequence[Tensor] | None
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return weight masks ``[K, out, in]`` and bias masks ``[K, out]``; a masked neuron loses all it is joined to."""
+    """Return weight masks ``[K, out, in]`` and bias masks ``[K, out]``; a masked neuron loses all it is joined to.
+
+    A neuron's gate or sign multiplies its activation, so it goes to the weights that read the neuron.
+    """
     groups = len(weights[0])
-    hidden = neurons or [torch.ones(groups, width) for width in sizes[1:-1]]
-    gates = [torch.ones(groups, sizes[0]), *hidden, torch.ones(groups, sizes[-1])]
+    gates = list(neurons or [torch.ones(groups, width, dtype=torch.bool) for width in sizes[1:-1]])
+    ends = [torch.ones(groups, width, dtype=torch.bool) for width in (sizes[0], sizes[-1])]
+    before, after = [ends[0], *gates], [*(gate != 0 for gate in gates), ends[1]]
+    # The product of booleans is boolean, of signs and booleans a sign, of anything and a gate a gate.
     weight_masks = [
-        mask.float().view(groups, out, fan_in) * after[:, :, None] * before[:, None, :]
-        for mask, (fan_in, out), before, after in zip(weights, pairwise(sizes), gates[:-1], gates[1:], strict=True)
+        mask.view(groups, out, fan_in) * into[:, :, None] * out_of[:, None, :]
+        for mask, (fan_in, out), out_of, into in zip(weights, pairwise(sizes), before, after, strict=True)
     ]
-    if weights[0].dtype == torch.bool:
-        return [mask.bool() for mask in weight_masks], [gate.bool() for gate in gates[1:]]
-    return weight_masks, gates[1:]
+    return weight_masks, after
 
 
 SCHEME = AdaPS

@@ -4,25 +4,37 @@ A fixed random network ``g`` with a sigmoid on top maps each standardised centre
 maskable neuron; these are turned into masks. Source: Li et al., "Adaptive parameter sharing for multi-agent
 reinforcement learning", ICASSP 2024 (arXiv 2312.09009). What the paper leaves open is an option of
 :class:`MappingConfig`; the defaults give every group the same capacity and keep the masks apart.
+
+A mask is a tensor ``[K, H_l]`` a layer: booleans, int8 -1, 0 and 1 where kept neurons also have a sign, or float gates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from adaps_agents.sharing.options import check_choice, check_count, check_number
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["MappingConfig", "group_masks", "mapping_logits", "min_hamming", "random_masks", "standardised_centres"]
 
-CODES = ("mapped", "random", "disjoint")
-BINARISATIONS = ("top_k", "threshold", "bernoulli", "soft")
+# Only mapped codes come from numbers that a threshold or a gate could be applied to.
+BINARISATIONS = {
+    "mapped": ("top_k", "threshold", "bernoulli", "soft"),
+    "random": ("top_k", "bernoulli"),
+    "disjoint": ("top_k",),
+    "sparse": ("top_k", "bernoulli"),
+}
+PAPER_KEEP = 0.5
+# Less than an eighth of a layer, 8 neurons of 64, is too little for a policy, however many groups there are.
+SMALLEST_AUTO_KEEP = 0.125
 NORMALISATIONS = ("z_score", "centre", "l2", "none")
 DISTINCTNESS = ("redraw", "contrast", "none")
 
@@ -32,23 +44,31 @@ class MappingConfig:
     """How centres become masks.
 
     Attributes:
-        codes: ``mapped`` (the paper's), or the controls ``random`` (an independent mask a group) and ``disjoint``
-            (each neuron belongs to one group).
-        binarisation: ``top_k`` keeps the highest ``keep`` of each layer, ``threshold`` what exceeds .5, ``bernoulli``
-            draws with probability y, ``soft`` uses y itself as a gate.
-        keep: share of neurons that ``top_k`` and ``random`` keep in each hidden layer.
+        codes: ``mapped`` (the paper's), an independent ``random`` mask a group, ``disjoint`` masks (a neuron belongs to
+            one group at most), or ``sparse`` codes: the masks of ``random`` with an independent sign +1 or -1 for each
+            kept neuron, by which its activation is multiplied.
+        binarisation: ``top_k`` keeps exactly ``keep`` of each layer, the highest y of mapped codes; ``bernoulli`` keeps
+            each neuron with a probability, ``sigmoid(logit(y) + logit(keep))`` of mapped codes and ``keep`` of others.
+            For mapped codes alone: ``threshold`` keeps what exceeds .5, ``soft`` uses y itself as a gate.
+        keep: share of neurons kept in each hidden layer; None takes 0.5, and ``"auto"`` with disjoint codes. ``"auto"``
+            follows from the number of groups: ``max(1/K, 1/8)``, with disjoint codes 1/K. Of K independent masks,
+            ``keep (1 - keep)^(K - 1)`` of a layer is private to a group, and 1/K is where that is greatest.
         normalisation: of the centres over groups: ``z_score`` (two groups: centred and divided by their norm),
             ``centre``, ``l2`` or ``none``.
         distinctness: ``redraw`` draws ``g`` again until all pairs of masks differ in ``min_hamming`` of the neurons and
             falls back to ``contrast``, which subtracts the groups' mean logit; ``none`` takes the first draw.
-        min_hamming: smallest accepted share of differing neurons.
+        min_hamming: smallest accepted share of differing neurons at ``keep`` 0.5. Independent masks differ in
+            ``2 keep (1 - keep)`` on average, and the demand falls with that.
         max_redraws: draws of ``g`` before falling back.
         hidden: width of ``g``'s hidden layer.
+
+    Raises:
+        InvalidParameterError: an unknown or illegal value, or options that exclude each other.
     """
 
     codes: str = "mapped"
     binarisation: str = "top_k"
-    keep: float = 0.5
+    keep: float | Literal["auto"] | None = None
     normalisation: str = "z_score"
     distinctness: str = "redraw"
     min_hamming: float = 0.25
@@ -56,19 +76,38 @@ class MappingConfig:
     hidden: int = 64
 
     def __post_init__(self) -> None:
-        choices = {
-            "codes": CODES, "binarisation": BINARISATIONS, "normalisation": NORMALISATIONS, "distinctness": DISTINCTNESS
-        }  # fmt: skip
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
-        if not isinstance(self.keep, (int, float)) or not 0 < self.keep <= 1:
-            raise InvalidParameterError(f"keep is {self.keep!r}; it must lie in (0, 1].")
-        if not isinstance(self.min_hamming, (int, float)) or not 0 <= self.min_hamming <= 1:
-            raise InvalidParameterError(f"min_hamming is {self.min_hamming!r}; it must lie in [0, 1].")
-        for name in ("max_redraws", "hidden"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; it must be an integer >= 1.")
+        check_choice("codes", self.codes, BINARISATIONS)
+        check_choice("binarisation", self.binarisation, BINARISATIONS["mapped"])
+        check_choice("normalisation", self.normalisation, NORMALISATIONS)
+        check_choice("distinctness", self.distinctness, DISTINCTNESS)
+        allowed = BINARISATIONS[self.codes]
+        if self.binarisation not in allowed:
+            raise InvalidParameterError(
+                f"binarisation is {self.binarisation!r} with codes={self.codes!r}, which have no numbers that it could "
+                f"apply to; choose {' or '.join(allowed)}, or codes='mapped'."
+            )
+        if self.keep is None:
+            object.__setattr__(self, "keep", "auto" if self.codes == "disjoint" else PAPER_KEEP)
+        if isinstance(self.keep, str) and self.keep != "auto":
+            raise InvalidParameterError(f"keep is {self.keep!r}; give a share in (0, 1], or 'auto'.")
+        if self.keep != "auto":
+            check_number("keep", self.keep, above=0.0, high=1.0)
+        if self.binarisation in ("threshold", "soft") and self.keep != PAPER_KEEP:
+            raise InvalidParameterError(
+                f"keep is {self.keep!r} with binarisation={self.binarisation!r}, which leaves it to the mapping how "
+                "many neurons a group keeps; leave keep out, or choose top_k or bernoulli."
+            )
+        check_number("min_hamming", self.min_hamming, low=0.0, high=1.0)
+        check_count("max_redraws", self.max_redraws)
+        check_count("hidden", self.hidden)
+
+    def kept(self, groups: int) -> float:
+        """Return the share of each layer's neurons that a group keeps where there are K = ``groups`` of them."""
+        if groups == 1:
+            return 1.0
+        if isinstance(self.keep, (int, float)):
+            return float(self.keep)
+        return 1 / groups if self.codes == "disjoint" else max(1 / groups, SMALLEST_AUTO_KEEP)
 
 
 def standardised_centres(centres: NDArray[np.float32], method: str) -> NDArray[np.float64]:
@@ -96,12 +135,14 @@ def mapping_logits(centres: NDArray[np.float64], num_neurons: int, hidden: int, 
 
 
 def min_hamming(masks: Tensor) -> float:
-    """Return the smallest share of differing entries over all pairs of rows of ``[K, M]``; 1 for a single row."""
-    rows = masks.float()
-    if len(rows) < 2:
+    """Return the smallest share of differing entries over all pairs of rows of ``[K, M] bool``; 1 for a single row."""
+    if len(masks) < 2:
         return 1.0
-    differing = (rows[:, None] - rows[None]).abs().mean(dim=-1)
-    return float(differing[~torch.eye(len(rows), dtype=torch.bool)].min())
+    rows = masks.float()
+    kept = rows.sum(dim=1)
+    # By one matrix product: the differences of all pairs would be K times as many numbers as there are masks.
+    differing = kept[:, None] + kept[None, :] - 2 * (rows @ rows.T)
+    return float(differing[~torch.eye(len(rows), dtype=torch.bool)].min()) / rows.shape[1]
 
 
 def group_masks(
@@ -116,18 +157,22 @@ def group_masks(
         seed, name: key of the random streams.
 
     Raises:
-        InvalidParameterError: ``disjoint`` with more groups than neurons in a layer.
+        InvalidParameterError: ``disjoint`` with more groups than neurons in a layer, or with ``keep`` above 1/K.
     """
     groups = len(centres)
     if not widths:
         return []
     if groups == 1:
         return [torch.ones(1, width, dtype=torch.bool) for width in widths]
+    keep = config.kept(groups)
+    if config.codes == "mapped":
+        return _mapped(standardised_centres(centres, config.normalisation), widths, config, seed, name)
     if config.codes == "disjoint":
-        return [_disjoint(groups, width) for width in widths]
-    if config.codes == "random":
-        return random_masks(groups, widths, config.keep, torch_stream(seed, name, "random"))
-    return _mapped(standardised_centres(centres, config.normalisation), widths, config, seed, name)
+        generator = torch_stream(seed, name, "disjoint")
+        return [_disjoint(groups, width, keep, generator) for width in widths]
+    exact = config.binarisation == "top_k"
+    masks = random_masks(groups, widths, keep, torch_stream(seed, name, "random"), exact=exact)
+    return masks if config.codes == "random" else _signed(masks, torch_stream(seed, name, "signs"))
 
 
 def random_masks(
@@ -142,13 +187,15 @@ def random_masks(
 
 def _mapped(u: NDArray[np.float64], widths: Sequence[int], config: MappingConfig, seed: int, name: str) -> list[Tensor]:
     draws = config.max_redraws if config.distinctness == "redraw" else 1
+    keep = config.kept(len(u))
+    unasked = config.distinctness == "none" or config.binarisation == "soft"
+    needed = 0.0 if unasked else config.min_hamming * keep * (1 - keep) / (PAPER_KEEP * (1 - PAPER_KEEP))
     for draw in range(draws):
         logits = mapping_logits(u, sum(widths), config.hidden, torch_stream(seed, name, "mapping", draw))
         if config.distinctness == "contrast":
             break
         masks = _binarised(logits, widths, config, torch_stream(seed, name, "bernoulli", draw))
-        needed = 0.0 if config.distinctness == "none" or config.binarisation == "soft" else config.min_hamming
-        if min_hamming(torch.cat(masks, dim=1)) >= needed:
+        if needed == 0.0 or min_hamming(torch.cat(masks, dim=1)) >= needed:
             return masks
     contrasted = logits - logits.mean(dim=0)
     return _binarised(contrasted, widths, config, torch_stream(seed, name, "bernoulli", draws))
@@ -157,9 +204,11 @@ def _mapped(u: NDArray[np.float64], widths: Sequence[int], config: MappingConfig
 def _binarised(
     logits: Tensor, widths: Sequence[int], config: MappingConfig, generator: torch.Generator
 ) -> list[Tensor]:
-    layers = torch.sigmoid(logits).split(list(widths), dim=1)
+    keep = config.kept(len(logits))
+    offset = torch.logit(torch.tensor(keep, dtype=logits.dtype)) if config.binarisation == "bernoulli" else 0.0
+    layers = torch.sigmoid(logits + offset).split(list(widths), dim=1)
     if config.binarisation == "top_k":
-        return [_top_k(y, config.keep) for y in layers]
+        return [_top_k(y, keep) for y in layers]
     if config.binarisation == "soft":
         return [y.float() for y in layers]
     if config.binarisation == "threshold":
@@ -182,14 +231,25 @@ def _top_k(y: Tensor, keep: float) -> Tensor:
     return mask.scatter(1, order[:, :count], True)
 
 
-def _disjoint(groups: int, width: int) -> Tensor:
+def _disjoint(groups: int, width: int, keep: float, generator: torch.Generator) -> Tensor:
     share = width // groups
     if share == 0:
         raise InvalidParameterError(
             f"{groups} groups cannot have disjoint masks in a layer of {width} neurons; "
             "widen net_arch or use codes='mapped'."
         )
-    mask = torch.zeros(groups, width, dtype=torch.bool)
-    for group in range(groups):
-        mask[group, group * share : (group + 1) * share] = True
-    return mask
+    if keep * groups > 1 + 1e-9:
+        raise InvalidParameterError(
+            f"keep is {keep:g}, but {groups} groups with disjoint masks keep at most 1/{groups} = {1 / groups:.4g} of "
+            "a layer each; lower keep, leave it out, or use codes='random'."
+        )
+    share = min(share, max(1, round(keep * width)))
+    # Dealt at random: runs of single weights would be rows, so that a group had some of the actions only.
+    dealt = torch.randperm(width, generator=generator)[: groups * share].view(groups, share)
+    return torch.zeros(groups, width, dtype=torch.bool).scatter(1, dealt, True)
+
+
+def _signed(masks: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Return masks as int8 in which every kept entry is +1 or -1."""
+    signs = [2 * torch.randint(2, mask.shape, generator=generator, dtype=torch.int8) - 1 for mask in masks]
+    return [mask * sign for mask, sign in zip(masks, signs, strict=True)]

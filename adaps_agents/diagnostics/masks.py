@@ -1,7 +1,8 @@
 """How much masks have in common.
 
-A mask is a row of gates in [0, 1] over the units of a network: neurons, single weights or singular values. For gates of
-0 and 1 the measures below are the familiar ones of sets.
+A mask is a row over the units of a network: neurons, single weights or singular values. Its entries are gates in
+[0, 1], and for gates of 0 and 1 the measures below are the familiar ones of sets; or they are signs -1, 0 and 1, where
+0 is a unit that is not kept.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class MaskStatistics:
     Attributes:
         hamming: mean over pairs of masks of :func:`mask_hamming`; None if M is 1.
         jaccard: mean over pairs of masks of :func:`mask_jaccard`; None if M is 1.
-        kept: mean gate.
+        kept: mean gate, or share of the units kept with either sign.
         kept_by_layer: the same, layer by layer.
         unused: share of the units that no mask opens.
         private: share of the units that exactly one mask opens, 0 if M is 1.
@@ -48,20 +49,26 @@ class MaskStatistics:
 def mask_hamming(masks: Sequence[Tensor]) -> Matrix:
     """Return the mean over units of ``|m_i - m_j|`` for every two masks, ``[M, M]``: the share in which they differ.
 
+    Units kept with opposite signs differ as much as a unit that only one mask keeps: they count as one.
+
     Args:
         masks: ``[M, units]`` a layer.
     """
     rows = _joined(masks)
+    if (rows < 0).any():
+        return 1 - sum((rows == sign).astype(float) @ (rows == sign).T for sign in (-1, 0, 1)) / rows.shape[1]
     return _apart(rows) / rows.shape[1]
 
 
 def mask_jaccard(masks: Sequence[Tensor]) -> Matrix:
     """Return what both masks keep over what either keeps, ``sum min / sum max``, ``[M, M]``; 1 where neither keeps any.
 
+    Signs do not matter: a unit that both keep is trained by both.
+
     Args:
         masks: ``[M, units]`` a layer.
     """
-    rows = _joined(masks)
+    rows = np.abs(_joined(masks))
     kept, apart = rows.sum(axis=1), _apart(rows)
     total = kept[:, None] + kept[None, :]
     return np.where(total > 0, (total - apart) / np.maximum(total + apart, np.finfo(float).tiny), 1.0)
@@ -75,8 +82,8 @@ def mask_statistics(masks: Sequence[Tensor]) -> MaskStatistics:
     return MaskStatistics(
         hamming=float(mask_hamming(masks)[pairs].mean()) if pairs.any() else None,
         jaccard=float(mask_jaccard(masks)[pairs].mean()) if pairs.any() else None,
-        kept=float(rows.mean()),
-        kept_by_layer=tuple(float(layer.double().mean()) for layer in masks),
+        kept=float(np.abs(rows).mean()),
+        kept_by_layer=tuple(float(layer.double().abs().mean()) for layer in masks),
         unused=float((users == 0).mean()),
         private=float((users == 1).mean()) if len(rows) > 1 else 0.0,
         distinct=len({row.tobytes() for row in rows}),

@@ -52,7 +52,8 @@ def sharing_arguments(
         options["num_agents"] = _num_agents(env)
     options.setdefault("seed", _checked_seed(seed))
     scheme_kwargs = dict(options.get("scheme_kwargs") or {})
-    if scheme_class(options["scheme"]).needs_types and "types" not in scheme_kwargs:
+    told = scheme_class(options["scheme"]).needs_types or scheme_kwargs.get("labels") == "true"
+    if told and "types" not in scheme_kwargs:
         scheme_kwargs["types"] = _true_types(env)
     options["scheme_kwargs"] = scheme_kwargs
     if options.get("critic") == "central":
@@ -113,7 +114,7 @@ def _true_types(env: Any) -> list[int]:
     batched = getattr(env, "batched", None)
     if batched is None:
         raise InvalidParameterError(
-            "the oracle needs the true types; pass policy_kwargs=dict(scheme_kwargs=dict(types=...))."
+            "the oracle needs the true types, and so does labels='true'; pass policy_kwargs=dict(scheme_kwargs=dict(types=...))."
         )
     types: list[int] = np.unique(batched.agent_types, return_inverse=True)[1].tolist()
     return types

@@ -219,8 +219,7 @@ class SharingPolicy(ActorCriticPolicy):
 
     def prepared(self) -> bool:
         """Whether the scheme has nothing left to do before training."""
-        waits = type(self.scheme).prepare is not SharingScheme.prepare
-        return not waits or bool(self.scheme.identity_steps) or self.scheme_kwargs.get("labels") is not None
+        return not self.scheme.waits() or bool(self.scheme.identity_steps)
 
     def prepare(self, collector: Collector) -> int:
         """Let the scheme prepare itself, take over its parameters, and return the environment steps spent."""

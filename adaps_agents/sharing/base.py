@@ -33,6 +33,9 @@ RECURRENT: Mapping[str, tuple[str, ...]] = {"none": (), "gru": PARTS, "gru_actor
 
 Network = GroupedMLP | MaskedMLP | WeightMaskedMLP | GeneratedMLP
 
+# Entries of 0 and 1; of -1, 0 and 1; gates.
+MASK_BITS = {torch.bool: 1, torch.int8: 2, torch.float32: 32}
+
 # As stable-baselines3 initialises them: a nearly uniform first policy, a value head of unit scale.
 ACTOR_GAIN = 0.01
 CRITIC_GAIN = 1.0
@@ -264,6 +267,14 @@ class SharingScheme(nn.Module, ABC):
         """
         return False
 
+    def waits(self) -> bool:
+        """Whether :meth:`prepare` must have run before training; a subclass may know that there is nothing to do."""
+        return type(self).prepare is not SharingScheme.prepare
+
+    def told_types(self) -> bool:
+        """Whether the scheme was handed the true types of the agents, which boards must say."""
+        return self.needs_types
+
     def extra_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays that ``state_dict`` does not hold and that a stopped training needs to go on, by name.
 
@@ -289,7 +300,7 @@ class SharingScheme(nn.Module, ABC):
         """Return which units the ``actor`` or ``critic`` uses, ``[K, units]`` a layer, or None without masks.
 
         A row belongs to a group of ``labels``, or to an agent where a scheme masks agents within their groups; whatever
-        is not 0 is used. Units are hidden neurons, or what else the scheme masks.
+        is not 0 is used, -1 with its sign turned. Units are hidden neurons, or what else the scheme masks.
         """
         net = self.network(part)
         return net.masks if isinstance(net, MaskedMLP | WeightMaskedMLP) else None
@@ -312,7 +323,7 @@ class SharingScheme(nn.Module, ABC):
             "trainable_critic": critic,
             "trainable": sum(p.numel() for p in self.parameters() if p.requires_grad),
             "fixed_parameters": 0,
-            "fixed_bits": sum(mask.numel() * (1 if mask.dtype == torch.bool else 32) for mask in masks),
+            "fixed_bits": sum(mask.numel() * MASK_BITS[mask.dtype] for mask in masks),
             "pretraining_parameters": 0,
             "flops_per_decision": self.actor_net.flops_per_decision,
         }
@@ -321,7 +332,7 @@ class SharingScheme(nn.Module, ABC):
         """Return who shares what with whom, as JSON values."""
         labels = self.labels.tolist()
         agents = {f"agent_{index}": group for index, group in enumerate(labels)}
-        summary: dict[str, Any] = {"scheme": self.name, "agents": agents}
+        summary: dict[str, Any] = {"scheme": self.name, "agents": agents, "told_types": self.told_types()}
         for part in PARTS:
             masks = self.masks(part)
             if masks is not None:
@@ -422,8 +433,11 @@ def checked_labels(labels: Any, num_agents: int) -> Tensor:
 
 
 def mask_overlap(masks: Sequence[Tensor]) -> list[list[float]]:
-    """Return the share ``[K, K]`` of a group's kept neurons (or weights) that another group keeps as well."""
-    joined = torch.cat([mask.float() for mask in masks], dim=1)
+    """Return the share ``[K, K]`` of a group's kept neurons (or weights) that another group keeps as well.
+
+    It is the same whatever the signs with which they keep them: gradients of both reach the weights.
+    """
+    joined = torch.cat([mask.float().abs() for mask in masks], dim=1)
     shared = joined @ joined.T / joined.sum(dim=1, keepdim=True)
     rows: list[list[float]] = [[round(value, 4) for value in row] for row in shared.tolist()]
     return rows

@@ -25,6 +25,8 @@ __all__ = ["EXECUTION", "Activation", "GroupedMLP", "MaskedMLP", "entries", "ort
 
 HIDDEN_GAIN = 2**0.5
 EXECUTION = ("auto", "compact", "dense")
+# Gathering a subnetwork's weights costs something, too.
+WORTH_COMPACTING = 0.9
 
 
 def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, seed: int, name: str) -> list[Tensor]:
@@ -82,16 +84,17 @@ class GroupedMLP(AgentNetwork):
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward."""
-        return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()
+        return _products(self.sizes) + self.unit_flops()
 
 
 class MaskedMLP(SubnetworkModule):
     """One network, of which each group uses the hidden neurons that its mask keeps.
 
     Hidden layer ``l`` computes ``mask[group, l] * activation(W h + b)``; inputs and outputs are never masked. A masked
-    neuron contributes nothing whatever the activation, so a group's subnetwork is a smaller dense network: where all
-    groups keep equally many neurons it is run as one (``execution="compact"``), otherwise all neurons are computed and
-    multiplied (``"dense"``). Both give the same function.
+    neuron contributes nothing whatever the activation, so a group's subnetwork is a smaller dense network, whose next
+    layer has the signs of a signed mask in its columns. It is run as one where that saves arithmetic
+    (``execution="compact"``), otherwise all neurons are computed and multiplied (``"dense"``). Both give the same
+    function. Groups that keep unequal numbers of neurons are filled up with neurons of weight zero.
 
     With a recurrent unit there is one mask more, of the unit's state where the output layer reads it. The state itself
     and the gates are never masked: a masked neuron of the state would still move the others.
@@ -99,18 +102,20 @@ class MaskedMLP(SubnetworkModule):
     Args:
         sizes: layer sizes ``[F, H_1, ..., O]``.
         labels: ``[N] int64`` group of each agent.
-        masks: one ``[K, H_l]`` tensor a hidden layer, and with a recurrent unit one of its width; booleans, or soft
-            gates in [0, 1].
+        masks: one ``[K, H_l]`` tensor a hidden layer, and with a recurrent unit one of its width; booleans, int8 signs
+            -1, 0 and 1, or soft gates in [0, 1].
         activation, head_gain, seed, name: as in :class:`GroupedMLP`.
-        execution: ``auto`` and ``compact`` run smaller networks where all groups keep equally many neurons, ``dense``
-            never does.
+        execution: ``auto`` runs smaller networks where that saves arithmetic, ``compact`` wherever there are no soft
+            gates, ``dense`` never.
 
     Raises:
         InvalidParameterError: unknown ``execution``, or no hidden layer to mask.
     """
 
     _entries: Tensor
+    _signs: Tensor | None
     _read: Tensor
+    _read_signs: Tensor
     _shapes: list[torch.Size]
 
     def __init__(
@@ -160,31 +165,58 @@ class MaskedMLP(SubnetworkModule):
     def _choose_execution(self) -> None:
         """Decide how to run, and for compact execution precompute which entries of each weight matrix a group uses."""
         all_on = all(bool((mask == 1).all()) for mask in self.masks)
-        compactable = all(mask.dtype == torch.bool and len(mask.sum(1).unique()) == 1 for mask in self.masks)
-        self.execution = "full" if all_on else "compact" if compactable and self._wanted != "dense" else "dense"
+        hard = not any(mask.is_floating_point() for mask in self.hidden_masks)
+        saves = _products(self._compact_widths()) < WORTH_COMPACTING * _products(self.sizes)
+        compact = hard and (self._wanted == "compact" or (self._wanted == "auto" and saves))
+        self.execution = "full" if all_on else "compact" if compact else "dense"
         self._root = AgentGroups(torch.zeros_like(self.groups.labels))
         if self.execution == "compact":
             self._index_subnetworks()
 
+    def _compact_widths(self) -> list[int]:
+        """Return the layer sizes of the largest subnetwork."""
+        return [self.sizes[0], *(int((mask != 0).sum(1).max()) for mask in self.hidden_masks), self.sizes[-1]]
+
     def _index_subnetworks(self) -> None:
-        """Note where, in all weights and biases laid end to end, the entries of the groups' subnetworks lie."""
+        """Note where, in all weights and biases laid end to end, the entries of the groups' subnetworks lie.
+
+        One more entry behind them is zero and stands for neurons that fill up a layer.
+        """
         number, device = self.groups.number, self.groups.labels.device
         kept = [torch.arange(self.sizes[0], device=device).expand(number, -1)]
-        kept += [mask.nonzero()[:, 1].view(number, -1) for mask in self.hidden_masks]
+        kept += [_places_first(mask != 0) for mask in self.hidden_masks]
+        signs = [
+            mask.gather(1, place.clamp(min=0)).float() * (place >= 0)
+            for mask, place in zip(self.hidden_masks, kept[1:], strict=True)
+        ]
         if self.gated:
             # The unit reads what the last hidden layer keeps; the output layer, small as it is, runs whole.
-            self.register_buffer("_read", kept[-1].reshape(-1), persistent=False)
+            self.register_buffer("_read", kept[-1].clamp(min=0).reshape(-1), persistent=False)
+            self.register_buffer("_read_signs", signs.pop(), persistent=False)
         else:
             kept += [torch.arange(self.sizes[-1], device=device).expand(number, -1)]
         places = [
-            after[:, :, None] * fan_in + before[:, None, :]
-            for fan_in, before, after in zip(self.sizes, kept[:-1], kept[1:], strict=False)
+            torch.where(
+                (into[:, None, :] < 0) | (out_of[:, :, None] < 0), -1, out_of[:, :, None] * fan_in + into[:, None]
+            )
+            for fan_in, into, out_of in zip(self.sizes, kept[:-1], kept[1:], strict=False)
         ]
         places += kept[1:]
-        starts = accumulate((tensor.numel() for tensor in self._depends_on()), initial=0)
-        flat = [(place + start).reshape(-1) for place, start in zip(places, starts, strict=False)]
-        self.register_buffer("_entries", torch.cat(flat), persistent=False)
+        *starts, end = accumulate((tensor.numel() for tensor in self._depends_on()), initial=0)
+        flat = [torch.where(place < 0, end, place + start) for place, start in zip(places, starts, strict=True)]
         self._shapes = [place.shape for place in places]
+        self._filled_up = any(bool((place < 0).any()) for place in places)
+        self.register_buffer("_entries", torch.cat([place.reshape(-1) for place in flat]), persistent=False)
+        self.register_buffer("_signs", self._column_signs(signs), persistent=False)
+
+    def _column_signs(self, signs: Sequence[Tensor]) -> Tensor | None:
+        """Return the sign of each entry of the subnetworks, that of the neuron it reads; None if masks have none."""
+        if all(mask.dtype == torch.bool for mask in self.hidden_masks):
+            return None
+        factors = [torch.ones(shape, device=self.groups.labels.device) for shape in self._shapes]
+        for factor, sign in zip(factors[1:], signs, strict=False):
+            factor *= sign[:, None, :]
+        return torch.cat([factor.view(-1) for factor in factors])
 
     def _depends_on(self) -> list[Tensor]:
         """Return the weights and biases of which groups run parts; masks change with a load alone."""
@@ -195,7 +227,12 @@ class MaskedMLP(SubnetworkModule):
         """Return the groups' subnetworks as dense stacks: weights ``[K, out', in']`` and biases ``[K, out']``."""
         assert self.execution == "compact"
         # One gather for everything: six small ones cost as much as the products that they serve.
-        joined = torch.cat([tensor.view(-1) for tensor in self._depends_on()]).index_select(0, self._entries)
+        tensors = [tensor.view(-1) for tensor in self._depends_on()]
+        if self._filled_up:
+            tensors.append(tensors[0].new_zeros(1))
+        joined = torch.cat(tensors).index_select(0, self._entries)
+        if self._signs is not None:
+            joined = joined * self._signs
         parts = joined.split([shape.numel() for shape in self._shapes])
         stacks = [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
         return stacks[: len(stacks) // 2], stacks[len(stacks) // 2 :]
@@ -220,8 +257,8 @@ class MaskedMLP(SubnetworkModule):
         assert self.cell is not None
         weight, bias, *_ = self.cell.layers()
         number = self.groups.number
-        read = weight[0].index_select(1, self._read).unflatten(1, (number, -1)).transpose(0, 1)
-        gates = self.groups(features.flatten(0, 1), [read], [bias.expand(number, -1)], self.activation)
+        read = weight[0].index_select(1, self._read).unflatten(1, (number, -1)) * self._read_signs
+        gates = self.groups(features.flatten(0, 1), [read.transpose(0, 1)], [bias.expand(number, -1)], self.activation)
         return self.cell.recur(gates.unflatten(0, features.shape[:2]), starts, state)
 
     def read_out(self, states: Tensor, layers: Layers) -> Tensor:
@@ -247,7 +284,7 @@ class MaskedMLP(SubnetworkModule):
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer with masked rows and columns set to zero.
 
-        A soft gate scales what the next layer reads of its neuron, so it is folded into that layer's columns.
+        A gate or sign scales what the next layer reads of its neuron, so it is folded into that layer's columns.
         """
         group = int(self.groups.labels[agent])
         gates = [mask[group].float() for mask in self.masks]
@@ -261,13 +298,22 @@ class MaskedMLP(SubnetworkModule):
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward, as executed."""
-        widths = list(self.sizes)
-        if self.execution == "compact":
-            widths[1:-1] = [int(mask[0].sum()) for mask in self.hidden_masks]
+        widths = self._compact_widths() if self.execution == "compact" else self.sizes
         if not self.gated:
-            return sum(2 * fan_in * out for fan_in, out in pairwise(widths))
-        hidden = sum(2 * fan_in * out for fan_in, out in pairwise(widths[:-1]))
-        return hidden + self.unit_flops(widths[-2]) + 2 * self.sizes[-2] * self.sizes[-1]
+            return _products(widths)
+        return _products(widths[:-1]) + self.unit_flops(widths[-2]) + 2 * self.sizes[-2] * self.sizes[-1]
+
+
+def _products(widths: Sequence[int]) -> int:
+    """Return the multiplications and additions of one forward through layers of these sizes."""
+    return sum(2 * fan_in * out for fan_in, out in pairwise(widths))
+
+
+def _places_first(kept: Tensor) -> Tensor:
+    """Return where each row of ``[K, H] bool`` is True, in order, filled up with -1 to the length of the longest."""
+    counts = kept.sum(dim=1)
+    order = torch.argsort(~kept, dim=1, stable=True)[:, : int(counts.max())]
+    return order.masked_fill(torch.arange(order.shape[1], device=order.device) >= counts[:, None], -1)
 
 
 def entries(parameters: nn.ParameterList) -> list[Tensor]:

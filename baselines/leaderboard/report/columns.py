@@ -117,6 +117,13 @@ BETTER = Column(
     best_high=True,
 )
 ARI = _number("ARI", "adjusted Rand index of the partition used against the hidden types", "ari", 2, best_high=True)
+TYPES = Column(
+    "types",
+    "told: the scheme is handed the hidden types, so that its ARI is 1 by definition",
+    lambda row: "told" if row.get("told_types") else "",
+    "told_types",
+    numeric=False,
+)
 RUNS = Column("runs", "finished runs; failed and open ones are named", _runs, "runs", best_high=True)
 TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters")
 FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision")
@@ -138,6 +145,7 @@ SCORE_COLUMNS = (
     AREA,
     BETTER,
     ARI,
+    TYPES,
     RUNS,
 )
 
@@ -164,7 +172,7 @@ COST_COLUMNS = (
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)
 
-README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, RUNS, TRAINABLE, CPU)
+README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
 ARCHIVE_COLUMNS = (
     _text("protocol", "version of the rules by which the runs were made and evaluated", "protocol"),

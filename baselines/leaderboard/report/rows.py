@@ -101,11 +101,18 @@ def _sharing_columns(group: Group) -> Row:
         **{key: whole(mean([entry.parameters.get(key) for entry in sharing])) for key in PARAMETER_KEYS},
         "ari": mean([entry.ari for entry in sharing]),
         "ari_min": minimum([entry.ari for entry in sharing]),
+        "told_types": _told([entry.summary.get("told_types") for entry in sharing]),
         "snd": mean([entry.diagnostics.snd for entry in sharing if entry.diagnostics is not None]),
         "groups": mean([len(set(partition)) for partition in partitions]),
         "env_steps": whole(mean([entry.env_steps for entry in sharing])),
         "identity_steps": whole(mean([entry.identity_steps for entry in sharing])),
     }
+
+
+def _told(values: list[Any]) -> bool | None:
+    """Whether any run was handed the hidden types; None where no record says."""
+    known = [value for value in values if isinstance(value, bool)]
+    return any(known) if known else None
 
 
 def _cost_columns(group: Group) -> Row:

@@ -26,7 +26,7 @@ from baselines.leaderboard.report.rows import Row
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 
 # A terminal is narrow: the page has the rest. The second set is added where there is room.
-_TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval", "ARI", "runs", "trainable", "CPU s")
+_TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval", "ARI", "types", "runs", "trainable", "CPU s")
 _WIDE_COLUMNS = ("return", "sampled", "best", "area", "identity steps")
 _TOTAL_COLUMNS = ("median", "mean", "gap")
 _WIDE = 110

@@ -99,7 +99,11 @@ def test_how_masks_are_run() -> None:
     ones = [torch.ones(2, 6, dtype=torch.bool), torch.ones(2, 5, dtype=torch.bool)]
     assert _masked(EQUAL, [0, 1]).execution == "compact"
     assert _masked(EQUAL, [0, 1], "dense").execution == "dense"
-    assert _masked(UNEQUAL, [0, 1]).execution == "dense"
+    assert _masked(UNEQUAL, [0, 1]).execution == "compact"
+    assert _masked(UNEQUAL, [0, 1]).flops_per_decision < _masked(UNEQUAL, [0, 1], "dense").flops_per_decision
+    almost = [torch.ones(2, 6, dtype=torch.bool).tril(4), torch.ones(2, 5, dtype=torch.bool)]
+    assert _masked(almost, [0, 1]).execution == "dense"
+    assert _masked(almost, [0, 1], "compact").execution == "compact"
     assert _masked(ones, [0, 1]).execution == "full"
     assert _masked([mask.float() * 0.5 for mask in ones], [0, 1]).execution == "dense"
 
@@ -122,7 +126,7 @@ def test_soft_gates_have_true_effective_parameters() -> None:
 def test_loaded_masks_decide_anew_how_they_are_run() -> None:
     source, target = _masked(UNEQUAL, [0, 1]), _masked(EQUAL, [0, 1])
     target.load_state_dict(source.state_dict())
-    assert target.execution == "dense"
+    assert target.flops_per_decision == source.flops_per_decision
     torch.testing.assert_close(target(_obs(2)), source(_obs(2)))
 
 
