@@ -114,7 +114,8 @@ def _true_types(env: Any) -> list[int]:
     batched = getattr(env, "batched", None)
     if batched is None:
         raise InvalidParameterError(
-            "the oracle needs the true types, and so does labels='true'; pass policy_kwargs=dict(scheme_kwargs=dict(types=...))."
+            "the oracle needs the true types, and so does labels='true'; pass "
+            "policy_kwargs=dict(scheme_kwargs=dict(types=...))."
         )
     types: list[int] = np.unique(batched.agent_types, return_inverse=True)[1].tolist()
     return types

@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from adaps_agents.adaps.mapping import MappingConfig, group_masks, min_hamming, random_masks, standardised_centres
+from adaps_agents.adaps import mapping
+from adaps_agents.adaps.mapping import (
+    BINARISATIONS,
+    MappingConfig,
+    group_masks,
+    min_hamming,
+    random_masks,
+    standardised_centres,
+)
 from adaps_envs.errors import InvalidParameterError
 
 WIDTHS = [64, 48, 64, 48]
@@ -54,7 +64,7 @@ def test_without_normalisation_masks_nearly_coincide() -> None:
 
 
 def test_one_group_keeps_everything() -> None:
-    for codes in ("mapped", "random", "disjoint"):
+    for codes in BINARISATIONS:
         assert all(bool(mask.all()) for mask in _masks(1, codes=codes))
 
 
@@ -94,6 +104,86 @@ def test_soft_gates_lie_between_zero_and_one() -> None:
         assert 0 < float(gate.min()) < float(gate.max()) < 1
 
 
+@given(
+    groups=st.integers(2, 12),
+    widths=st.lists(st.integers(12, 40), min_size=1, max_size=3),
+    keep=st.floats(0.02, 1.0) | st.just("auto"),
+    codes=st.sampled_from(list(BINARISATIONS)),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_codes_keep_their_share_of_each_layer(
+    groups: int, widths: list[int], keep: float | str, codes: str, seed: int
+) -> None:
+    config = MappingConfig(codes=codes, keep=keep, max_redraws=2)
+    share = config.kept(groups)
+    if codes == "disjoint" and share * groups > 1 + 1e-9:
+        with pytest.raises(InvalidParameterError, match=f"{groups} groups with disjoint masks keep at most 1/{groups}"):
+            group_masks(_centres(groups, seed), widths, config, seed, "masks")
+        return
+    masks = group_masks(_centres(groups, seed), widths, config, seed, "masks")
+    for mask, width in zip(masks, widths, strict=True):
+        wanted = max(1, round(share * width))
+        kept = min(wanted, width // groups) if codes == "disjoint" else wanted
+        assert mask.shape == (groups, width)
+        assert (mask != 0).sum(dim=1).tolist() == [kept] * groups
+        assert set(mask.unique().tolist()) <= ({-1, 0, 1} if codes == "sparse" else {0, 1})
+        if codes == "disjoint":
+            assert int(mask.sum(dim=0).max()) == 1
+
+
+def test_sparse_codes_are_random_masks_with_signs() -> None:
+    for signed, plain in zip(_masks(5, codes="sparse"), _masks(5, codes="random"), strict=True):
+        assert signed.dtype == torch.int8
+        assert torch.equal(signed != 0, plain)
+        assert 0.3 < float((signed[plain] > 0).float().mean()) < 0.7
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 8, 20])
+def test_auto_keeps_what_makes_most_neurons_private(groups: int) -> None:
+    keep = MappingConfig(keep="auto").kept(groups)
+    private = [share * (1 - share) ** (groups - 1) for share in np.linspace(0.01, 1, 100)]
+    best = float(np.linspace(0.01, 1, 100)[int(np.argmax(private))])
+    assert keep == pytest.approx(max(best, 0.125), abs=0.006)
+    assert MappingConfig(codes="disjoint").kept(groups) == MappingConfig(codes="disjoint", keep="auto").kept(groups)
+    assert MappingConfig(codes="disjoint").kept(groups) == 1 / groups
+
+
+def test_the_default_is_the_papers_half() -> None:
+    assert MappingConfig().keep == MappingConfig(codes="sparse").keep == MappingConfig(binarisation="soft").keep == 0.5
+    assert MappingConfig().kept(20) == 0.5
+    assert MappingConfig(keep=0.25).kept(1) == 1.0
+
+
+@pytest.mark.parametrize("codes", list(BINARISATIONS))
+@pytest.mark.parametrize("binarisation", BINARISATIONS["mapped"])
+def test_codes_and_binarisation_go_together_or_say_why_not(codes: str, binarisation: str) -> None:
+    if binarisation in BINARISATIONS[codes]:
+        masks = _masks(3, codes=codes, binarisation=binarisation)
+        assert all(bool((mask != 0).any(dim=1).all()) for mask in masks)
+    else:
+        with pytest.raises(InvalidParameterError, match=f"binarisation is '{binarisation}' with codes='{codes}'"):
+            MappingConfig(codes=codes, binarisation=binarisation)
+
+
+@pytest.mark.parametrize("codes", ["mapped", "random", "sparse"])
+@pytest.mark.parametrize("keep", [0.1, 0.25, 0.7, 1.0])
+def test_drawn_masks_keep_their_share_on_average(codes: str, keep: float) -> None:
+    wide = [4_000]
+    config = MappingConfig(codes=codes, binarisation="bernoulli", keep=keep, distinctness="none")
+    (mask,) = group_masks(_centres(4), wide, config, 0, "masks")
+    assert float((mask != 0).float().mean()) == pytest.approx(keep, abs=0.02)
+
+
+def test_few_neurons_need_not_differ_in_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws: list[int] = []
+    logits = mapping.mapping_logits
+    monkeypatch.setattr(mapping, "mapping_logits", lambda *given: draws.append(1) or logits(*given))
+    masks = torch.cat(_masks(3, keep=0.125), dim=1)
+    assert len(draws) < 20
+    assert 0.25 * 4 * 0.125 * 0.875 <= min_hamming(masks) < 0.25
+
+
 def test_disjoint_masks_share_no_neuron_and_need_room() -> None:
     for mask in _masks(5, codes="disjoint"):
         assert int(mask.sum(dim=0).max()) == 1
@@ -102,7 +192,7 @@ def test_disjoint_masks_share_no_neuron_and_need_room() -> None:
         group_masks(_centres(5), [4], MappingConfig(codes="disjoint"), 0, "masks")
 
 
-@pytest.mark.parametrize("codes", ["mapped", "random"])
+@pytest.mark.parametrize("codes", list(BINARISATIONS))
 def test_one_seed_one_set_of_masks(codes: str) -> None:
     first, second, other = _masks(3, codes=codes), _masks(3, codes=codes), _masks(3, 1, codes=codes)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -126,11 +216,18 @@ def test_similar_groups_get_similar_masks_only_if_mapped() -> None:
     assert abs(correlation("random")) < 0.3
 
 
+@pytest.mark.parametrize("binarisation", ["threshold", "soft"])
+def test_keep_is_not_silently_ignored(binarisation: str) -> None:
+    with pytest.raises(InvalidParameterError, match=f"keep is 0.25 with binarisation='{binarisation}'"):
+        MappingConfig(binarisation=binarisation, keep=0.25)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("codes", "magic"), ("binarisation", "round"), ("normalisation", "zscore"), ("distinctness", True),
-        ("keep", 0), ("keep", 1.5), ("keep", "half"), ("min_hamming", -1), ("max_redraws", 0), ("hidden", 2.5),
+        ("keep", 0), ("keep", 1.5), ("keep", "half"), ("keep", True), ("min_hamming", -1), ("max_redraws", 0),
+        ("hidden", 2.5),
     ],
 )  # fmt: skip
 def test_bad_settings_are_refused_by_name(option: str, value: Any) -> None:

@@ -28,6 +28,7 @@ from adaps_agents.diagnostics import (
     within_and_between,
 )
 from adaps_agents.diagnostics.diagnose import spread_rows
+from adaps_agents.sharing.base import mask_overlap
 from adaps_agents.sharing.registry import scheme_class
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
@@ -262,6 +263,27 @@ def test_masks_are_measured_where_there_are_any() -> None:
     assert found.scalars()["actor_mask_jaccard"] == 0.0
     assert set(diagnose(_built("kaleidoscope"), POOL).masks) == {"actor", "critic"}
     assert set(diagnose(_built("prism"), POOL).masks) == {"actor", "critic"}
+
+
+def test_signs_count_as_differences_and_not_as_gates() -> None:
+    masks = [torch.tensor([[1, -1, 0, 0], [1, 1, 0, -1]], dtype=torch.int8)]
+    assert mask_hamming(masks)[0].tolist() == [0.0, 0.5]
+    assert mask_jaccard(masks)[0, 1] == pytest.approx(2 / 3)
+    found = mask_statistics(masks)
+    assert (found.kept, found.kept_by_layer, found.unused, found.private) == (0.625, (0.625,), 0.25, 0.25)
+    assert (found.hamming, found.distinct) == (0.5, 2)
+    assert mask_overlap(masks) == [[1.0, 1.0], [0.6667, 1.0]]
+    assert mask_statistics([mask.repeat(2, 1) for mask in masks]).distinct == 2
+
+
+def test_signed_codes_are_measured_and_counted() -> None:
+    scheme = randomised(build("adaps", labels=[0, 0, 1, 1], codes="sparse"))
+    found = diagnose(scheme, POOL)
+    assert found.masks["actor"].kept == pytest.approx(0.5, abs=0.05)
+    assert found.parameters["fixed_bits"] == 2 * sum(
+        mask.numel() for mask in (*scheme.masks("actor"), *scheme.masks("critic"))
+    )
+    assert found.parameters["fixed_parameters"] == 0
 
 
 def test_agents_can_be_chosen_and_pools_have_any_leading_axes() -> None:

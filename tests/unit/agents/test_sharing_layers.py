@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
@@ -76,11 +78,12 @@ EQUAL = [
     torch.tensor([[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 0, 0]]).bool(),
     torch.tensor([[1, 0, 1, 0, 0], [0, 1, 1, 0, 0]]).bool(),
 ]
+SIGNED = [EQUAL[0] * torch.tensor([1, -1, 1, -1, -1, 1], dtype=torch.int8), EQUAL[1] * torch.tensor([[-1], [1]]).char()]
 UNEQUAL = [torch.tensor([[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 1, 1]]).bool(), EQUAL[1]]
 
 
 @pytest.mark.parametrize("activation", [torch.relu, torch.sigmoid], ids=["relu", "sigmoid"])
-@pytest.mark.parametrize("masks", [EQUAL, UNEQUAL], ids=["equal", "unequal"])
+@pytest.mark.parametrize("masks", [EQUAL, UNEQUAL, SIGNED], ids=["equal", "unequal", "signed"])
 @pytest.mark.parametrize("execution", ["auto", "dense"])
 def test_a_mask_multiplies_after_the_activation(masks: list[Tensor], execution: str, activation: object) -> None:
     labels = [1, 0, 1]
@@ -111,6 +114,45 @@ def test_how_masks_are_run() -> None:
 def test_compact_execution_costs_less() -> None:
     assert _masked(EQUAL, [0, 1]).flops_per_decision == 2 * (4 * 3 + 3 * 2 + 2 * 3)
     assert _masked(EQUAL, [0, 1], "dense").flops_per_decision == 2 * (4 * 6 + 6 * 5 + 5 * 3)
+
+
+@given(data=st.data(), signed=st.booleans(), groups=st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_compact_and_dense_execution_are_one_function(data: st.DataObject, signed: bool, groups: int) -> None:
+    values = st.sampled_from([-1, 0, 1] if signed else [0, 1])
+    masks = []
+    for width in SIZES[1:-1]:
+        row = st.lists(values, min_size=width, max_size=width).filter(any)
+        drawn = torch.tensor(data.draw(st.lists(row, min_size=groups, max_size=groups)))
+        masks.append(drawn.char() if signed else drawn.bool())
+    labels = [*range(groups), *data.draw(st.lists(st.integers(0, groups - 1), max_size=3))]
+    compact, dense = (_masked(masks, labels, execution) for execution in ("compact", "dense"))
+    assert compact.execution in ("compact", "full")
+    obs = _obs(len(labels))
+    ours, theirs = compact(obs), dense(obs)
+    torch.testing.assert_close(ours, theirs)
+    for out in (ours, theirs):
+        out.square().sum().backward()
+    for (name, p), q in zip(compact.named_parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, msg=lambda text, name=name: f"{name}: {text}")
+    for agent in range(len(labels)):
+        h = obs[:, agent]
+        *hidden, head = compact.effective_params(agent)
+        for w, b in hidden:
+            h = torch.relu(functional.linear(h, w, b))
+        torch.testing.assert_close(functional.linear(h, *head), ours[:, agent])
+
+
+def test_a_sign_turns_what_the_next_layer_reads() -> None:
+    net, plain = _masked(SIGNED, [0, 1]), _masked([mask != 0 for mask in SIGNED], [0, 1])
+    assert net.execution == plain.execution == "compact"
+    assert net.flops_per_decision == plain.flops_per_decision
+    weights, biases = net.subnetworks()
+    kept = EQUAL[0][1].nonzero().flatten()
+    rows = EQUAL[1][1].nonzero().flatten()
+    signs = SIGNED[0][1][kept].float()
+    torch.testing.assert_close(weights[1][1], net.weights[1][0][rows][:, kept] * signs)
+    torch.testing.assert_close(biases[1][1], net.biases[1][0][rows])
 
 
 def test_soft_gates_have_true_effective_parameters() -> None:

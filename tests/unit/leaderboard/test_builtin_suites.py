@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from adaps_agents.identity.labels import IdentifiedScheme
+from adaps_agents.sharing.registry import scheme_class
 from baselines import cli
 from baselines.leaderboard.check import check_suite
-from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.config import RunConfig, SchemeConfig
 from baselines.leaderboard.job import execute_job
+from baselines.leaderboard.record import read_run
 from baselines.leaderboard.references import POLICY_OF_FIELD, measure_reference
 from baselines.leaderboard.suite import builtin_tasks, list_suites, load_suite, select
 from baselines.leaderboard.verify import verify_directory
@@ -22,10 +25,10 @@ def suite_with(task: str) -> str:
     return next(name for name in list_suites() if task in [entry.name for entry in load_suite(name).tasks])
 
 
-def tiny(task: str, scheme: str) -> RunConfig:
+def tiny(task: str, scheme: str, suite: str | None = None) -> RunConfig:
     """A run of a built-in suite, cut down to two rollouts and the fewest evaluations."""
-    suite = select(load_suite(suite_with(task)), tasks=[task], schemes=[scheme], seeds=[0])
-    (config,) = suite.runs()
+    chosen = select(load_suite(suite or suite_with(task)), tasks=[task], schemes=[scheme], seeds=[0])
+    (config,) = chosen.runs()
     changes = {"budget": 10 * config.learner.num_lanes, "eval_points": 2, "eval_episodes": 2, "absolute_episodes": 2}
     return config.model_copy(update={"task": config.task.model_copy(update=changes)})
 
@@ -66,6 +69,37 @@ def test_one_short_run_of_each_kind_verifies(task: str, tmp_path: Path) -> None:
     assert outcome.status == "done", outcome.error
     verdict = verify_directory(directory)
     assert verdict.verified, list(verdict.lines())
+
+
+ROWS = {"found": ("seps", "adaps", "random_masks", "disjoint_masks", "group_id"),
+        "true": ("oracle", "adaps-true", "random-true", "disjoint-true", "group_id-true"),
+        "random": ("random_groups", "adaps-random", "random-random"),
+        "each": ("nops", "adaps-each", "snp_ps", "fups_id")}  # fmt: skip
+CODES = ("adaps-auto", "adaps-sparse", "adaps-sparse-auto")
+
+
+def test_the_grid_is_whole() -> None:
+    assert [scheme.label for scheme in load_suite("grid").schemes] == [*sum(ROWS.values(), ()), *CODES]
+
+
+@pytest.mark.parametrize("scheme", load_suite("grid").schemes, ids=lambda scheme: scheme.label)
+def test_every_cell_of_the_grid_runs_and_says_what_it_was_told(scheme: SchemeConfig, tmp_path: Path) -> None:
+    config = tiny("BPS-3", scheme.label, suite="grid")
+    if issubclass(scheme_class(scheme.name), IdentifiedScheme):
+        quick = {"env_steps": 160, "num_groups": 5, "encoder": {"updates": 5}}
+        settings = {**scheme.settings, "identity": quick}
+        config = config.model_copy(update={"scheme": scheme.model_copy(update={"settings": settings})})
+    outcome = execute_job(config, tmp_path / config.run_id, lambda steps: None)
+    assert outcome.status == "done", outcome.error
+    sharing = read_run(tmp_path / config.run_id).sharing
+    assert sharing is not None
+    row = next((row for row, labels in ROWS.items() if scheme.label in labels), "found")
+    assert sharing.summary["told_types"] is (row == "true")
+    groups = len(set(sharing.summary["agents"].values()))  # type: ignore[union-attr]
+    assert groups == {"each": 1 if scheme.name == "fups_id" else 30}.get(row, 5)
+    assert sharing.identity_steps == (160 if row in ("found", "random") or scheme.label == "adaps-each" else 0)
+    if row == "true":
+        assert sharing.ari == 1.0
 
 
 @pytest.mark.slow
