@@ -6,8 +6,9 @@ import hashlib
 
 import numpy as np
 import torch
+from torch import nn
 
-__all__ = ["MAX_ENV_SEED", "derived_seed", "numpy_stream", "torch_stream"]
+__all__ = ["MAX_ENV_SEED", "default_linear", "derived_seed", "numpy_stream", "torch_stream"]
 
 # stable-baselines3 seeds environments with 32-bit numbers.
 MAX_ENV_SEED = 2**31
@@ -27,3 +28,12 @@ def torch_stream(seed: int, *names: str | int) -> torch.Generator:
 def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:
     """Return a numpy generator of its own for ``names``."""
     return np.random.default_rng(derived_seed(seed, *names))
+
+
+def default_linear(fan_in: int, out: int, generator: torch.Generator) -> nn.Linear:
+    """Return torch's default linear layer, drawn from ``generator`` instead of the global one."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, out)
+    bound = fan_in**-0.5
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer

@@ -13,6 +13,7 @@ from adaps_agents.diagnostics.diversity import (
     system_neural_diversity,
     within_and_between,
 )
+from adaps_agents.diagnostics.mapd import MapdConfig, mapd
 from adaps_agents.diagnostics.masks import MaskStatistics, mask_hamming, mask_jaccard, mask_statistics
 from adaps_agents.diagnostics.picture import draw_sharing
 from adaps_agents.diagnostics.sets import SharingMap, sharing_map
@@ -23,6 +24,7 @@ __all__ = [
     "ClusterQuality",
     "Diagnosis",
     "GradientConflict",
+    "MapdConfig",
     "MaskStatistics",
     "Memory",
     "SharingMap",
@@ -32,6 +34,7 @@ __all__ = [
     "draw_sharing",
     "gradient_conflict",
     "group_gradients",
+    "mapd",
     "mask_hamming",
     "mask_jaccard",
     "mask_statistics",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaps_agents.identity.collect import Transitions
+from adaps_agents.streams import default_linear
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["EncoderConfig", "IdentityEncoder", "Standardiser", "train_encoder"]
@@ -64,12 +65,12 @@ class IdentityEncoder(nn.Module):
         super().__init__()
         self.num_actions = num_actions
         hidden, latent = config.hidden, config.latent
-        first = _linear(num_agents, hidden, generator)
-        self.encoder = nn.Sequential(first, nn.ReLU(), _linear(hidden, 2 * latent, generator))
+        first = default_linear(num_agents, hidden, generator)
+        self.encoder = nn.Sequential(first, nn.ReLU(), default_linear(hidden, 2 * latent, generator))
         self.decoder = nn.Sequential(
-            _linear(latent + obs_dim + num_actions, hidden, generator), nn.ReLU(),
-            _linear(hidden, hidden, generator), nn.ReLU(),
-            _linear(hidden, obs_dim + 1, generator),
+            default_linear(latent + obs_dim + num_actions, hidden, generator), nn.ReLU(),
+            default_linear(hidden, hidden, generator), nn.ReLU(),
+            default_linear(hidden, obs_dim + 1, generator),
         )  # fmt: skip
 
     def codes(self) -> tuple[Tensor, Tensor]:
@@ -85,15 +86,6 @@ class IdentityEncoder(nn.Module):
         onehot = functional.one_hot(actions, self.num_actions).to(obs.dtype)
         out: Tensor = self.decoder(torch.cat([code, obs, onehot], dim=-1))
         return out
-
-
-def _linear(fan_in: int, out: int, generator: torch.Generator) -> nn.Linear:
-    """Return torch's default linear layer, drawn from ``generator`` instead of the global one."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, out)
-    bound = fan_in**-0.5
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return layer
 
 
 class Standardiser:

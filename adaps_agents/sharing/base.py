@@ -20,6 +20,7 @@ from adaps_agents.identity.collect import Collector
 from adaps_agents.sharing.generated import GeneratedMLP
 from adaps_agents.sharing.layers import Activation, GroupedMLP, MaskedMLP
 from adaps_agents.sharing.options import check_choice
+from adaps_agents.sharing.parted import PartedMLP
 from adaps_agents.sharing.recurrent import AgentNetwork, GRUCell
 from adaps_agents.sharing.weight_masks import WeightMaskedMLP
 from adaps_envs.errors import InvalidParameterError
@@ -31,7 +32,7 @@ PARTS = ("actor", "critic")
 RECURRENT: Mapping[str, tuple[str, ...]] = {"none": (), "gru": PARTS, "gru_actor": ("actor",)}
 """Values of ``recurrent``, and the parts that then hold a recurrent unit."""
 
-Network = GroupedMLP | MaskedMLP | WeightMaskedMLP | GeneratedMLP
+Network = GroupedMLP | MaskedMLP | WeightMaskedMLP | GeneratedMLP | PartedMLP
 
 # Entries of 0 and 1; of -1, 0 and 1; gates.
 MASK_BITS = {torch.bool: 1, torch.int8: 2, torch.float32: 32}
