@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -22,6 +23,7 @@ CRITICS = ("private", "shared")
 # A deviation of logits may be of their own scale at once: it is multiplied by the ratio of diversities anyway.
 DEVIATION_GAIN = 1.0
 SMALLEST_DIVERSITY = 1e-6
+OPPOSITE_MINDS = 2**0.5 * math.log(9)
 
 
 class DiCo(SharingScheme):
@@ -45,8 +47,10 @@ class DiCo(SharingScheme):
     on whole histories of the minibatch, with as many observations in all, from empty states.
 
     Args:
-        desired: diversity wanted, >= 0 (0 makes agents alike); None leaves deviations as they are (kappa = 1). The
-            authors set it for each task; the default is this project's for logits.
+        desired: diversity wanted, >= 0 (0 makes agents alike); None leaves deviations as they are (kappa = 1, the
+            authors' -1). The authors publish no value but one for each task, in units of continuous actions. The
+            default is what it takes for two agents that want opposite ones of two actions, undecided by the shared
+            policy, to choose their own nine times in ten: logits ln 9 apart for each, sqrt(2) ln 9 between them.
         tau: share of a new measurement in the estimate.
         pool: observations a measurement.
         critic: ``private`` to each agent (the authors' IPPO) or ``shared`` (their MAPPO).
@@ -62,7 +66,7 @@ class DiCo(SharingScheme):
     measurements: Tensor
 
     def __init__(
-        self, *, desired: float | None = 3.0, tau: float = 0.01, pool: int = 128, critic: str = "private"
+        self, *, desired: float | None = OPPOSITE_MINDS, tau: float = 0.01, pool: int = 128, critic: str = "private"
     ) -> None:
         super().__init__()
         if desired is not None:

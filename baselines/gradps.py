@@ -14,14 +14,13 @@ from torch.nn import functional
 
 from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_flag, check_number
 from adaps_agents.streams import derived_seed, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "GradPS", "SplitMLP", "agent_groups"]
 
-NETWORKS = ("both", "actor")
 # scikit-learn takes 32-bit seeds.
 MAX_SEED = 2**32
 
@@ -42,6 +41,7 @@ class SplitMLP(GeneratedMLP):
     """
 
     rows: Tensor
+    asked: Tensor
     conflict: Tensor
     efficiency: Tensor
     notes: Tensor
@@ -58,6 +58,7 @@ class SplitMLP(GeneratedMLP):
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
         self.register_parameter("clones", None)
         self.register_buffer("rows", torch.arange(sizes[1]).repeat(num_agents, 1))
+        self.register_buffer("asked", torch.zeros(num_agents, sizes[1]))
         self.register_buffer("conflict", torch.zeros(sizes[1], num_agents, num_agents))
         self.register_buffer("efficiency", torch.zeros(sizes[1]))
         self.register_buffer("notes", torch.zeros((), dtype=torch.int64))
@@ -114,9 +115,15 @@ class SplitMLP(GeneratedMLP):
         pull, self._gate.grad = self._gate.grad, None
         return pull
 
-    def note(self, pull: Tensor) -> None:
-        """Add the conflict ``|p_i| + |p_j| - |p_i + p_j|`` and the efficiency ``|sum p| / sum |p|`` of one update."""
-        by_neuron = pull.T
+    def add_pull(self) -> None:
+        """Add what agents asked of neurons in this update to the present measurement."""
+        pull = self.pull()
+        if pull is not None:
+            self.asked += pull
+
+    def note(self) -> None:
+        """End a measurement: add its conflict ``|p_i| + |p_j| - |p_i + p_j|``, efficiency ``|sum p| / sum |p|``."""
+        by_neuron = self.asked.T
         size = by_neuron.abs()
         together = (by_neuron[:, :, None] + by_neuron[:, None, :]).abs()
         self.notes += 1
@@ -124,6 +131,7 @@ class SplitMLP(GeneratedMLP):
         total = size.sum(dim=1)
         # Nobody asks anything of a dead neuron: splitting it would not help.
         self.efficiency += torch.where(total > 0, by_neuron.sum(dim=1).abs() / total.clamp(min=1e-30), 1.0)
+        self.asked.zero_()
 
     def forget(self) -> None:
         """Start a new period."""
@@ -131,9 +139,16 @@ class SplitMLP(GeneratedMLP):
         self.efficiency.zero_()
         self.notes.zero_()
 
-    def futile(self, threshold: float) -> Tensor:
-        """Return which neurons without clones had an efficiency below ``threshold`` in this period, ``[H] bool``."""
-        return (self.efficiency < threshold * self.notes) & ~self.is_split()
+    def futile(self, threshold: float, *, relative: bool = False) -> Tensor:
+        """Return which neurons without clones had a mean efficiency below ``threshold`` in this period, ``[H] bool``.
+
+        Args:
+            threshold: an efficiency, or a share of the mean one of the neurons without clones.
+            relative: whether it is such a share.
+        """
+        whole = ~self.is_split()
+        unit = self.efficiency[whole].mean() if relative else self.notes
+        return (self.efficiency < threshold * unit) & whole
 
     def is_split(self) -> Tensor:
         """Return which neurons have clones, ``[H] bool``."""
@@ -184,24 +199,30 @@ class SplitMLP(GeneratedMLP):
 class GradPS(SharingScheme):
     """Resolving futile neurons of full sharing.
 
-    A shared neuron on which the agents' gradients cancel out learns nothing. Over ``period`` updates each first-layer
-    neuron's efficiency ``|sum_i p_i| / sum_i |p_i|`` is averaged, ``p_i`` being what agent ``i``'s loss asks of the
-    neuron. A neuron below ``threshold`` is futile: its agents are clustered by their pairwise conflict
-    ``sum_t |p_i| + |p_j| - |p_i + p_j|`` (spectral clustering, Gaussian kernel of the median's width), and every group
-    gets a copy of the neuron's input weights; its bias stays shared. Copies start equal, and only who uses them tells
-    them apart. Agents carry no index.
+    A shared neuron on which the agents' gradients cancel out learns nothing. A measurement sums ``p_i``, what agent
+    ``i``'s loss asks of a first-layer neuron, over ``interval`` updates; the neuron's efficiency is
+    ``|sum_i p_i| / sum_i |p_i|``. Every ``period`` measurements, a neuron whose mean efficiency was below ``threshold``
+    is futile: its agents are clustered by their pairwise conflict ``sum_t |p_i| + |p_j| - |p_i + p_j|`` (spectral
+    clustering, Gaussian kernel of the median's width), and every group gets a copy of the neuron's input weights; its
+    bias stays shared. Copies start equal, and only who uses them tells them apart. Agents carry no index.
 
     A split neuron is not split again until its copies are merged: at every check, each split neuron is so with
     probability ``restore``, its copies replaced by their mean at once (the authors draw them together first). The
     optimiser's moments survive splits and merges, but for those of the copies, which start at zero.
 
     On-policy port: gradients are those of the learner's whole loss, and the critic is split as the actor is (the
-    authors' network is both at once). A recurrent unit is shared and never split, as theirs.
+    authors' network is both at once). There is no target network, between two updates of which the authors sum: as many
+    updates are summed. Sums matter: where six agents pull at random, single updates show an efficiency of about 0.4,
+    and no conflict would be seen behind the noise. The first check comes after ``interval * period`` updates; a
+    training of fewer is full sharing. A recurrent unit is shared and never split, as theirs.
 
     Args:
         groups: copies a futile neuron ends up with (the authors' StarCraft setting).
-        period: updates between two checks.
-        threshold: efficiency below which a neuron is futile.
+        interval: updates a measurement (the authors' target network is updated every 200).
+        period: measurements between two checks (the authors' StarCraft setting).
+        threshold: efficiency below which a neuron is futile (0.2 in the paper).
+        relative: take ``threshold`` as a share of the mean efficiency of the neurons that are not split (the authors'
+            code, with 0.5).
         restore: probability with which a split neuron is merged at a check (the authors use 0 to 0.05).
         networks: split ``both`` actor and critic, or the ``actor`` only.
     """
@@ -218,52 +239,52 @@ class GradPS(SharingScheme):
         self,
         *,
         groups: int = 3,
+        interval: int = 200,
         period: int = 20,
         threshold: float = 0.2,
+        relative: bool = False,
         restore: float = 0.0,
         networks: str = "both",
     ) -> None:
         super().__init__()
         check_count("groups", groups, low=2)
+        check_count("interval", interval)
         check_count("period", period)
         check_number("threshold", threshold, low=0.0, high=1.0)
+        check_flag("relative", relative)
         check_number("restore", restore, low=0.0, high=1.0)
         check_choice("networks", networks, NETWORKS)
-        self.groups_wanted, self.period, self.threshold = groups, period, threshold
-        self.restore, self.networks = restore, networks
+        self.groups_wanted, self.interval, self.period = groups, interval, period
+        self.threshold, self.relative, self.restore, self.networks = threshold, relative, restore, networks
 
     def make_networks(self) -> None:
         """Make one actor and one critic."""
         number = self.spaces.num_agents
         self.register_buffer("noted", torch.zeros((), dtype=torch.int64, device=self.labels.device))
-        self.actor_net = SplitMLP(num_agents=number, **self.network_options("actor"))
-        if self.networks == "both":
-            self.critic_net = SplitMLP(num_agents=number, **self.network_options("critic"))
-        else:
-            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+        self.make_parts(lambda part: SplitMLP(num_agents=number, **self.network_options(part)), self.networks)
 
     def split_networks(self) -> list[SplitMLP]:
         """Return the networks whose neurons may be split."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SplitMLP)]
 
     def after_update(self, update: int) -> bool:
-        """Note the update's gradients; at the end of a period split and merge, and say whether anything changed."""
+        """Add the update's gradients; at the end of a period split and merge, and say whether anything changed."""
         nets = self.split_networks()
-        for net in nets:
-            pull = net.pull()
-            if pull is not None:
-                net.note(pull)
         self.noted += 1
-        if int(self.noted) % self.period:
+        for net in nets:
+            net.add_pull()
+            if int(self.noted) % self.interval == 0:
+                net.note()
+        if int(self.noted) % (self.interval * self.period):
             return False
         changed = [self._check(net, part) for part, net in enumerate(nets)]
         return any(changed)
 
     def _check(self, net: SplitMLP, part: int) -> bool:
-        check = int(self.noted) // self.period
+        check = int(self.noted) // (self.interval * self.period)
         draws = torch.rand(net.sizes[1], generator=torch_stream(self.seed, "restore", part, check))
         merged = (net.is_split() & (draws.to(net.rows.device) < self.restore)).nonzero().flatten().tolist()
-        futile = net.futile(self.threshold).nonzero().flatten().tolist()
+        futile = net.futile(self.threshold, relative=self.relative).nonzero().flatten().tolist()
         for neuron in merged:
             net.merge(neuron)
         changed = bool(merged)

@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import HIDDEN_GAIN, Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.sharing.options import check_choice, check_count
+from adaps_agents.sharing.layers import HIDDEN_GAIN, Activation, entries, orthogonal_stack
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_count
 from adaps_agents.streams import torch_stream
 
 __all__ = ["SCHEME", "HyperMARL", "HyperMLP"]
-
-NETWORKS = ("both", "actor")
 
 
 class HyperMLP(GeneratedMLP):
@@ -127,11 +125,7 @@ class HyperMARL(SharingScheme):
 
     def make_networks(self) -> None:
         """Make the actor's and the critic's hypernetworks."""
-        self.actor_net = self._generated("actor")
-        if self.networks == "both":
-            self.critic_net = self._generated("critic")
-        else:
-            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+        self.make_parts(self._generated, self.networks)
 
     def _generated(self, part: str) -> HyperMLP:
         options: dict[str, Any] = self.network_options(part)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from adaps_agents.sharing.base import Network, SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
 from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.sharing.options import check_choice, check_flag
-from baselines.hypermarl import NETWORKS
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_flag
 
 __all__ = ["SCHEME", "HyperMARLLinear", "OffsetMLP"]
 
@@ -69,11 +68,7 @@ class HyperMARLLinear(SharingScheme):
 
     def make_networks(self) -> None:
         """Make every agent's networks."""
-        self.actor_net = self._generated("actor")
-        if self.networks == "both":
-            self.critic_net = self._generated("critic")
-        else:
-            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+        self.make_parts(self._generated, self.networks)
 
     def _generated(self, part: str) -> GroupedMLP | OffsetMLP:
         if self.bias:

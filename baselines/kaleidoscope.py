@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
+from adaps_agents.sharing.moments import clear_moments
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_number
+from adaps_agents.sharing.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 from adaps_agents.streams import torch_stream
 
-__all__ = ["SCHEME", "Kaleidoscope", "ThresholdMLP", "clear_moments", "initial_thresholds"]
+__all__ = ["SCHEME", "Kaleidoscope", "ThresholdMLP"]
 
-NETWORKS = ("both", "actor")
 # Bounds that keep the ratio of two running means meaningful while either is next to nothing.
 SMALLEST_DIVERSITY = 1e-4
 LARGEST_COEFFICIENT = 1e3
@@ -30,7 +31,6 @@ class ThresholdMLP(GeneratedMLP):
     Args:
         sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
         offset, scale: thresholds start at ``s = -(offset + scale u)``, u uniform in (0, 1).
-        rate: ``thresholds`` holds ``s / rate``, so that a step of the optimiser moves ``s`` by as much more.
         head_gain: gain of the last layer.
         seed, name: key of the random streams.
     """
@@ -43,38 +43,31 @@ class ThresholdMLP(GeneratedMLP):
         *,
         offset: float,
         scale: float,
-        rate: float,
         head_gain: float,
         seed: int,
         name: str,
     ) -> None:
         super().__init__(sizes, num_agents, activation)
-        self.offset, self.scale, self.rate = offset, scale, rate
+        self.offset, self.scale = offset, scale
         stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
         generator = torch_stream(seed, "init", name, "thresholds")
         shapes = [(num_agents, *layer.shape[1:]) for layer in stack]
         drawn = [initial_thresholds(shape, offset, scale, generator) for shape in shapes]
-        self.thresholds = nn.ParameterList([nn.Parameter(layer / rate) for layer in drawn])
-
-    def logits(self) -> list[Tensor]:
-        """Return the threshold logits ``s``, ``[N, out, in]`` a layer."""
-        return [self.rate * thresholds for thresholds in entries(self.thresholds)]
+        self.thresholds = nn.ParameterList([nn.Parameter(layer) for layer in drawn])
 
     def subnetworks(self) -> Layers:
         """Return the agents' thresholded weights ``[N, out, in]`` and the shared biases ``[N, out]``."""
-        weights = [
-            w.sign() * torch.relu(w.abs() - s.sigmoid())
-            for w, s in zip(entries(self.weights), self.logits(), strict=True)
-        ]
+        layers = zip(entries(self.weights), entries(self.thresholds), strict=True)
+        weights = [soft_threshold(w, s) for w, s in layers]
         biases = [b.expand(len(w), -1) for b, w in zip(entries(self.biases), weights, strict=True)]
         return weights, biases
 
     @torch.no_grad()
     def masks(self) -> list[Tensor]:
         """Return which weights each agent uses, ``[N, out, in] bool`` a layer."""
-        return [w.abs() > s.sigmoid() for w, s in zip(entries(self.weights), self.logits(), strict=True)]
+        return [w.abs() > s.sigmoid() for w, s in zip(entries(self.weights), entries(self.thresholds), strict=True)]
 
     def diversity(self) -> Tensor:
         """Return the weighted mean over ordered pairs of agents of ``|| |w| (M_i - M_j) ||_1``, a scalar.
@@ -83,7 +76,7 @@ class ThresholdMLP(GeneratedMLP):
         """
         number, count = len(self.thresholds[0]), sum(w.numel() for w in self.weights)
         total = torch.zeros((), device=self.weights[0].device)
-        for index, (w, s) in enumerate(zip(entries(self.weights), self.logits(), strict=True)):
+        for index, (w, s) in enumerate(zip(entries(self.weights), entries(self.thresholds), strict=True)):
             size = w.detach().abs()
             mask = _Indicator.apply(size - s.sigmoid())
             total = total + 2**index * (size * _pairwise_differences(mask)).sum()
@@ -106,7 +99,7 @@ class ThresholdMLP(GeneratedMLP):
             fresh = (2 * torch.rand(w.shape, generator=generator) - 1) / w.shape[-1] ** 0.5
             thresholds = initial_thresholds(s.shape, self.offset, self.scale, generator)
             w.copy_(torch.where(dead, fresh.to(w.device), w))
-            s.copy_(torch.where(dead, thresholds.to(s.device) / self.rate, s))
+            s.copy_(torch.where(dead, thresholds.to(s.device), s))
             if optimizer is not None:
                 clear_moments(optimizer, w, dead)
                 clear_moments(optimizer, s, dead.expand_as(s))
@@ -126,9 +119,10 @@ class Kaleidoscope(SharingScheme):
 
     On-policy port: the policy loss may pass through zero, so its absolute value is averaged; the denominator is at
     least 1e-4 and the coefficient at most 1000. Weights are drawn anew between updates, and their optimiser moments
-    become zero. Thresholds move ``threshold_rate`` times as far as weights: their gradients are so small here that they
-    would stand still beside Adam's epsilon. The critic is masked by thresholds of its own, since it can see an agent's
-    type no better than the actor can. The weights of a recurrent unit are shared and not masked, as the authors'.
+    become zero; all layers take part, as in the authors' multilayer perceptrons. Thresholds are stepped with the
+    epsilon of the authors' optimiser (:mod:`~adaps_agents.sharing.thresholds` says why). The critic is masked by
+    thresholds of its own, since it can see an agent's type no better than the actor can. The weights of a recurrent
+    unit are shared and not masked, as the authors'.
 
     Args:
         diversity: share of the policy loss that the diversity loss is scaled to (the authors' MPE setting).
@@ -136,7 +130,7 @@ class Kaleidoscope(SharingScheme):
         reset_interval: environment steps between draws; none in the last interval of a training.
         reset_probability: with which a weight that no agent uses is drawn anew.
         offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): nearly nothing is masked.
-        threshold_rate: how many times further a step moves thresholds than weights (1 in the authors' code).
+        threshold_epsilon: of the optimiser, for thresholds; None takes the learner's, beside which they stand still.
         networks: mask ``both`` actor and critic, or the ``actor`` only, with one critic for all agents.
     """
 
@@ -158,7 +152,7 @@ class Kaleidoscope(SharingScheme):
         reset_probability: float = 0.1,
         offset: float = 5.0,
         scale: float = 5.0,
-        threshold_rate: float = 50.0,
+        threshold_epsilon: float | None = EPSILON,
         networks: str = "both",
     ) -> None:
         super().__init__()
@@ -166,21 +160,16 @@ class Kaleidoscope(SharingScheme):
         check_count("window", window)
         check_count("reset_interval", reset_interval)
         check_number("reset_probability", reset_probability, low=0.0, high=1.0)
-        check_number("offset", offset)
-        check_number("scale", scale, low=0.0)
-        check_number("threshold_rate", threshold_rate, above=0.0)
+        check_thresholds(offset, scale, threshold_epsilon)
         check_choice("networks", networks, NETWORKS)
         self.diversity, self.window = diversity, window
         self.reset_interval, self.reset_probability = reset_interval, reset_probability
-        self.offset, self.scale, self.threshold_rate, self.networks = offset, scale, threshold_rate, networks
+        self.offset, self.scale = offset, scale
+        self.threshold_epsilon, self.networks = threshold_epsilon, networks
 
     def make_networks(self) -> None:
         """Make the masked networks and the memory of recent losses."""
-        self.actor_net = self._masked("actor")
-        if self.networks == "both":
-            self.critic_net = self._masked("critic")
-        else:
-            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+        self.make_parts(self._masked, self.networks)
         device = self.labels.device
         # Rows: |policy loss|, diversity. The oldest column is overwritten; those not yet written are zero.
         self.register_buffer("losses", torch.zeros(2, self.window, device=device))
@@ -188,12 +177,18 @@ class Kaleidoscope(SharingScheme):
         self.register_buffer("resets", torch.zeros((), dtype=torch.int64, device=device))
 
     def _masked(self, part: str) -> ThresholdMLP:
-        options: dict[str, Any] = {"offset": self.offset, "scale": self.scale, "rate": self.threshold_rate}
-        return ThresholdMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
+        options: dict[str, Any] = {"offset": self.offset, "scale": self.scale, **self.network_options(part)}
+        return ThresholdMLP(num_agents=self.spaces.num_agents, **options)
 
     def masked_networks(self) -> list[ThresholdMLP]:
         """Return the networks that have masks."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, ThresholdMLP)]
+
+    def fine_parameters(self) -> Mapping[float, Sequence[nn.Parameter]]:
+        """Return the thresholds."""
+        if self.threshold_epsilon is None:
+            return {}
+        return {self.threshold_epsilon: [s for net in self.masked_networks() for s in net.thresholds]}
 
     def aux_loss(self) -> Tensor:
         """Return the diversity loss, scaled by the running size of the policy loss."""
@@ -226,18 +221,6 @@ class Kaleidoscope(SharingScheme):
         """Return which weights each agent uses at present, ``[N, out * in] bool`` a layer; None without masks."""
         net = self.actor_net if part == "actor" else self.critic_net
         return [mask.flatten(1) for mask in net.masks()] if isinstance(net, ThresholdMLP) else None
-
-
-def initial_thresholds(shape: Sequence[int], offset: float, scale: float, generator: torch.Generator) -> Tensor:
-    """Return threshold logits ``-(offset + scale u)``, u uniform in (0, 1)."""
-    return -(offset + scale * torch.rand(tuple(shape), generator=generator))
-
-
-def clear_moments(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:
-    """Set all running statistics that ``optimizer`` keeps of the entries ``where`` of ``parameter`` to zero."""
-    for value in optimizer.state.get(parameter, {}).values():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
-            value.masked_fill_(where, 0.0)
 
 
 class _Indicator(torch.autograd.Function):

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaps_agents.diagnostics.mapd import MapdConfig, mapd
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.sharing.base import Network, SharingScheme
 from adaps_agents.sharing.options import check_choice, check_count, check_number
-from adaps_agents.sharing.parted import PartedMLP
+from adaps_agents.sharing.parted import DealtGRU, PartedMLP
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError, suggest
 
@@ -44,7 +44,8 @@ class MADPS(SharingScheme):
     changes; an agent changes once a check, and its distances, measured before, are not looked at again (the code stops
     at the first change, or agreement, of each agent); an agent joins a part if it is also close to the first agent that
     uses it. Decisions are those of the present policies on the window's observations. Initial networks differ and are
-    orthogonal, as all schemes' are; gradients are clipped jointly.
+    orthogonal, as all schemes' are; gradients are clipped jointly. A recurrent unit belongs to the deep part, and the
+    decisions of recurrent policies are those in the first step of an episode.
 
     Args:
         period: updates between two checks; an update is one call of the learner's ``train``.
@@ -113,6 +114,12 @@ class MADPS(SharingScheme):
         cut = len(self.hidden) + 1 - min(self.deep_layers, len(self.hidden))
         self.actor_net = PartedMLP(num_agents=number, cut=cut, **self.network_options("actor"))
         self.critic_net = PartedMLP(num_agents=number, cut=0, **self.network_options("critic"))
+        self._deal()
+
+    def add_unit(self, part: str, net: Network, name: str | None = None) -> None:
+        """Give each deep part a unit of its own."""
+        number = torch.arange(self.spaces.num_agents, device=self.labels.device)
+        net.cell = DealtGRU(self.hidden[-1], number, seed=self.seed, name=name or part)
         self._deal()
 
     def _deal(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,12 @@ from torch.nn import functional
 
 from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_number
+from adaps_agents.sharing.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 from adaps_agents.streams import torch_stream
 
 __all__ = ["SCHEME", "Prism", "SpectralMLP"]
-
-NETWORKS = ("both", "actor")
 
 
 class SpectralMLP(GeneratedMLP):
@@ -33,7 +32,6 @@ class SpectralMLP(GeneratedMLP):
         sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
         rank: k, at most ``min(in, out)``, which is taken where it is less (or ``rank`` is None).
         offset, scale: thresholds start at ``t = -(offset + scale u)``, u uniform in (0, 1).
-        rate: ``thresholds`` holds ``t / rate``, so that a step of the optimiser moves ``t`` by as much more.
         head_gain: gain of the last layer.
         seed, name: key of the random streams.
     """
@@ -47,13 +45,11 @@ class SpectralMLP(GeneratedMLP):
         rank: int | None,
         offset: float,
         scale: float,
-        rate: float,
         head_gain: float,
         seed: int,
         name: str,
     ) -> None:
         super().__init__(sizes, num_agents, activation)
-        self.rate = rate
         left, values, right, thresholds = [], [], [], []
         generator = torch_stream(seed, "init", name, "thresholds")
         for layer in orthogonal_stack(sizes, 1, head_gain, seed, name):
@@ -62,29 +58,22 @@ class SpectralMLP(GeneratedMLP):
             left.append(u[:, :k].float())
             values.append(s[:k].float())
             right.append(v[:k].T.float())
-            thresholds.append(-(offset + scale * torch.rand(num_agents, k, generator=generator)) / rate)
+            thresholds.append(initial_thresholds((num_agents, k), offset, scale, generator))
         self.left, self.values, self.right, self.thresholds = (
             nn.ParameterList([nn.Parameter(tensor.contiguous()) for tensor in tensors])
             for tensors in (left, values, right, thresholds)
         )
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(out)) for out in sizes[1:]])
 
-    def logits(self) -> list[Tensor]:
-        """Return the threshold logits ``t``, ``[N, k]`` of each layer."""
-        return [self.rate * thresholds for thresholds in entries(self.thresholds)]
-
     def spectra(self) -> list[Tensor]:
         """Return the agents' singular values ``[N, k]`` of each layer."""
-        return [
-            s.sign() * torch.relu(s.abs() - t.sigmoid())
-            for s, t in zip(entries(self.values), self.logits(), strict=True)
-        ]
+        return [soft_threshold(s, t) for s, t in zip(entries(self.values), entries(self.thresholds), strict=True)]
 
     def spectral_masks(self) -> list[Tensor]:
         """Return the agents' masks ``[N, k]`` in [0, 1] of each layer; the shared singular values get no gradient."""
         return [
             torch.relu(1 - t.sigmoid() / s.detach().abs().clamp(min=1e-12))
-            for s, t in zip(entries(self.values), self.logits(), strict=True)
+            for s, t in zip(entries(self.values), entries(self.thresholds), strict=True)
         ]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -160,7 +149,7 @@ class Prism(SharingScheme):
         orthogonality: weight of the loss that keeps singular vectors orthogonal.
         diversity: weight of the loss that pushes masks apart.
         offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): masks start near 1.
-        threshold_rate: how many times further a step moves thresholds than weights, as in Kaleidoscope.
+        threshold_epsilon: of the optimiser, for thresholds, as in Kaleidoscope.
         networks: ``both`` actor and critic are spectral, or the ``actor`` only, with one critic for all agents.
     """
 
@@ -177,7 +166,7 @@ class Prism(SharingScheme):
         diversity: float = 1e-2,
         offset: float = 5.0,
         scale: float = 5.0,
-        threshold_rate: float = 50.0,
+        threshold_epsilon: float | None = EPSILON,
         networks: str = "both",
     ) -> None:
         super().__init__()
@@ -185,28 +174,18 @@ class Prism(SharingScheme):
             check_count("rank", rank)
         check_number("orthogonality", orthogonality, low=0.0)
         check_number("diversity", diversity, low=0.0)
-        check_number("offset", offset)
-        check_number("scale", scale, low=0.0)
-        check_number("threshold_rate", threshold_rate, above=0.0)
+        check_thresholds(offset, scale, threshold_epsilon)
         check_choice("networks", networks, NETWORKS)
         self.rank, self.orthogonality, self.diversity = rank, orthogonality, diversity
-        self.offset, self.scale, self.threshold_rate, self.networks = offset, scale, threshold_rate, networks
+        self.offset, self.scale = offset, scale
+        self.threshold_epsilon, self.networks = threshold_epsilon, networks
 
     def make_networks(self) -> None:
         """Make the spectral networks."""
-        self.actor_net = self._spectral("actor")
-        if self.networks == "both":
-            self.critic_net = self._spectral("critic")
-        else:
-            self.critic_net = GroupedMLP(labels=self.labels, **self.network_options("critic"))
+        self.make_parts(self._spectral, self.networks)
 
     def _spectral(self, part: str) -> SpectralMLP:
-        options: dict[str, Any] = {
-            "rank": self.rank,
-            "offset": self.offset,
-            "scale": self.scale,
-            "rate": self.threshold_rate,
-        }
+        options: dict[str, Any] = {"rank": self.rank, "offset": self.offset, "scale": self.scale}
         return SpectralMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
 
     def masks(self, part: str) -> list[Tensor] | None:
@@ -217,6 +196,12 @@ class Prism(SharingScheme):
     def spectral_networks(self) -> list[SpectralMLP]:
         """Return the networks in singular-value form."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SpectralMLP)]
+
+    def fine_parameters(self) -> Mapping[float, Sequence[nn.Parameter]]:
+        """Return the thresholds."""
+        if self.threshold_epsilon is None:
+            return {}
+        return {self.threshold_epsilon: [s for net in self.spectral_networks() for s in net.thresholds]}
 
     def aux_loss(self) -> Tensor:
         """Return the weighted losses of orthogonality and diversity."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
@@ -111,9 +113,22 @@ class SharingPolicy(ActorCriticPolicy):
         options = dict(self.optimizer_kwargs)
         if self.optimizer_class is torch.optim.Adam:
             options.setdefault("fused", True)
+        groups = self._parameter_groups()
+        self.optimizer = self.optimizer_class(groups, lr=self._initial_lr, **options)  # type: ignore[call-arg]
+        self.optimizer.state.update({p: state[p] for group in groups for p in group["params"] if p in state})
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the trainable parameters, those apart for which the scheme needs another epsilon."""
         trainable = [parameter for parameter in self.scheme.parameters() if parameter.requires_grad]
-        self.optimizer = self.optimizer_class(trainable, lr=self._initial_lr, **options)  # type: ignore[call-arg]
-        self.optimizer.state.update({p: state[p] for p in trainable if p in state})
+        if "eps" not in inspect.signature(self.optimizer_class).parameters:
+            return [{"params": trainable}]
+        # TensorFlow's RMSprop adds its epsilon to the squares of gradients.
+        power = 2 if self.optimizer_class is RMSpropTFLike else 1
+        fine = {p: eps**power for eps, members in self.scheme.fine_parameters().items() for p in members}
+        groups: dict[float | None, list[nn.Parameter]] = {None: []}
+        for parameter in trainable:
+            groups.setdefault(fine.get(parameter), []).append(parameter)
+        return [{"params": members} | ({} if eps is None else {"eps": eps}) for eps, members in groups.items()]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights, groups and masks; the optimiser follows if the stored groups need other parameters."""

@@ -124,7 +124,7 @@ def _optimiser_state(model: SharingOnPolicy) -> Arrays:
 def _load_optimiser(model: SharingOnPolicy, arrays: Mapping[str, NDArray[Any]]) -> None:
     optimiser = model.policy.optimizer
     names = {parameter: name for name, parameter in model.policy.named_parameters()}
-    held = optimiser.param_groups[0]["params"]
+    held = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     place = {names[parameter]: index for index, parameter in enumerate(held)}
     state: dict[int, dict[str, Any]] = {}
     for path, array in without_prefix(_OPTIMISER, arrays).items():

@@ -7,7 +7,7 @@ tell which scheme runs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -276,6 +276,13 @@ class SharingScheme(nn.Module, ABC):
         """Whether the scheme was handed the true types of the agents, which boards must say."""
         return self.needs_types
 
+    def fine_parameters(self) -> Mapping[float, Sequence[nn.Parameter]]:
+        """Return parameters whose gradients are too small for the optimiser's epsilon, by the epsilon they need.
+
+        In units of a gradient, as Adam has it. All other settings of the optimiser hold for them too.
+        """
+        return {}
+
     def extra_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays that ``state_dict`` does not hold and that a stopped training needs to go on, by name.
 
@@ -359,6 +366,14 @@ class SharingScheme(nn.Module, ABC):
         """Return sizes, activation, gain of the last layer and random stream of the ``actor`` or the ``critic``."""
         sizes, gain = (self.actor_sizes(), ACTOR_GAIN) if part == "actor" else (self.critic_sizes(), CRITIC_GAIN)
         return {"sizes": sizes, "activation": self.activation, "head_gain": gain, "seed": self.seed, "name": part}
+
+    def make_parts(self, make: Callable[[str], Network], networks: str) -> None:
+        """Set ``both`` actor and critic to what ``make`` returns, or the ``actor`` only, with one plain critic."""
+        self.actor_net = make("actor")
+        if networks == "both":
+            self.critic_net = make("critic")
+        else:
+            self.critic_net = GroupedMLP(labels=torch.zeros_like(self.labels), **self.network_options("critic"))
 
     def make_grouped_networks(self) -> None:
         """Set actor and critic to one private network a group of ``self.labels``."""

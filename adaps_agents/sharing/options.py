@@ -9,7 +9,10 @@ import numpy as np
 
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["check_choice", "check_count", "check_flag", "check_number"]
+__all__ = ["NETWORKS", "check_choice", "check_count", "check_flag", "check_number"]
+
+NETWORKS = ("both", "actor")
+"""Whether a method applies to actor and critic, or to the actor only."""
 
 
 def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:

@@ -10,14 +10,37 @@ from torch import Tensor, nn
 from adaps_agents.sharing.kept import Layers, SubnetworkModule
 from adaps_agents.sharing.layers import Activation, AgentGroups, entries, orthogonal_stack
 from adaps_agents.sharing.moments import copy_moments
+from adaps_agents.sharing.recurrent import GRUCell, GRULayers
 
-__all__ = ["PartedMLP"]
+__all__ = ["DealtGRU", "PartedMLP"]
+
+
+class DealtGRU(GRUCell):
+    """N allocated recurrent units, of which agents may share some; see :meth:`deal`."""
+
+    _used: Tensor
+
+    def deal(self, index: Tensor) -> None:
+        """Let agent ``i`` use unit ``index[i]`` from now on, ``[N] int64``."""
+        used, labels = index.unique(return_inverse=True)
+        self.register_buffer("_used", used, persistent=False)
+        self.groups = AgentGroups(labels).to(index.device)
+
+    def layers(self) -> GRULayers:
+        """Return the weights and biases of the units in use."""
+        held = super().layers()
+        if len(self._used) == len(held[0]):
+            return held
+        weight_ih, bias_ih, weight_hh, bias_hh = (tensor.index_select(0, self._used) for tensor in held)
+        return weight_ih, bias_ih, weight_hh, bias_hh
 
 
 class PartedMLP(SubnetworkModule):
     """N allocated networks in two parts; agent ``i`` uses shallow part ``shallow[i]`` and deep part ``deep[i]``.
 
-    Parameters: N P_net, whether a part is in use or not. Each part that is used is run once, for all of its agents.
+    A recurrent unit belongs to the deep part. Each part that is used is run once, for all of its agents.
+
+    Parameters: N P_net, whether a part is in use or not.
 
     Args:
         sizes: layer sizes ``[F, H_1, ..., O]``.
@@ -60,6 +83,8 @@ class PartedMLP(SubnetworkModule):
             self.register_buffer(name, index.clone(), persistent=False)
             self.register_buffer(f"_{name}_used", used, persistent=False)
             setattr(self, f"_{name}_groups", AgentGroups(labels).to(index.device))
+        if isinstance(self.cell, DealtGRU):
+            self.cell.deal(deep)
 
     def _used(self, layer: int, tensor: Tensor) -> Tensor:
         """Return the rows ``[K, ...]`` of a layer's tensor ``[N, ...]`` that agents use."""
@@ -74,16 +99,35 @@ class PartedMLP(SubnetworkModule):
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
         weights, biases = self._current()
-        h, cut = x, self.cut
-        if cut > 0:
-            h = self.activation(self._shallow_groups(h, weights[:cut], biases[:cut], self.activation))
+        h, cut = self._shallow_part(x, (weights, biases)), self.cut
         out: Tensor = self._deep_groups(h, weights[cut:], biases[cut:], self.activation)
+        return out
+
+    def _shallow_part(self, x: Tensor, layers: Layers) -> Tensor:
+        weights, biases = layers
+        if self.cut == 0:
+            return x
+        return self.activation(self._shallow_groups(x, weights[: self.cut], biases[: self.cut], self.activation))
+
+    def features(self, x: Tensor, layers: Layers) -> Tensor:
+        """Return the last hidden layer ``[B, N, H]``, activation included, for inputs ``[B, N, F]``."""
+        weights, biases = layers
+        h, inner = self._shallow_part(x, layers), slice(self.cut, -1)
+        if len(weights) - 1 == self.cut:
+            return h
+        return self.activation(self._deep_groups(h, weights[inner], biases[inner], self.activation))
+
+    def read_out(self, states: Tensor, layers: Layers) -> Tensor:
+        """Return outputs ``[B, N, O]`` for the unit's states ``[B, N, H]``."""
+        weights, biases = layers
+        out: Tensor = self._deep_groups(states, weights[-1:], biases[-1:], self.activation)
         return out
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer as agent ``agent`` uses it."""
         index = [int((self.shallow if layer < self.cut else self.deep)[agent]) for layer in range(len(self.weights))]
-        return [(w[k], b[k]) for k, w, b in zip(index, self.weights, self.biases, strict=True)]
+        layers = [(w[k], b[k]) for k, w, b in zip(index, self.weights, self.biases, strict=True)]
+        return self.with_unit(layers, agent)
 
     @torch.no_grad()
     def copy_shallow(self, source: int, target: int, optimizer: torch.optim.Optimizer | None) -> None:
@@ -96,4 +140,7 @@ class PartedMLP(SubnetworkModule):
     @property
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward."""
-        return sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return (
+            sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+            + self.unit_flops()
+        )

@@ -76,6 +76,14 @@ def test_the_measured_diversity_is_the_desired_one(desired: float) -> None:
     assert float(logit_diversity(scheme.actor(_everybody(seen))).detach()) == pytest.approx(desired, abs=1e-5)
 
 
+def test_by_default_two_agents_of_opposite_minds_act_on_them_nine_times_in_ten() -> None:
+    logits = torch.zeros(1, 2, 2)
+    gap = build("dico").desired / 2**0.5
+    logits[0, 0, 0], logits[0, 1, 1] = gap, gap
+    assert float(logit_diversity(logits)) == pytest.approx(build("dico").desired)
+    torch.testing.assert_close(logits.softmax(-1)[0], torch.tensor([[0.9, 0.1], [0.1, 0.9]]))
+
+
 def test_the_scale_of_deviations_is_immaterial() -> None:
     seen = observations(20)[:, 0]
     scheme = _calibrated(randomised(build("dico")), seen)
@@ -110,7 +118,7 @@ def test_the_estimate_starts_from_a_measurement_and_follows_slowly() -> None:
     assert scheme.after_update(1) is False
     first = float(scheme.estimate)
     assert first == pytest.approx(exact, rel=0.05)
-    assert float(scheme.kappa) == pytest.approx(3.0 / first)
+    assert float(scheme.kappa) == pytest.approx(scheme.desired / first)
     with torch.no_grad():
         scheme.deviation_net.weights[-1].mul_(3.0)
         scheme.deviation_net.biases[-1].mul_(3.0)

@@ -53,6 +53,11 @@ def _opposed(scheme: Any, updates: int) -> list[bool]:
     return answers
 
 
+def _note(net: Any, pull: Any) -> None:
+    net.asked += pull
+    net.note()
+
+
 def test_parameters_on_bps_1() -> None:
     scheme = on_bps_1("gradps")
     assert scheme.param_report()["trainable"] == P_ACTOR + P_CRITIC
@@ -89,13 +94,13 @@ def test_conflict_and_efficiency_by_hand() -> None:
     pull[:, 0] = torch.tensor([1.0, 1.0, 1.0, 1.0])
     pull[:, 1] = torch.tensor([1.0, 1.0, -1.0, -1.0])
     pull[:, 2] = torch.tensor([3.0, 0.0, -1.0, 0.0])
-    net.note(pull)
+    _note(net, pull)
     assert net.efficiency[:4].tolist() == [1.0, 0.0, 0.5, 1.0]
     assert float(net.conflict[0].abs().max()) == 0.0
     assert net.conflict[1].tolist() == [[0, 0, 2, 2], [0, 0, 2, 2], [2, 2, 0, 0], [2, 2, 0, 0]]
     assert float(net.conflict[2][0, 2]) == 2.0
     torch.testing.assert_close(net.conflict, net.conflict.transpose(1, 2))
-    net.note(pull)
+    _note(net, pull)
     assert float(net.conflict[1][0, 2]) == 4.0
 
 
@@ -136,9 +141,39 @@ def test_a_neuron_is_futile_by_its_mean_efficiency_over_the_period() -> None:
     pull = torch.ones(NUM_AGENTS, 16)
     pull[:, 2] = torch.tensor([3.0, 0.0, -1.0, 0.0])
     for _ in range(3):
-        net.note(pull)
+        _note(net, pull)
     assert net.futile(0.6).nonzero().flatten().tolist() == [2]
     assert not bool(net.futile(0.4).any())
+    # Fifteen neurons of efficiency 1 and one of 0.5 have a mean of 0.97, of which 0.5 is a share of 0.516.
+    assert net.futile(0.52, relative=True).nonzero().flatten().tolist() == [2]
+    assert not bool(net.futile(0.51, relative=True).any())
+    net.split(7, PAIRS)
+    net.efficiency[7] = 0.0
+    assert net.futile(0.52, relative=True).nonzero().flatten().tolist() == [2]
+
+
+def test_a_measurement_sums_updates_so_that_noise_is_no_conflict() -> None:
+    """Agents agree on the mean; single updates are noise that a measurement of many averages out."""
+    scheme = build("gradps", interval=50, period=2)
+    net, generator = scheme.actor_net, torch.Generator().manual_seed(0)
+    single = build("gradps", interval=1, period=100)
+    for _ in range(100):
+        pull = 1.0 + 3.0 * torch.randn(NUM_AGENTS, 16, generator=generator)
+        for each in (scheme, single):
+            each.actor_net._fresh_gate(torch.zeros(1, NUM_AGENTS, 16)).grad = pull.clone()
+        noted = [int(each.actor_net.notes) for each in (scheme, single)]
+        if int(scheme.noted) < 99:
+            scheme.after_update(1)
+            single.after_update(1)
+    assert noted == [1, 99]
+    assert float(net.efficiency.min()) > 0.99
+    assert float(single.actor_net.efficiency.max()) / 99 < 0.8
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    scheme = build("gradps")
+    assert (scheme.groups_wanted, scheme.interval, scheme.period) == (3, 200, 20)
+    assert (scheme.threshold, scheme.relative, scheme.restore) == (0.2, False, 0.0)
 
 
 def test_copies_get_no_gradient_of_other_groups() -> None:
@@ -171,7 +206,7 @@ def test_a_merge_takes_the_mean_of_the_copies_and_keeps_other_splits() -> None:
 
 
 def test_opposed_agents_split_their_neurons_at_the_end_of_a_period() -> None:
-    scheme = randomised(build("gradps", groups=2, period=3))
+    scheme = randomised(build("gradps", groups=2, interval=1, period=3))
     assert _opposed(scheme, 3) == [False, False, True]
     net = scheme.actor_net
     split = net.is_split()
@@ -184,7 +219,7 @@ def test_opposed_agents_split_their_neurons_at_the_end_of_a_period() -> None:
 
 
 def test_agreeing_agents_split_nothing() -> None:
-    scheme = randomised(build("gradps", period=1))
+    scheme = randomised(build("gradps", interval=1, period=1))
     obs = observations()[:, :1].expand(-1, NUM_AGENTS, -1).contiguous()
     scheme.actor(obs).sum().backward()
     assert scheme.after_update(1) is False
@@ -192,7 +227,7 @@ def test_agreeing_agents_split_nothing() -> None:
 
 
 def test_copies_are_merged_with_the_given_probability() -> None:
-    scheme = randomised(build("gradps", groups=2, period=1, restore=1.0))
+    scheme = randomised(build("gradps", groups=2, interval=1, period=1, restore=1.0))
     _opposed(scheme, 1)
     split = int(scheme.actor_net.is_split().sum())
     assert split > 8
@@ -201,7 +236,7 @@ def test_copies_are_merged_with_the_given_probability() -> None:
 
 
 def test_one_seed_splits_alike() -> None:
-    first, second = (randomised(build("gradps", groups=3, period=1, restore=0.5)) for _ in range(2))
+    first, second = (randomised(build("gradps", groups=3, interval=1, period=1, restore=0.5)) for _ in range(2))
     for scheme in (first, second):
         _opposed(scheme, 3)
     assert fingerprint(first.state_dict()) == fingerprint(second.state_dict())
@@ -222,7 +257,7 @@ def test_clones_are_in_the_state(other_way: bool) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_learners_split_keep_moments_and_resume(algorithm: Any, tmp_path: Path) -> None:
     model = small_model(algorithm, "gradps")
-    model.scheme.period, model.scheme.threshold = 2, 0.9
+    model.scheme.interval, model.scheme.period, model.scheme.threshold = 1, 2, 0.9
     model.learn(80)
     optimizer = model.policy.optimizer
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -242,7 +277,9 @@ def test_learners_split_keep_moments_and_resume(algorithm: Any, tmp_path: Path) 
     ("options", "said"),
     [
         ({"groups": 1}, "groups is 1; it must be an integer >= 2"),
+        ({"interval": 0}, "interval is 0"),
         ({"period": 0}, "period is 0"),
+        ({"relative": 1}, "relative is 1"),
         ({"threshold": 1.5}, "threshold is 1.5"),
         ({"restore": -0.1}, "restore is -0.1"),
         ({"networks": "critic"}, "networks is 'critic'"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from agents_common import small_model
 from methods_common import (
     NUM_AGENTS,
     P_ACTOR,
@@ -17,16 +18,17 @@ from methods_common import (
     on_bps_1,
     randomised,
 )
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import Tensor
 
+from adaps_agents import SharingA2C
 from adaps_agents.sharing import LearningState, SharingScheme
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 
 def _build(**options: Any) -> Any:
-    """Return a small scheme whose parameters are the threshold logits themselves."""
-    return build("kaleidoscope", SMALL, **{"threshold_rate": 1.0, **options})
+    return build("kaleidoscope", SMALL, **options)
 
 
 def _everywhere(scheme: Any, value: float) -> Any:
@@ -76,35 +78,49 @@ def test_weights_are_soft_thresholded_and_masks_are_their_support() -> None:
 
 
 def test_thresholds_start_where_nearly_nothing_is_masked() -> None:
-    thresholds = torch.cat([s.detach().flatten() for s in on_bps_1("kaleidoscope").actor_net.logits()])
+    thresholds = torch.cat([s.detach().flatten() for s in on_bps_1("kaleidoscope").actor_net.thresholds])
     assert -10 <= float(thresholds.min()) < -9.9
     assert -5.1 < float(thresholds.max()) <= -5
     assert float(thresholds.mean()) == pytest.approx(-7.5, abs=0.05)
 
 
-def test_the_rate_speeds_thresholds_up_and_changes_nothing_else() -> None:
-    slow, fast, obs = _build(), _build(threshold_rate=20.0), observations()
-    torch.testing.assert_close(slow.actor(obs), fast.actor(obs))
-    before = [scheme.actor_net.logits()[1].detach() for scheme in (slow, fast)]
-    for scheme in (slow, fast):
-        optimizer = torch.optim.Adam(scheme.parameters(), lr=1e-3, eps=1e-30)
-        scheme.actor(obs).square().sum().backward()
-        optimizer.step()
-    steps = [scheme.actor_net.logits()[1].detach() - old for scheme, old in zip((slow, fast), before, strict=True)]
-    moved = steps[0].abs() > 0
-    assert bool(moved.any())
-    torch.testing.assert_close(steps[1][moved], 20.0 * steps[0][moved], rtol=1e-2, atol=1e-5)
-    torch.testing.assert_close(slow.actor_net.weights[1], fast.actor_net.weights[1])
+def test_the_defaults_are_the_published_ones() -> None:
+    scheme = build("kaleidoscope")
+    assert (scheme.diversity, scheme.window, scheme.offset, scheme.scale) == (0.5, 100, 5.0, 5.0)
+    assert (scheme.reset_interval, scheme.reset_probability) == (200_000, 0.1)
+    assert torch.optim.Adam([torch.zeros(1)]).defaults["eps"] == scheme.threshold_epsilon
 
 
-def test_drawn_thresholds_are_stored_by_the_rate() -> None:
-    scheme = _build(threshold_rate=20.0)
-    with torch.no_grad():
-        for thresholds in scheme.actor_net.thresholds:
-            thresholds.fill_(5.0)
-    scheme.actor_net.reset_dead(1.0, torch_stream(0, "reset"), None)
-    drawn = torch.cat([logits.detach().flatten() for logits in scheme.actor_net.logits()])
-    assert -10 <= float(drawn.min()) < float(drawn.max()) <= -5
+@pytest.mark.parametrize("name", ["kaleidoscope", "prism"])
+def test_thresholds_move_as_far_as_weights_under_their_own_epsilon_alone(name: str) -> None:
+    moved = {}
+    for epsilon in (1e-8, None):
+        model = small_model(SharingA2C, name, scheme_options={"threshold_epsilon": epsilon}, use_rms_prop=False)
+        before = [threshold.detach().clone() for threshold in model.scheme.actor_net.thresholds]
+        held = [p for group in model.policy.optimizer.param_groups for p in group["params"]]
+        assert sum(p.numel() for p in held) == model.scheme.param_report()["trainable"]
+        model.learn(200)
+        steps = zip(before, model.scheme.actor_net.thresholds, strict=True)
+        moved[epsilon] = float(torch.stack([(new.detach() - old).abs().mean() for old, new in steps]).max())
+    assert moved[1e-8] > 10 * moved[None]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(torch.optim.Adam, 1e-8), (RMSpropTFLike, 1e-16)])
+def test_the_epsilon_is_in_units_of_a_gradient(kind: Any, expected: float) -> None:
+    options = {"optimizer_class": kind, "optimizer_kwargs": {"eps": 1e-5}}
+    model = small_model(SharingA2C, "kaleidoscope", policy_options=options, use_rms_prop=False)
+    weights, thresholds = model.policy.optimizer.param_groups
+    assert (weights["eps"], thresholds["eps"]) == (1e-5, pytest.approx(expected))
+    assert {id(p) for p in thresholds["params"]} == {
+        id(p) for net in model.scheme.masked_networks() for p in net.thresholds
+    }
+
+
+def test_an_optimiser_without_epsilon_takes_all_alike() -> None:
+    model = small_model(
+        SharingA2C, "kaleidoscope", policy_options={"optimizer_class": torch.optim.SGD}, use_rms_prop=False
+    )
+    assert len(model.policy.optimizer.param_groups) == 1
 
 
 def test_a_loss_of_one_agent_reaches_its_thresholds_only_where_weights_survive() -> None:
@@ -206,7 +222,7 @@ def test_a_reset_touches_exactly_what_no_agent_uses_and_its_moments() -> None:
 
 
 def test_a_reset_draws_each_dead_weight_with_its_probability() -> None:
-    scheme = on_bps_1("kaleidoscope", threshold_rate=1.0)
+    scheme = on_bps_1("kaleidoscope")
     _dead_everywhere(scheme)
     drawn = torch.cat([d.flatten() for d in scheme.actor_net.reset_dead(0.25, torch_stream(0, "reset"), None)])
     assert float(drawn.float().mean()) == pytest.approx(0.125, abs=0.02)
@@ -262,7 +278,7 @@ def test_the_summary_tells_the_masks_overlap() -> None:
         ({"reset_probability": 1.5}, "reset_probability is 1.5; it must be a finite number >= 0 and <= 1"),
         ({"offset": float("nan")}, "offset is nan"),
         ({"scale": -1}, "scale is -1"),
-        ({"threshold_rate": 0.0}, "threshold_rate is 0.0; it must be a finite number > 0"),
+        ({"threshold_epsilon": 0.0}, "threshold_epsilon is 0.0; it must be a finite number > 0"),
         ({"networks": "critic"}, "networks is 'critic'"),
     ],
 )

@@ -42,7 +42,7 @@ def test_parameters_on_bps_1() -> None:
     assert on_bps_1("prism", networks="actor").param_report()["trainable_critic"] == P_CRITIC
 
 
-@pytest.mark.parametrize("options", [{"networks": "actor"}, {"rank": 2}, {"rank": 4, "threshold_rate": 1.0}])
+@pytest.mark.parametrize("options", [{"networks": "actor"}, {"rank": 2}, {"rank": 4}])
 def test_options_keep_the_rules(options: dict[str, Any]) -> None:
     check_scheme("prism", **options).raise_if_failed()
 
@@ -70,7 +70,7 @@ def test_equal_masks_make_equal_agents() -> None:
 
 
 def test_an_agents_spectrum_is_the_masked_one() -> None:
-    net = randomised(build("prism", threshold_rate=1.0)).actor_net
+    net = randomised(build("prism")).actor_net
     for s, t, mask, spectrum in zip(net.values, net.thresholds, net.spectral_masks(), net.spectra(), strict=True):
         threshold = torch.sigmoid(t)
         soft = torch.where(s.abs() > threshold, s - s.sign() * threshold, torch.zeros(()))
@@ -80,7 +80,7 @@ def test_an_agents_spectrum_is_the_masked_one() -> None:
 
 
 def test_the_largest_masked_singular_value_bounds_a_layers_stretch() -> None:
-    scheme = build("prism", threshold_rate=1.0)
+    scheme = build("prism")
     with torch.no_grad():
         for thresholds in scheme.actor_net.thresholds:
             thresholds.copy_(torch.linspace(-6, 1, thresholds.numel()).view_as(thresholds))
@@ -128,12 +128,6 @@ def test_the_loss_keeps_vectors_orthogonal_and_drives_masks_apart() -> None:
     assert {name.split(".")[1] for name, gradient in named.items() if gradient is not None} == {"thresholds"}
 
 
-def test_the_rate_does_not_change_the_start() -> None:
-    slow, fast, obs = build("prism", threshold_rate=1.0), build("prism", threshold_rate=20.0), observations()
-    torch.testing.assert_close(slow.actor(obs), fast.actor(obs))
-    torch.testing.assert_close(slow.actor_net.thresholds[0], 20 * fast.actor_net.thresholds[0])
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -142,7 +136,7 @@ def test_the_rate_does_not_change_the_start() -> None:
         ({"diversity": float("inf")}, "diversity is inf"),
         ({"offset": "5"}, "offset is '5'; it must be a finite number"),
         ({"scale": -0.5}, "scale is -0.5"),
-        ({"threshold_rate": 0}, "threshold_rate is 0"),
+        ({"threshold_epsilon": -1e-8}, "threshold_epsilon is -1e-08"),
         ({"networks": "critic"}, "networks is 'critic'; choose one of both, actor"),
     ],
 )

@@ -20,7 +20,7 @@ from adaps_envs.errors import InvalidParameterError, InvalidStateError
 BUDGET = 480
 # Options under which what a scheme does seldom happens within the budget.
 EVENTFUL: dict[str, dict[str, Any]] = {
-    "gradps": {"period": 3, "threshold": 1.0, "restore": 0.3},
+    "gradps": {"interval": 2, "period": 2, "threshold": 1.0, "restore": 0.3},
     "madps": {"period": 5, "window": 3, "eps0": 0.0, "eps1": 0.0, "eps2": 1e-9, "distance": {"epochs": 1}},
     "kaleidoscope": {"reset_interval": 100, "reset_probability": 1.0, "offset": 0.0},
 }

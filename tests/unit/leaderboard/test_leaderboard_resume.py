@@ -74,7 +74,7 @@ def undisturbed(config: RunConfig, out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("learner", [{}, PPO], ids=["a2c", "ppo"])
-@pytest.mark.parametrize("scheme", ["adaps", "gradps"])
+@pytest.mark.parametrize("scheme", ["adaps", "lorasa"])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     tmp_path: Path, config_of: Callable[..., RunConfig], scheme: str, learner: dict[str, Any]
 ) -> None:
