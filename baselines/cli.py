@@ -35,12 +35,14 @@ add_env_commands(app)
 
 @app.command()
 def schemes() -> None:
-    """List the parameter-sharing schemes."""
+    """List the parameter-sharing schemes: what they do, where they come from, how many parameters they train."""
     import adaps_agents
 
     for name in adaps_agents.list_schemes():
         spec = adaps_agents.scheme_spec(name)
-        typer.echo(f"{name:<12} {spec.parameter_formula:<22} {spec.summary}")
+        typer.echo(f"{name:<17}{spec.summary}")
+        typer.echo(f"{'':<17}source: {spec.source}")
+        typer.echo(f"{'':<17}trainable: {spec.parameter_formula}")
 
 
 @app.command()

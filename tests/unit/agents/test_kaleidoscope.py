@@ -102,7 +102,7 @@ def test_thresholds_move_as_far_as_weights_under_their_own_epsilon_alone(name: s
         model.learn(200)
         steps = zip(before, model.scheme.actor_net.thresholds, strict=True)
         moved[epsilon] = float(torch.stack([(new.detach() - old).abs().mean() for old, new in steps]).max())
-    assert moved[1e-8] > 10 * moved[None]
+    assert moved[1e-8] > 5 * moved[None]
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(torch.optim.Adam, 1e-8), (RMSpropTFLike, 1e-16)])
