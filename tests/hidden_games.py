@@ -81,6 +81,38 @@ class LuckGame(BatchedEnv):
         return np.full((8, 8, 3), 255 * self._arrays["coin"][lane], np.uint8)
 
 
+class MemoryGame(LuckGame):
+    """A coin is shown at the first step alone; at the last, type ``t`` is paid 1 for the action ``(coin + t) mod 2``.
+
+    Observations are ``[1, cue, last]``: the cue is +-1 for the coin at first and 0 afterwards, ``last`` is 1 in the
+    step that pays. Without memory the paying action cannot depend on the coin, so it is right half of the time whatever
+    the sharing: 1/2. With memory but one policy for all, it is right for the larger type: groups (4, 2) give 4/6. The
+    optimum is 1.
+    """
+
+    family: ClassVar[str] = "memory_game"
+    default_id: ClassVar[str] = "MemoryGame-v0"
+
+    def _declare_observations(self) -> None:
+        self.obs_fields = (ObsField(0, "one", 1, 1, ""), ObsField(1, "cue", -1, 1, ""), ObsField(2, "last", 0, 1, ""))
+        self.obs_space_low, self.obs_space_high = np.array([1, -1, 0], np.float32), np.ones(3, np.float32)
+
+    def _pay(self, lanes: slice, actions: NDArray[np.int64]) -> Any:
+        wanted = (self._arrays["coin"][lanes, None] + self.agent_types % 2) % 2
+        return (actions[lanes] == wanted) & self._last(lanes)[:, None]
+
+    def _last(self, lanes: slice) -> NDArray[np.bool_]:
+        last: NDArray[np.bool_] = self._arrays["cur_steps"][lanes] == self.max_cycles - 1
+        return last
+
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        lanes = slice(start, stop)
+        shown = np.where(self._arrays["cur_steps"][lanes] == 0, 2.0 * self._arrays["coin"][lanes] - 1.0, 0.0)
+        obs[lanes, :, 0] = 1.0
+        obs[lanes, :, 1] = shown[:, None]
+        obs[lanes, :, 2] = self._last(lanes)[:, None]
+
+
 def luck_game(num_lanes: int = 8, *, kind: type[LuckGame] = LuckGame, **params: Any) -> SharedVecEnv:
     """Return a game as slots of a vectorised environment."""
     return SharedVecEnv(kind(num_lanes, HiddenParams(**params), seed=0))

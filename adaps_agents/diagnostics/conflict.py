@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,12 @@ def gradient_conflict(gradients: Tensor) -> GradientConflict:
 
 
 def group_gradients(
-    scheme: SharingScheme, obs: Tensor, actions: Tensor, advantages: Tensor, groups: NDArray[np.int64]
+    scheme: SharingScheme,
+    obs: Tensor,
+    actions: Tensor,
+    advantages: Tensor,
+    groups: NDArray[np.int64],
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return each group's gradient of its own policy loss, ``[G, P]``, P the actor's trainable parameters.
 
@@ -56,19 +62,20 @@ def group_gradients(
 
     Args:
         scheme: a built scheme.
-        obs: ``[M, N, F]``.
-        actions: ``[M, N] int64``.
-        advantages: ``[M, N]``.
+        obs: ``[M, N, F]``, or whatever ``forward`` reads.
+        actions: ``[M, N] int64``, or with more leading axes, as ``forward`` returns them.
+        advantages: of the same shape.
         groups: ``[N]`` group of each agent, 0..G-1; agents of group -1 are left out.
+        forward: from observations to logits; None takes the scheme's actor, recurrent ones pass sequences.
     """
     parameters = [parameter for parameter in scheme.parameters() if parameter.requires_grad]
     with torch.enable_grad(), evaluating(scheme):
-        log_probs = scheme.actor(obs).log_softmax(dim=-1).gather(-1, actions[..., None]).squeeze(-1)
+        log_probs = (forward or scheme.actor)(obs).log_softmax(dim=-1).gather(-1, actions[..., None]).squeeze(-1)
         losses = -(advantages * log_probs)
         rows = []
         for group in range(int(groups.max()) + 1):
             members = torch.as_tensor(groups == group, device=losses.device)
-            found = torch.autograd.grad(losses[:, members].mean(), parameters, retain_graph=True, allow_unused=True)
+            found = torch.autograd.grad(losses[..., members].mean(), parameters, retain_graph=True, allow_unused=True)
             rows.append(found)
     reached = [index for index in range(len(parameters)) if any(row[index] is not None for row in rows)]
     return torch.stack([torch.cat([_flat(row[i], parameters[i]) for i in reached]) for row in rows]).detach()

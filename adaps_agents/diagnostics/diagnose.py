@@ -97,7 +97,8 @@ def diagnose(
 ) -> Diagnosis:
     """Measure how differently the agents of a model act on common observations, and what they share.
 
-    The model is left as it is: no gradient, no random draw, no change of mode.
+    The model is left as it is: no gradient, no random draw, no change of mode. A recurrent policy meets every
+    observation of the pool as the first of an episode.
 
     Args:
         model: sharing learner, policy or scheme.

@@ -24,6 +24,9 @@ class TeamPolicy:
     Where agents of the environment observe or do different things, their observations are padded to the policy's layout
     and its actions cut to theirs, by the rules of :mod:`adaps_envs.core.padding`.
 
+    A recurrent policy remembers what each agent was shown since the last :meth:`reset`; call it where an episode
+    begins.
+
     Args:
         model: sharing learner or policy.
         env: PettingZoo environment of the same team, parallel or AEC; None takes ``agent_0 ...`` and the policy's own
@@ -45,6 +48,11 @@ class TeamPolicy:
         assert isinstance(policy.action_space, spaces.Discrete)
         self._sizes = int(np.prod(policy.observation_space.shape or ())), int(policy.action_space.n)
         self._padding = None if env is None else self._fitting_padding(env)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an episode: a recurrent policy forgets the last one."""
+        self._memory = self._policy.new_memory(1)
 
     def act(
         self,
@@ -68,7 +76,10 @@ class TeamPolicy:
         indices = {name: self._index(name) for name in observations}
         for name, index in indices.items():
             frames[0, index] = self._padded(index, observations[name])
-        chosen = self._policy.act(frames, deterministic=deterministic, generator=generator)[0].tolist()
+        # An agent that is not asked has seen nothing, and must not remember the zeros in its place.
+        asked = np.array(list(indices.values()), dtype=np.int64)
+        options: dict[str, Any] = {"deterministic": deterministic, "generator": generator}
+        chosen = self._policy.act(frames, memory=self._memory, agents=asked, **options)[0].tolist()
         return {name: self._own_action(index, chosen[index]) for name, index in indices.items()}
 
     def __getitem__(self, agent: str) -> AgentPolicy:

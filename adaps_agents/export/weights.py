@@ -80,6 +80,9 @@ def weights_header(policy: SharingPolicy, env: Any = None) -> WeightsHeader:
     built_with = policy._get_constructor_parameters()
     own = [name for name in inspect.signature(type(policy).__init__).parameters if name in built_with]
     network = {name: built_with[name] for name in own if name not in _TOLD_APART}
+    if not policy.recurrent_parts:
+        # Files from before there were recurrent networks do not name it.
+        del network["recurrent"]
     return WeightsHeader(
         scheme=policy.scheme_name,
         scheme_options=_plain(policy.scheme_kwargs),

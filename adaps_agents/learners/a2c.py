@@ -26,13 +26,13 @@ class SharingA2C(SharingOnPolicy, A2C):
         advantages = batch.advantages
         if self.normalize_advantage:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        log_probs = log_probabilities(self.scheme.actor(batch.observations))
+        log_probs = log_probabilities(self._logits(batch))
         chosen = log_probs.gather(-1, batch.actions[..., None]).squeeze(-1)
         policy_loss = -(advantages * chosen).mean()
-        value_loss = functional.mse_loss(self.policy.values(batch.observations, batch.states), batch.returns)
+        value_loss = functional.mse_loss(self._values(batch), batch.returns)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
-        loss = self._with_auxiliary(loss, policy_loss, batch.observations)
+        loss = self._with_auxiliary(loss, policy_loss, batch)
         self._descend(loss)
         self._n_updates += 1
         self._after_update()

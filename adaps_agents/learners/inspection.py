@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch import Tensor
 
 from adaps_agents.diagnostics import (
     Diagnosis,
@@ -24,6 +25,7 @@ from adaps_agents.diagnostics import (
 from adaps_agents.diagnostics.diagnose import spread_rows
 from adaps_agents.export.weights import load_weights, save_weights
 from adaps_agents.learners.policy import SharingPolicy
+from adaps_agents.learners.recurrent import RecurrentRolloutBuffer
 from adaps_agents.learners.rollout import AgentRolloutBuffer
 from adaps_envs.errors import InvalidParameterError
 
@@ -57,6 +59,8 @@ class Inspectable(OnPolicyAlgorithm):
     ) -> Diagnosis:
         """Measure diversity, overlap, partition and costs; see :func:`adaps_agents.diagnostics.diagnose`.
 
+        A recurrent policy is asked for its first decision of an episode, whatever the observation.
+
         Args:
             obs: the pool of observations, ``[S, F]`` or ``[..., N, F]``; None takes 256 of the last rollout.
             types: ``[N]`` hidden types, for the comparison with them alone.
@@ -71,7 +75,8 @@ class Inspectable(OnPolicyAlgorithm):
         """Compare the groups' policy gradients on the last rollout; the agents' where the scheme has no groups.
 
         Args:
-            rows: number of (step, lane) pairs of the rollout to differentiate.
+            rows: number of (step, lane) pairs of the rollout to differentiate; whole lanes, one at least, of a
+                recurrent policy.
             max_groups: compare so many groups at most, spread over the team.
 
         Raises:
@@ -79,12 +84,23 @@ class Inspectable(OnPolicyAlgorithm):
         """
         buffer = self._filled_buffer()
         steps, lanes = buffer.pos, buffer.observations.shape[1]
-        chosen = spread_rows(steps * lanes, rows)
-        at = chosen // lanes, chosen % lanes
+        forward, at = None, self._spread_pairs(steps, lanes, rows)
+        if isinstance(buffer, RecurrentRolloutBuffer):
+            at = np.s_[:, spread_rows(lanes, max(1, rows // steps))]
+            forward = self._replayed(buffer, at)
         stored = (buffer.observations, buffer.actions, buffer.advantages)
         obs, actions, advantages = (tensor[at].to(self.device) for tensor in stored)
         groups = self._some_groups(max_groups)
-        return gradient_conflict(group_gradients(self.policy.scheme, obs, actions, advantages, groups))
+        return gradient_conflict(group_gradients(self.policy.scheme, obs, actions, advantages, groups, forward))
+
+    def _spread_pairs(self, steps: int, lanes: int, rows: int) -> tuple[Any, ...]:
+        chosen = spread_rows(steps * lanes, rows)
+        return chosen // lanes, chosen % lanes
+
+    def _replayed(self, buffer: RecurrentRolloutBuffer, at: Any) -> Callable[[Tensor], Tensor]:
+        """Return what maps observations ``[T, M, N, F]`` of some lanes of a rollout to logits, as it was remembered."""
+        starts, state = buffer.starts[at].to(self.device), buffer.actor_state[at[1]].to(self.device)
+        return lambda obs: self.policy.scheme.actor_sequence(obs, starts, state)[0]
 
     def save_weights(self, path: str | Path) -> None:
         """Write weights, groups and masks as safetensors; see :func:`adaps_agents.export.save_weights`.

@@ -16,8 +16,10 @@ from adaps_agents.identity.collect import Collector
 from adaps_agents.learners.arguments import check_states, check_team, sharing_arguments
 from adaps_agents.learners.inspection import Inspectable
 from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
-from adaps_agents.learners.rollout import AgentRolloutBuffer
+from adaps_agents.learners.recurrent import RecurrentRolloutBuffer, SequenceBatch
+from adaps_agents.learners.rollout import AgentRolloutBuffer, Minibatch
 from adaps_agents.sharing import LearningState, SharingScheme
+from adaps_agents.sharing.base import PARTS
 from adaps_agents.streams import MAX_ENV_SEED, derived_seed, numpy_stream, torch_stream
 
 __all__ = ["SharingOnPolicy"]
@@ -34,7 +36,8 @@ class SharingOnPolicy(Inspectable):
         policy: name of a sharing scheme, e.g. ``"adaps"``.
         env: vectorised environment with one slot an agent (``adaps_envs.make(id, api="sb3", num_envs=B)``), or an id.
         num_lanes: lanes to make when ``env`` is an id.
-        policy_kwargs: ``net_arch``, ``activation_fn``, ``scheme_kwargs`` (the scheme's options), optimiser settings.
+        policy_kwargs: ``net_arch``, ``activation_fn``, ``critic``, ``recurrent``, ``scheme_kwargs`` (the scheme's
+            options), optimiser settings; see :class:`SharingPolicy`.
         **kwargs: the algorithm's own arguments under its own names. Timesteps count environment steps.
 
     Raises:
@@ -58,7 +61,8 @@ class SharingOnPolicy(Inspectable):
     ) -> None:
         from_file = not kwargs.get("_init_setup_model", True)
         policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
-        kwargs.setdefault("rollout_buffer_class", AgentRolloutBuffer)
+        recurrent = options.get("recurrent", "none") != "none"
+        kwargs.setdefault("rollout_buffer_class", RecurrentRolloutBuffer if recurrent else AgentRolloutBuffer)
         sizes = {"num_agents": options.get("num_agents", 1), "state_dim": options.get("state_dim", 0)}
         kwargs.setdefault("rollout_buffer_kwargs", sizes)
         kwargs |= {"seed": seed, "policy_kwargs": options}
@@ -127,6 +131,7 @@ class SharingOnPolicy(Inspectable):
         if new_episodes:
             self._team_return = np.zeros(self.num_lanes)
             self._team_length = np.zeros(self.num_lanes, dtype=np.int64)
+            self._memory = {part: self.scheme.initial_state(part, self.num_lanes) for part in PARTS}
         if not getattr(self, "_prepared", False):
             self._prepare()
             self._prepared = True
@@ -146,6 +151,7 @@ class SharingOnPolicy(Inspectable):
         self.policy.rebuild_optimizer()
         self.env.seed(seed % MAX_ENV_SEED)
         self._last_obs = self.env.reset()  # type: ignore[assignment]
+        self._last_episode_starts = np.ones(self.n_envs, dtype=bool)
 
     def collect_rollouts(
         self,
@@ -158,13 +164,15 @@ class SharingOnPolicy(Inspectable):
         self.policy.set_training_mode(False)
         rollout_buffer.reset()
         callback.on_rollout_start()
+        if isinstance(rollout_buffer, RecurrentRolloutBuffer):
+            rollout_buffer.begin(self._memory["actor"], self._memory["critic"])
         shape = (self.num_lanes, self.num_agents)
         for _ in range(n_rollout_steps):
             obs = torch.from_numpy(np.asarray(self._last_obs, dtype=np.float32)).view(*shape, -1)
             if self.policy.state_dim:
                 rollout_buffer.add_state(env.global_state())  # type: ignore[attr-defined]
             with torch.no_grad():
-                logits = self.scheme.actor(obs.to(self.device)).cpu()
+                logits, remembered = self._decide(obs.to(self.device), rollout_buffer)
                 actions = sample_actions(logits, self.generator)
             new_obs, rewards, dones, infos = env.step(actions.numpy().reshape(-1))
             self.num_timesteps += self.num_lanes
@@ -177,13 +185,44 @@ class SharingOnPolicy(Inspectable):
                 self._note_truncations(rollout_buffer, dones, infos)
             self._last_obs = new_obs  # type: ignore[assignment]
             self._last_episode_starts = dones
+            self._memory["actor"] = remembered
         with torch.no_grad():
             last = torch.from_numpy(np.asarray(self._last_obs, dtype=np.float32)).view(*shape, -1)
             states = env.global_state() if self.policy.state_dim else np.zeros((self.num_lanes, 0), np.float32)  # type: ignore[attr-defined]
-            rollout_buffer.finish(self.policy.values, last, torch.from_numpy(states))
+            self._finish(rollout_buffer, last, torch.from_numpy(states))
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _decide(self, obs: torch.Tensor, buffer: AgentRolloutBuffer) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits ``[B, N, A]`` on the CPU, and what the actor then remembers, ``[B, N, H]``."""
+        memory = self._memory["actor"]
+        if not isinstance(buffer, RecurrentRolloutBuffer):
+            return self.scheme.actor(obs).cpu(), memory
+        starts = torch.from_numpy(np.asarray(self._last_episode_starts, dtype=bool)).view(obs.shape[:2])
+        buffer.add_starts(starts)
+        logits, states = self.scheme.actor_sequence(obs[None], starts[None].to(self.device), memory)
+        return logits[0].cpu(), states[0]
+
+    def _finish(self, buffer: AgentRolloutBuffer, last_obs: torch.Tensor, last_states: torch.Tensor) -> None:
+        """Compute advantages and returns; a recurrent critic goes through the rollout here, once."""
+        if isinstance(buffer, RecurrentRolloutBuffer):
+            buffer.finish(self.policy.value_sequence, last_obs, last_states)  # type: ignore[arg-type]
+            self._memory["critic"] = buffer.last_critic_state
+        else:
+            buffer.finish(self.policy.values, last_obs, last_states)
+
+    def _logits(self, batch: Minibatch) -> torch.Tensor:
+        """Return the present policy's logits for a minibatch."""
+        if isinstance(batch, SequenceBatch):
+            return self.scheme.actor_sequence(batch.observations, batch.starts, batch.actor_state)[0]
+        return self.scheme.actor(batch.observations)
+
+    def _values(self, batch: Minibatch) -> torch.Tensor:
+        """Return the present critic's values for a minibatch."""
+        if isinstance(batch, SequenceBatch):
+            return self.policy.value_sequence(batch.observations, batch.states, batch.starts, batch.critic_state)[0]
+        return self.policy.values(batch.observations, batch.states)
 
     def _note_truncations(
         self, buffer: AgentRolloutBuffer, dones: NDArray[np.bool_], infos: list[dict[str, Any]]
@@ -217,13 +256,13 @@ class SharingOnPolicy(Inspectable):
             self.ep_info_buffer.append({"r": float(self._team_return[lane]), "l": int(self._team_length[lane])})
             self._team_return[lane], self._team_length[lane] = 0.0, 0
 
-    def _with_auxiliary(
-        self, loss: torch.Tensor, policy_loss: torch.Tensor, observations: torch.Tensor
-    ) -> torch.Tensor:
+    def _with_auxiliary(self, loss: torch.Tensor, policy_loss: torch.Tensor, batch: Minibatch) -> torch.Tensor:
         """Let the scheme see where training stands and add its own loss, if it has one."""
+        starts = batch.starts if isinstance(batch, SequenceBatch) else None
         self.scheme.learning = LearningState(
-            self.num_timesteps, self._total_timesteps, policy_loss.detach(), observations, self.policy.optimizer
-        )
+            self.num_timesteps, self._total_timesteps, policy_loss.detach(), batch.observations, self.policy.optimizer,
+            starts,
+        )  # fmt: skip
         auxiliary = self.scheme.aux_loss()
         return loss if auxiliary is None else loss + auxiliary
 

@@ -16,8 +16,10 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
 
 from adaps_agents.identity.collect import Collector
+from adaps_agents.learners.recurrent import Memory, stacked_state
 from adaps_agents.learners.stock import Places, check_stock, deal_rows
 from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.sharing.base import checked_parts
 from adaps_agents.sharing.layers import Activation
 from adaps_agents.sharing.options import check_choice, check_count
 from adaps_agents.streams import torch_stream
@@ -49,6 +51,8 @@ class SharingPolicy(ActorCriticPolicy):
         critic: ``local`` values an agent from its own observation, ``central`` from that and the global state; which
             weights an agent's critic uses is the scheme's rule in both.
         state_dim: S of a centralised critic.
+        recurrent: ``gru`` puts a gated recurrent unit, as wide as the last hidden layer, before the output layers of
+            actor and critic; ``gru_actor`` before the actor's alone; ``none``.
     """
 
     scheme: SharingScheme
@@ -67,6 +71,7 @@ class SharingPolicy(ActorCriticPolicy):
         activation_fn: type[nn.Module] = nn.ReLU,
         critic: str = "local",
         state_dim: int = 0,
+        recurrent: str = "none",
         use_sde: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -79,6 +84,12 @@ class SharingPolicy(ActorCriticPolicy):
         self.generator = torch_stream(seed, "policy")
         self.hidden = checked_widths([64, 64] if net_arch is None else net_arch)
         self.critic_kind, self.state_dim = checked_critic(critic, state_dim)
+        self.recurrent, self.recurrent_parts = recurrent, checked_parts(recurrent, self.hidden)
+        if self.indexed and self.recurrent_parts:
+            raise InvalidParameterError(
+                f"recurrent is {recurrent!r}, but a stock learner mixes the steps of a sequence; train recurrent "
+                "policies with adaps_agents.SharingA2C or SharingPPO."
+            )
         super().__init__(observation_space, action_space, lr_schedule, activation_fn=activation_fn, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -92,7 +103,7 @@ class SharingPolicy(ActorCriticPolicy):
             obs_dim -= 1
         sizes = AgentSpaces(self.num_agents, obs_dim, num_actions, self.state_dim)
         activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
-        self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation)
+        self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation, self.recurrent)
         self.rebuild_optimizer()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -101,6 +112,7 @@ class SharingPolicy(ActorCriticPolicy):
             **super()._get_constructor_parameters(),
             "num_agents": self.num_agents, "scheme": self.scheme_name, "scheme_kwargs": self.scheme_kwargs,
             "seed": self.policy_seed, "net_arch": self.hidden, "critic": self.critic_kind, "state_dim": self.state_dim,
+            "recurrent": self.recurrent,
         }  # fmt: skip
 
     def rebuild_optimizer(self, *, keep_state: bool = False) -> None:
@@ -152,41 +164,124 @@ class SharingPolicy(ActorCriticPolicy):
         return obs.reshape(-1, self.num_agents, obs.shape[-1])
 
     def act(
-        self, obs: NDArray[np.float32], *, deterministic: bool = False, generator: torch.Generator | None = None
+        self,
+        obs: NDArray[np.float32],
+        *,
+        deterministic: bool = False,
+        generator: torch.Generator | None = None,
+        memory: Memory | None = None,
+        agents: NDArray[np.int64] | None = None,
     ) -> NDArray[np.int64]:
         """Return actions ``[B, N] int64`` for observations ``[B, N, F] float32``.
 
         Args:
             deterministic: the most probable action instead of a sample.
             generator: source of the sample; None takes the policy's own.
+            memory: what agents remember, of :meth:`new_memory`, if the policy is recurrent; it goes on by one step.
+            agents: indices of the agents that remember this step; None for all of them.
 
         Raises:
-            InvalidParameterError: observations of another shape.
+            InvalidParameterError: observations of another shape, or a recurrent policy without memory of B lanes.
         """
         frames = torch.from_numpy(np.asarray(obs, dtype=np.float32))
         expected = (self.num_agents, self.scheme.spaces.obs_dim)
         if frames.shape[1:] != expected:
             raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")
         with torch.no_grad():
-            logits = self.scheme.actor(frames.to(self.device)).cpu()
+            logits = self._play(frames.to(self.device), memory, agents).cpu()
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator or self.generator)
         return np.asarray(actions)
+
+    def new_memory(self, lanes: int) -> Memory:
+        """Return the empty memory of B = ``lanes`` new episodes, for :meth:`act`."""
+        return Memory(self.scheme.initial_state("actor", lanes))
+
+    def _play(self, frames: Tensor, memory: Memory | None, agents: NDArray[np.int64] | None = None) -> Tensor:
+        """Return logits ``[B, N, A]``, remembering the step if the policy is recurrent."""
+        if not self.recurrent_parts:
+            return self.scheme.actor(frames)
+        if memory is None or memory.state.shape[0] != len(frames):
+            held = "none" if memory is None else f"that of {memory.state.shape[0]} lanes"
+            raise InvalidParameterError(
+                f"a recurrent policy acts in {len(frames)} lanes by what it remembers of them, and the memory given is "
+                f"{held}; make one for every set of episodes by policy.new_memory({len(frames)}), pass it to every "
+                "call as memory=..., and call its forget() where episodes end."
+            )
+        logits, states = self.scheme.actor_sequence(frames[None], memory.starts[None], memory.state)
+        memory.keep(states[0], None if agents is None else torch.from_numpy(agents))
+        return logits[0]
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Return actions ``[M]`` for slots ``[M, F]``, and the next state if the policy is recurrent.
+
+        As in sb3-contrib's RecurrentPPO: give back the state with the next observations, and tell by ``episode_start``
+        which of them are the first of an episode.
+
+        Args:
+            observation: ``[M, F]``, whole teams.
+            state: what the last call returned, a tuple with one array ``[1, M, H]``; None begins episodes.
+            episode_start: ``[M] bool``; None for no beginning.
+            deterministic: the most probable actions instead of samples.
+
+        Raises:
+            InvalidParameterError: not whole teams, or a state of other slots.
+        """
+        if not self.recurrent_parts:
+            return super().predict(observation, state, episode_start, deterministic)
+        self.set_training_mode(False)
+        rows, vectorized = self.obs_to_tensor(observation)
+        assert isinstance(rows, Tensor)
+        frames = self.by_lane(rows)
+        memory = self.new_memory(len(frames))
+        if state is not None:
+            memory.starts.fill_(False)
+            memory.state = stacked_state(state, len(rows), *memory.state.shape[1:]).to(self.device)
+        if episode_start is not None:
+            memory.starts |= torch.from_numpy(np.asarray(episode_start, dtype=bool)).view(memory.starts.shape)
+        with torch.no_grad():
+            logits = self._play(frames, memory)
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
+        remembered = np.asarray(memory.state.flatten(0, 1)[None].cpu())
+        chosen = np.asarray(actions.flatten().cpu())
+        return chosen if vectorized else chosen.squeeze(axis=0), (remembered,)
 
     def values(self, obs: Tensor, states: Tensor | None = None) -> Tensor:
         """Return values ``[B, N]`` for observations ``[B, N, F]``, with a centralised critic also of states ``[B, S]``.
 
+        A recurrent critic values them as the first step of an episode; see :meth:`value_sequence`.
+
         Raises:
             InvalidParameterError: a centralised critic without states.
         """
+        return self.scheme.critic(self._seen_by_critic(obs, states))
+
+    def value_sequence(self, obs: Tensor, states: Tensor, starts: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values ``[T, B, N]``, and what the critic remembers ``[T, B, N, H]`` after each of T steps.
+
+        Args:
+            obs: ``[T, B, N, F]``.
+            states: ``[T, B, S]``, S = 0 without a centralised critic.
+            starts: ``[T, B, N] bool``, True where an episode begins.
+            memory: ``[B, N, H]`` before the first step.
+        """
+        return self.scheme.critic_sequence(self._seen_by_critic(obs, states), starts, memory)
+
+    def _seen_by_critic(self, obs: Tensor, states: Tensor | None) -> Tensor:
         if not self.state_dim:
-            return self.scheme.critic(obs)
+            return obs
         if states is None:
             raise InvalidParameterError(
                 "a centralised critic values an observation together with the global state; call "
                 "policy.values(observations [B, N, F], states [B, S])."
             )
         seen_by_all = states[..., None, :].expand(*obs.shape[:-1], -1)
-        return self.scheme.critic(torch.cat([obs, seen_by_all], dim=-1))
+        return torch.cat([obs, seen_by_all], dim=-1)
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""

@@ -20,7 +20,9 @@ class SharingPPO(SharingOnPolicy, PPO):
     """stable-baselines3's PPO with the agent axis kept and weights shared as a scheme says.
 
     Minibatches are drawn over (step, lane) and keep a lane's agents together; ``batch_size`` counts single-agent
-    transitions as in stable-baselines3 and is rounded down to whole teams (one team at least).
+    transitions as in stable-baselines3 and is rounded down to whole teams (one team at least). Minibatches of a
+    recurrent policy are whole lanes, in random order: ``batch_size`` is rounded down to lanes of ``n_steps * N``
+    transitions (one lane at least), and the last minibatch of a pass has the lanes that are left.
 
     Takes the arguments of :class:`~adaps_agents.learners.on_policy.SharingOnPolicy`, PPO's own among them.
     """
@@ -45,13 +47,13 @@ class SharingPPO(SharingOnPolicy, PPO):
 
     def _update(self, batch: Minibatch, logs: dict[str, list[float]]) -> bool:
         """Make one gradient step; False, and no step, if the policy has moved further than ``target_kl`` allows."""
-        log_probs = log_probabilities(self.scheme.actor(batch.observations))
+        log_probs = log_probabilities(self._logits(batch))
         log_ratio = log_probs.gather(-1, batch.actions[..., None]).squeeze(-1) - batch.old_log_prob
         policy_loss, clip_fraction = self._policy_loss(log_ratio, batch.advantages)
-        value_loss = self._value_loss(self.policy.values(batch.observations, batch.states), batch)
+        value_loss = self._value_loss(self._values(batch), batch)
         entropy_loss = (log_probs.exp() * log_probs).sum(dim=-1).mean()
         loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
-        loss = self._with_auxiliary(loss, policy_loss, batch.observations)
+        loss = self._with_auxiliary(loss, policy_loss, batch)
         with torch.no_grad():
             approx_kl = float((log_ratio.exp() - 1 - log_ratio).mean())
         for name, value in (

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from adaps_agents.sharing.base import PARTS
 from adaps_envs.errors import InvalidParameterError, InvalidStateError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _OPTIMISER = "optimiser/"
 # Statistics that an optimiser keeps as plain numbers, not as tensors, must come back as such.
 _OPTIMISER_NUMBER = "optimiser number/"
 _ENVIRONMENT = "environment/"
+_MEMORY = "memory/"
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 
 
@@ -32,7 +34,8 @@ def capture_training(model: SharingOnPolicy) -> Arrays:
     """Return copies of everything that a training depends on from here on, by name.
 
     Call it at the start of a rollout (``BaseCallback.on_rollout_start``), where the buffer is empty. The arrays hold
-    weights, buffers, optimiser, random generators, environment lanes with their streams, observations and counters;
+    weights, buffers, optimiser, random generators, environment lanes with their streams, observations, recurrent
+    states and counters;
     what follows from the constructor's arguments is not among them.
 
     Raises:
@@ -47,6 +50,7 @@ def capture_training(model: SharingOnPolicy) -> Arrays:
         **with_prefix(_ENVIRONMENT, _lanes(model).get_state()),
         "observations": np.array(model._last_obs),
         "episode starts": np.array(model._last_episode_starts),
+        **with_prefix(_MEMORY, {part: _copied(state) for part, state in model._memory.items()}),
         "team returns": model._team_return.copy(),
         "team lengths": model._team_length.copy(),
         "episodes": np.array(episodes, np.float64).reshape(-1, 2),
@@ -88,6 +92,8 @@ def _restore(model: SharingOnPolicy, arrays: Mapping[str, NDArray[Any]]) -> None
         setattr(model, name, value)
     model._last_obs = arrays["observations"].copy()
     model._last_episode_starts = arrays["episode starts"].copy()
+    remembered = without_prefix(_MEMORY, arrays)
+    model._memory = {part: _remembered(model, part, remembered[part]) for part in PARTS}
     model._team_return, model._team_length = arrays["team returns"].copy(), arrays["team lengths"].copy()
     model._current_progress_remaining = float(arrays["progress remaining"])
     episodes = [{"r": float(total), "l": int(length)} for total, length in arrays["episodes"]]
@@ -142,6 +148,13 @@ def _laid_out_as(parameter: torch.Tensor, array: NDArray[Any]) -> torch.Tensor:
     if tensor.shape != parameter.shape:
         return tensor
     return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+
+
+def _remembered(model: SharingOnPolicy, part: str, array: NDArray[Any]) -> torch.Tensor:
+    state = model.scheme.initial_state(part, model.num_lanes)
+    if array.shape != state.shape:
+        raise ValueError(f"the {part} remembers {list(array.shape)}, not {list(state.shape)}")
+    return torch.from_numpy(array.copy()).to(state.device)
 
 
 def _lanes(model: SharingOnPolicy) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaps_agents.learners.categorical import log_probabilities
 
-__all__ = ["AgentRolloutBuffer", "Critic", "Minibatch"]
+__all__ = ["AgentRolloutBuffer", "Critic", "Minibatch", "rows_at_once"]
 
 Critic: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 # Numbers that a critic is given at once: a centralised one reads the whole state once for every agent.
@@ -134,16 +134,20 @@ class AgentRolloutBuffer:
             last_obs: ``[B, N, F]``, observations after the last step.
             last_states: ``[B, S]`` likewise.
         """
+        self.values, last_values, final_values = self._all_values(critic, last_obs, last_states)
+        self._add_bootstrap(final_values)
+        self._generalised_advantages(last_values)
+        log_probs = log_probabilities(self.logits)
+        self.log_probs = log_probs.gather(-1, self.actions[..., None]).squeeze(-1)
+
+    def _all_values(self, critic: Critic, last_obs: Tensor, last_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values of all steps ``[T, B, N]``, after the last ``[B, N]``, and at time limits ``[M, N]``."""
         steps, lanes = self.pos, self.num_lanes
         frames = [self.observations.flatten(0, 1), last_obs, *(end.observations for end in self._bootstrap)]
         states = [self.states.flatten(0, 1), last_states, *(end.states for end in self._bootstrap)]
         values = _in_blocks(critic, torch.cat(frames).to(self.device), torch.cat(states).to(self.device)).cpu()
         stored, rest = values[: steps * lanes], values[steps * lanes :]
-        self.values = stored.view(steps, lanes, self.num_agents)
-        self._add_bootstrap(rest[lanes:])
-        self._generalised_advantages(rest[:lanes])
-        log_probs = log_probabilities(self.logits)
-        self.log_probs = log_probs.gather(-1, self.actions[..., None]).squeeze(-1)
+        return stored.view(steps, lanes, self.num_agents), rest[:lanes], rest[lanes:]
 
     def _add_bootstrap(self, values: Tensor) -> None:
         """Add the discounted value of the final observation to the reward of every truncated step."""
@@ -178,10 +182,14 @@ class AgentRolloutBuffer:
             yield Minibatch(*(tensor[chosen.to(self.device)] for tensor in flat))
 
 
+def rows_at_once(agents: int, entries: int) -> int:
+    """Return how many rows of N agents, each reading so many entries, a critic is given in one call."""
+    return max(1, BLOCK // (agents * entries))
+
+
 def _in_blocks(critic: Critic, frames: Tensor, states: Tensor) -> Tensor:
     """Return the values ``[M, N]`` of all rows, in several calls where one would take too much memory."""
-    agents, features = frames.shape[1:]
-    rows = max(1, BLOCK // (agents * (features + states.shape[-1])))
+    rows = rows_at_once(frames.shape[1], frames.shape[2] + states.shape[-1])
     if len(frames) <= rows:
         return critic(frames, states)
     return torch.cat([critic(*block) for block in zip(frames.split(rows), states.split(rows), strict=True)])

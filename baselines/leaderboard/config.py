@@ -62,7 +62,7 @@ RESERVED_SETTINGS = frozenset(
 )
 # What the leaderboard itself hands to the environment.
 _RESERVED_PARAMS = frozenset({"env_id", "num_envs", "num_threads", "seed"})
-_RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "scheme", "scheme_kwargs", "num_agents", "seed"})
+_RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed"})
 
 
 def _check_finite(value: Any) -> None:
@@ -149,15 +149,21 @@ class LearnerConfig(_Model):
     """The learner, the same for every scheme of a task.
 
     ``settings`` are stable-baselines3's own keyword arguments of the algorithm (``learning_rate``, ``n_steps``, ...),
-    ``policy_settings`` those of the policy (``optimizer_kwargs``, ...).
+    ``policy_settings`` those of the policy (``critic``, ``optimizer_kwargs``, ...). ``recurrent`` gives a gated
+    recurrent unit to actor and critic (``gru``) or to the actor (``gru_actor``).
     """
 
     algorithm: Literal["a2c", "ppo"] = "a2c"
     num_lanes: Annotated[int, Field(ge=1, le=_LANES_PER_SEED)] = 32
     net_arch: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (64, 64)
+    recurrent: Literal["none", "gru", "gru_actor"] = "none"
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     settings: dict[str, JsonValue] = {}
     policy_settings: dict[str, JsonValue] = {}
+
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without("recurrent", "none", handler(self))
 
     @model_validator(mode="after")
     def _check_settings(self) -> LearnerConfig:
@@ -200,7 +206,7 @@ class SchemeConfig(_Model):
 
     @model_serializer(mode="wrap")
     def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_absent("tuning", handler(self))
+        return _without("tuning", None, handler(self))
 
     @model_validator(mode="before")
     @classmethod
@@ -210,9 +216,9 @@ class SchemeConfig(_Model):
         return data
 
 
-def _without_absent(key: str, dumped: dict[str, Any]) -> dict[str, Any]:
-    """Leave a key out that was not given: records from before it existed keep their bytes and hashes."""
-    return {name: value for name, value in dumped.items() if name != key or value is not None}
+def _without(key: str, default: Any, dumped: dict[str, Any]) -> dict[str, Any]:
+    """Leave a key out that has its default: records from before it existed keep their bytes and hashes."""
+    return {name: value for name, value in dumped.items() if name != key or value != default}
 
 
 class RunConfig(_Model):
@@ -261,7 +267,7 @@ class SuiteConfig(_Model):
 
     @model_serializer(mode="wrap")
     def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_absent("tuning_budget", handler(self))
+        return _without("tuning_budget", None, handler(self))
 
     @field_validator("schemes", mode="before")
     @classmethod

@@ -63,9 +63,13 @@ class Evaluator:
 
     def _play(self, policy: Any, env: BatchedEnv, first_seed: int, *, deterministic: bool) -> Episodes:
         generator = torch_stream(self._config.seed, "leaderboard", "sampled actions")
+        # Every lane is one episode: what follows its end is not looked at, so nothing need be forgotten in between.
+        memory = policy.new_memory(env.num_envs)
 
         def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
-            actions: NDArray[np.int64] = policy.act(obs, deterministic=deterministic, generator=generator)
+            actions: NDArray[np.int64] = policy.act(
+                obs, deterministic=deterministic, generator=generator, memory=memory
+            )
             return actions
 
         started = time.perf_counter()

@@ -29,6 +29,7 @@ def build_model(config: RunConfig) -> Any:
         policy_kwargs={
             **learner.policy_settings,
             "net_arch": list(learner.net_arch),
+            "recurrent": learner.recurrent,
             "scheme_kwargs": dict(config.scheme.settings),
         },
         device="cpu",

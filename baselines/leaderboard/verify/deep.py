@@ -32,6 +32,9 @@ EPISODES_APART = 0.05
 On the kind of machine that the record names, none may differ.
 """
 
+# What of the policy's settings decides of its networks' shapes.
+_NETWORK_SETTINGS = frozenset({"critic"})
+
 # Units of the two networks of all agents together; the largest built-in suite stays far below.
 MAX_NETWORK_UNITS = 1 << 28
 
@@ -75,7 +78,10 @@ def deep_checks(record: RunRecord) -> Iterator[Fault]:
 def _size_faults(config: RunConfig) -> Iterator[Fault]:
     env = open_environment(config.task)
     sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
-    units = 2 * env.num_agents * sum(left * right for left, right in pairwise(sizes))
+    weights = sum(left * right for left, right in pairwise(sizes))
+    if config.learner.recurrent != "none":
+        weights += 6 * sizes[-2] ** 2
+    units = 2 * env.num_agents * weights
     if units > MAX_NETWORK_UNITS:
         yield Fault(
             "config.json",
@@ -85,7 +91,16 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
 
 
 def _network_only(config: RunConfig) -> RunConfig:
-    learner = LearnerConfig(num_lanes=1, net_arch=config.learner.net_arch, settings={"n_steps": 2})
+    given = config.learner
+    learner = LearnerConfig(
+        num_lanes=1,
+        net_arch=given.net_arch,
+        recurrent=given.recurrent,
+        settings={"n_steps": 2},
+        policy_settings={
+            name: given.policy_settings[name] for name in _NETWORK_SETTINGS & given.policy_settings.keys()
+        },
+    )
     return config.model_copy(update={"learner": learner})
 
 
