@@ -52,7 +52,8 @@ def sharing_arguments(
         options["num_agents"] = _num_agents(env)
     options.setdefault("seed", _checked_seed(seed))
     scheme_kwargs = dict(options.get("scheme_kwargs") or {})
-    told = scheme_class(options["scheme"]).needs_types or scheme_kwargs.get("labels") == "true"
+    labels = scheme_kwargs.get("labels")
+    told = scheme_class(options["scheme"]).needs_types or (isinstance(labels, str) and labels == "true")
     if told and "types" not in scheme_kwargs:
         scheme_kwargs["types"] = _true_types(env)
     options["scheme_kwargs"] = scheme_kwargs
