@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,42 +10,82 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-__all__ = ["Collector", "Transitions"]
+__all__ = ["BLOCK_STEPS", "STRETCHES", "SYNCHRONISED", "Collector", "Outcomes", "Transitions", "joined"]
+
+# Share of the steps in which the whole team of a lane takes one random action. Each agent's own actions stay uniform
+# and independent of what it sees, but what several agents must do at once (load the same food) happens more often.
+SYNCHRONISED = 0.75
+# Steps of one episode depend on each other, so comparisons count blocks of at most so many steps as one observation.
+BLOCK_STEPS = 50
+# Lanes start anew after so many steps, in turn: what is drawn at a start (landmarks, food) must be seen in many
+# variants, or the decoder learns those few by heart; but what takes time must be seen, too.
+STRETCHES = (10,) * 10 + (50,)
 
 
 @dataclass(frozen=True)
-class Transitions:
-    """M transitions of single agents.
+class Outcomes:
+    """What M actions of single agents were paid.
 
     Attributes:
         agents: ``[M] int64``, who acted.
-        obs, next_obs: ``[M, F] float32``.
         actions: ``[M] int64``.
         rewards: ``[M] float32``.
+        blocks: ``[M] int64``, number of the stretch of one lane's episode (at most ``BLOCK_STEPS`` long).
     """
 
     agents: NDArray[np.int64]
-    obs: NDArray[np.float32]
     actions: NDArray[np.int64]
     rewards: NDArray[np.float32]
-    next_obs: NDArray[np.float32]
+    blocks: NDArray[np.int64]
 
-    def split(self, fraction: float) -> tuple[Transitions, Transitions]:
-        """Return the first ``1 - fraction`` of the rows, and the rest."""
-        cut = round(len(self.agents) * (1 - fraction))
-        arrays = vars(self)
-        return (
-            Transitions(**{name: array[:cut] for name, array in arrays.items()}),
-            Transitions(**{name: array[cut:] for name, array in arrays.items()}),
-        )
+    @property
+    def outcomes(self) -> Outcomes:
+        """The same rows without observations (a view)."""
+        return Outcomes(self.agents, self.actions, self.rewards, self.blocks)
 
-    def with_shuffled_agents(self, generator: np.random.Generator) -> Transitions:
+    def with_shuffled_agents(self, generator: np.random.Generator) -> Any:
         """Return a copy whose rows are dealt to random agents: the control in which there is no identity to find."""
         return replace(self, agents=generator.permutation(self.agents))
 
 
+@dataclass(frozen=True)
+class Transitions(Outcomes):
+    """M transitions of single agents.
+
+    Attributes:
+        obs, next_obs: ``[M, F] float32``.
+    """
+
+    obs: NDArray[np.float32]
+    next_obs: NDArray[np.float32]
+
+    def split(self, fraction: float) -> tuple[Transitions, Transitions]:
+        """Return the first ``1 - fraction`` of the rows, and the rest (views)."""
+        cut = round(len(self.agents) * (1 - fraction))
+        return self.take(slice(None, cut)), self.take(slice(cut, None))
+
+    def take(self, rows: slice | NDArray[Any]) -> Transitions:
+        """Return some of the rows."""
+        return Transitions(**{name: array[rows] for name, array in vars(self).items()})
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Return the rows of all parts, which are of one class, in order."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return type(first)(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(first)})
+
+
 class Collector:
-    """Plays uniform random actions in the learner's own vectorised environment and records every agent's transitions.
+    """Plays random actions in the learner's own vectorised environment and records every agent's transitions.
+
+    Args:
+        env: B lanes of N agents as slots, slot ``b * N + i`` is agent ``i`` of lane ``b``.
+        num_agents: N.
+        num_actions: A.
+        generator: of the actions.
+        synchronised: share of a lane's steps in which all its agents take the same random action.
 
     Attributes:
         num_agents: N.
@@ -52,9 +93,18 @@ class Collector:
         env_steps: environment steps spent so far (one step of one lane moves all N agents).
     """
 
-    def __init__(self, env: VecEnv, num_agents: int, num_actions: int, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        env: VecEnv,
+        num_agents: int,
+        num_actions: int,
+        generator: np.random.Generator,
+        synchronised: float = SYNCHRONISED,
+    ) -> None:
         self._env = env
         self._generator = generator
+        self._synchronised = synchronised
+        self._blocks_begun = 0
         self.num_agents = num_agents
         self.num_actions = num_actions
         self.num_lanes = env.num_envs // num_agents
@@ -65,19 +115,64 @@ class Collector:
 
         The environment is left in need of a ``reset``.
         """
+        collected: Transitions = self._play(env_steps, with_obs=True)
+        return collected
+
+    def outcomes(self, env_steps: int) -> Outcomes:
+        """Play as :meth:`collect` does, and keep no observations."""
+        played: Outcomes = self._play(env_steps, with_obs=False)
+        return played
+
+    def _play(self, env_steps: int, with_obs: bool) -> Any:
+        steps, slots = -(-env_steps // self.num_lanes), self._env.num_envs
         obs = _array(self._env.reset())
-        rows: list[dict[str, NDArray[Any]]] = []
-        agents = np.tile(np.arange(self.num_agents), self.num_lanes)
-        for _ in range(-(-env_steps // self.num_lanes)):
-            actions = self._generator.integers(0, self.num_actions, self._env.num_envs)
+        rows: dict[str, NDArray[Any]] = {
+            "agents": np.tile(np.arange(self.num_agents), (steps, self.num_lanes)),
+            "actions": np.empty((steps, slots), np.int64),
+            "rewards": np.empty((steps, slots), np.float32),
+            "blocks": np.empty((steps, slots), np.int64),
+        }
+        if with_obs:
+            rows |= {name: np.empty((steps, *obs.shape), np.float32) for name in ("obs", "next_obs")}
+        block, age = self._new_blocks(self.num_lanes), np.zeros(self.num_lanes, np.int64)
+        starts = _starts(steps)
+        for step in range(steps):
+            if step in starts:
+                obs = _array(self._env.reset())
+                block, age = self._new_blocks(self.num_lanes), np.zeros(self.num_lanes, np.int64)
+            actions = self._actions()
             next_obs, rewards, dones, infos = self._env.step(actions)
-            landed = _array(next_obs).copy()
-            for slot in np.flatnonzero(dones):
-                landed[slot] = infos[slot]["terminal_observation"]
-            rows.append({"agents": agents, "obs": obs, "actions": actions, "rewards": rewards, "next_obs": landed})
+            rows["actions"][step], rows["rewards"][step] = actions, rewards
+            rows["blocks"][step] = block.repeat(self.num_agents)
+            if with_obs:
+                rows["obs"][step], rows["next_obs"][step] = obs, next_obs
+                for slot in np.flatnonzero(dones):
+                    rows["next_obs"][step, slot] = infos[slot]["terminal_observation"]
+            age += 1
+            over = dones[:: self.num_agents] | (age == BLOCK_STEPS)
+            block[over], age[over] = self._new_blocks(int(over.sum())), 0
             obs = _array(next_obs)
             self.env_steps += self.num_lanes
-        return Transitions(**{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+        made = {name: array.reshape(steps * slots, *array.shape[2:]) for name, array in rows.items()}
+        return Transitions(**made) if with_obs else Outcomes(**made)
+
+    def _actions(self) -> NDArray[np.int64]:
+        """Draw an action for each slot; in some lanes one for the whole team."""
+        lanes, team = self.num_lanes, self.num_agents
+        own = self._generator.integers(0, self.num_actions, (lanes, team))
+        together = self._generator.random(lanes) < self._synchronised
+        own[together] = self._generator.integers(0, self.num_actions, (lanes, 1))[together]
+        return own.reshape(-1)
+
+    def _new_blocks(self, number: int) -> NDArray[np.int64]:
+        first, self._blocks_begun = self._blocks_begun, self._blocks_begun + number
+        return np.arange(first, first + number)
+
+
+def _starts(steps: int) -> set[int]:
+    """Return the steps before which all lanes start anew, besides the first."""
+    ends = np.cumsum(np.resize(STRETCHES, steps))
+    return set(ends[ends < steps].tolist())
 
 
 def _array(obs: Any) -> NDArray[np.float32]:

@@ -97,8 +97,9 @@ class Standardiser:
 
     def __init__(self, data: Transitions, targets: str = "standardised") -> None:
         self._raw = targets == "raw"
-        self._obs = _moments(torch.from_numpy(data.obs))
-        self._targets = _moments(_targets(data, self._raw))
+        if not self._raw:
+            self._obs = _moments(torch.from_numpy(data.obs))
+            self._targets = _moments(_targets(data, raw=False))
 
     def __call__(self, data: Transitions) -> tuple[Tensor, Tensor, Tensor]:
         """Return observations ``[M, F]``, actions ``[M]`` and targets ``[M, F + 1]``."""
@@ -128,22 +129,25 @@ def train_encoder(
     config: EncoderConfig,
     generator: torch.Generator,
 ) -> IdentityEncoder:
-    """Train the encoder on transitions; all draws come from ``generator``."""
-    obs, actions, targets = standardiser(data)
-    agents = torch.from_numpy(data.agents)
-    model = IdentityEncoder(num_agents, obs.shape[1], num_actions, config, generator)
+    """Train the encoder on transitions; all draws come from ``generator``.
+
+    Minibatches are scaled one at a time: with 200 agents a scaled copy of everything would take a gigabyte.
+    """
+    num_rows, obs_dim = data.obs.shape
+    model = IdentityEncoder(num_agents, obs_dim, num_actions, config, generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.updates)
-    weights = torch.full((targets.shape[1],), 1.0)
-    weights[-1] = config.reward_weight * (1 if config.targets == "raw" else obs.shape[1])
-    size = min(config.batch_size, len(agents))
+    weights = torch.full((obs_dim + 1,), 1.0)
+    weights[-1] = config.reward_weight * (1 if config.targets == "raw" else obs_dim)
+    size = min(config.batch_size, num_rows)
     for _ in range(config.updates):
-        rows = torch.randint(len(agents), (size,), generator=generator)
+        batch = data.take(torch.randint(num_rows, (size,), generator=generator).numpy())
+        obs, actions, targets = standardiser(batch)
         mean, logvar = model.codes()
         noise = torch.randn(size, config.latent, generator=generator)
-        ids = agents[rows]
+        ids = torch.from_numpy(batch.agents)
         code = mean[ids] + noise * torch.exp(0.5 * logvar[ids])
-        error = model.decode(code, obs[rows], actions[rows]) - targets[rows]
+        error = model.decode(code, obs, actions) - targets
         divergence = -0.5 * (1 + logvar - mean**2 - logvar.exp()).sum(dim=1)
         loss = (error**2 * weights).sum() + config.kl_weight * divergence[ids].sum()
         optimizer.zero_grad(set_to_none=True)

@@ -10,15 +10,10 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 from type_game import type_game
 
-from adaps_agents.identity.clustering import (
-    candidate_numbers,
-    cluster_codes,
-    merge_exchangeable,
-    ordered_labels,
-    selection_curve,
-)
-from adaps_agents.identity.collect import Collector, Transitions
+from adaps_agents.identity.clustering import candidate_numbers, cluster_codes, selection_curve, tree_curve
+from adaps_agents.identity.collect import BLOCK_STEPS, STRETCHES, SYNCHRONISED, Collector, Transitions
 from adaps_agents.identity.encoder import EncoderConfig, Standardiser
+from adaps_agents.identity.exchange import ExchangeTest, Group, merge_exchangeable, ordered_labels
 from adaps_agents.identity.labels import identity_config
 from adaps_agents.identity.phase import Identity, IdentityConfig, identify
 from adaps_envs.errors import InvalidParameterError
@@ -27,8 +22,8 @@ QUICK = EncoderConfig(latent=4, hidden=32, updates=400, batch_size=256)
 LANES = 8
 
 
-def _collector(groups: tuple[int, ...], seed: int = 0) -> Collector:
-    env = type_game(LANES, groups=groups)
+def _collector(groups: tuple[int, ...], seed: int = 0, **params: Any) -> Collector:
+    env = type_game(LANES, groups=groups, **params)
     env.seed(seed)
     return Collector(env, env.num_agents, 2, np.random.default_rng(seed))
 
@@ -101,7 +96,8 @@ def test_groups_are_numbered_by_their_smallest_agent() -> None:
 def test_clusters_of_separated_codes() -> None:
     codes = np.array([[9.0], [0.0], [9.1], [0.1], [-9.0], [-9.1]], np.float32)
     assert cluster_codes(codes, 3, 0).tolist() == [0, 1, 0, 1, 2, 2]
-    assert max((curve := selection_curve(codes, "silhouette", 0)), key=lambda number: curve[number]) == 3
+    for curve in (selection_curve(codes, "silhouette", 0), tree_curve(codes)):
+        assert max(curve, key=lambda number: curve[number]) == 3
 
 
 def test_candidates_run_from_two_to_half_the_team() -> None:
@@ -121,6 +117,36 @@ def test_transitions_end_at_the_terminal_observation() -> None:
     assert not np.array_equal(frames[10], landed[9])
 
 
+def test_blocks_are_stretches_of_one_episode() -> None:
+    collector = _collector((1, 1))
+    blocks = collector.collect(12 * LANES).blocks.reshape(12, LANES, 2)
+    assert (blocks[:, :, 0] == blocks[:, :, 1]).all()
+    assert (blocks[:10] == blocks[0]).all()
+    assert (blocks[10:] == blocks[10]).all()  # episodes are 10 steps long
+    assert len(np.unique(blocks)) == 2 * LANES
+    assert collector.outcomes(LANES).blocks.min() > blocks.max()
+    steps = sum(STRETCHES[:2])
+    short = _collector((1,), max_cycles=1000).collect(steps * LANES)  # all lanes start anew in between
+    of_lane = short.blocks.reshape(steps, LANES)[:, 0]
+    assert np.flatnonzero(np.diff(of_lane)).tolist() == [STRETCHES[0] - 1]
+
+
+def test_long_episodes_are_cut_into_blocks() -> None:
+    steps = sum(STRETCHES) + STRETCHES[0]
+    blocks = _collector((1,), max_cycles=1000).collect(steps * LANES).blocks
+    assert np.bincount(blocks).max() == BLOCK_STEPS == max(STRETCHES)
+
+
+def test_teams_often_act_as_one_and_each_agent_uniformly() -> None:
+    actions = _collector((2, 2)).collect(4000).actions.reshape(-1, 4)
+    alike = float((actions == actions[:, :1]).all(axis=1).mean())
+    assert alike == pytest.approx(SYNCHRONISED + (1 - SYNCHRONISED) / 8, abs=0.03)
+    np.testing.assert_allclose(actions.mean(axis=0), 0.5, atol=0.05)
+    alone = Collector(type_game(LANES, groups=(2, 2)), 4, 2, np.random.default_rng(0), synchronised=0.0)
+    own = alone.collect(4000).actions.reshape(-1, 4)
+    assert float((own == own[:, :1]).all(axis=1).mean()) == pytest.approx(1 / 8, abs=0.03)
+
+
 def test_steps_are_rounded_up_to_whole_steps_of_all_lanes() -> None:
     collector = _collector((1, 1))
     collector.collect(9)
@@ -132,7 +158,8 @@ def test_standardised_columns_and_constant_ones() -> None:
     obs = generator.normal(5, 3, (200, 2)).astype(np.float32)
     obs[:, 1] = 4.0
     agents, rewards = np.zeros(200, np.int64), generator.normal(-100, 20, 200).astype(np.float32)
-    data = Transitions(agents, obs, agents, rewards, obs + generator.normal(1, 2, obs.shape).astype(np.float32))
+    landed = obs + generator.normal(1, 2, obs.shape).astype(np.float32)
+    data = Transitions(agents, agents, rewards, agents, obs, landed)
     scaled, _, targets = Standardiser(data)(data)
     assert float(scaled[:, 0].mean()) == pytest.approx(0, abs=1e-4)
     assert float(scaled[:, 0].std()) == pytest.approx(1, abs=1e-4)
@@ -158,6 +185,9 @@ def test_held_out_rows_are_the_last_ones() -> None:
         ({"num_groups": "two"}, "num_groups is 'two'"),
         ({"num_groups": 0}, "num_groups is 0"),
         ({"selection": "elbow"}, "selection is 'elbow'"),
+        ({"swap_test": False}, "swap_test=False, but the tree is cut by that test"),
+        ({"patience": 0.5}, "patience is 0.5"),
+        ({"patience": float("inf")}, "patience is inf"),
         ({"code": "mode"}, "code is 'mode'"),
         ({"encoder": {"latents": 3}}, "Did you mean 'latent'"),
         ({"encoder": {"updates": 0}}, "updates is 0"),
@@ -172,8 +202,7 @@ def test_bad_settings_are_refused_by_name(settings: dict[str, Any], said: str) -
 class _FoldedModel:
     """Codes of one number each; agents +3 and -3 are one type, and the code half-way between them predicts nothing."""
 
-    def codes(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tensor([[3.0], [-3.0], [20.0]]), torch.zeros(3, 1)
+    codes = np.array([[3.0], [-3.0], [20.0]], np.float32)
 
     def decode(self, code: torch.Tensor, obs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         return torch.where(code.abs() < 1, 50.0, torch.where(code.abs() < 10, 1.0, 2.0)).expand(-1, 2)
@@ -185,6 +214,9 @@ def test_a_merged_group_keeps_a_code_that_works() -> None:
     agents = np.arange(600) % 3
     obs = np.zeros((600, 1), np.float32)
     reward = np.where(agents == 2, 2.0, 1.0).astype(np.float32) + 0.01 * rng.standard_normal(600).astype(np.float32)
-    data = Transitions(agents, obs, np.zeros(600, np.int64), reward, obs + reward[:, None])
-    merged = merge_exchangeable(np.arange(3), _FoldedModel(), data, Standardiser(data, "raw"))  # type: ignore[arg-type]
-    assert merged.tolist() == [0, 0, 1]
+    data = Transitions(agents, np.zeros(600, np.int64), reward, np.arange(600) // 30, obs, obs + reward[:, None])
+    test = ExchangeTest(_FoldedModel(), data, Standardiser(data, "raw"), 3)  # type: ignore[arg-type]
+    groups = [Group((agent,), code) for agent, code in enumerate(_FoldedModel.codes)]
+    merged = merge_exchangeable(groups, test, None)
+    assert [group.members for group in merged] == [(0, 1), (2,)]
+    assert abs(float(merged[0].code[0])) == 3

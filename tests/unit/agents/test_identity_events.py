@@ -1,0 +1,100 @@
+"""The direct comparison of what agents are paid, and how long the phase plays for its sake."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from adaps_agents.identity.collect import Outcomes
+from adaps_agents.identity.events import RewardEvents, event_counts, reward_bins
+from adaps_agents.identity.phase import EVENTS_NEEDED, IdentityConfig, steps_wanted
+
+BLOCKS, STEPS, ACTIONS = 400, 20, 3
+
+
+def _played(rates: NDArray[np.float64], amounts: NDArray[np.float64], seed: int = 0) -> Outcomes:
+    """Return outcomes in which action 1 is paid ``amounts[i]`` at rate ``rates[i]``, and nothing else is."""
+    rng = np.random.default_rng(seed)
+    shape = (BLOCKS, STEPS, len(rates))
+    actions = rng.integers(0, ACTIONS, shape)
+    rewards = np.where((actions == 1) & (rng.random(shape) < rates), amounts, 0.0)
+    agents, blocks = np.broadcast_to(np.arange(len(rates)), shape), np.arange(BLOCKS).repeat(STEPS * len(rates))
+    return Outcomes(agents.reshape(-1), actions.reshape(-1), rewards.reshape(-1).astype(np.float32), blocks)
+
+
+def _groups(rates: list[float], amounts: list[float], seed: int = 0) -> list[int]:
+    data = _played(np.array(rates), np.array(amounts), seed)
+    return RewardEvents(data, len(rates), ACTIONS).groups().tolist()
+
+
+def test_rates_tell_types_apart() -> None:
+    assert _groups([0.01, 0.06, 0.01, 0.06], [1, 1, 1, 1]) == [0, 1, 0, 1]
+
+
+def test_amounts_tell_types_apart() -> None:
+    assert _groups([0.03] * 6, [0.2, 0.3, 0.5] * 2) == [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_agents_are_one_group(seed: int) -> None:
+    assert _groups([0.03] * 12, [1] * 12, seed) == [0] * 12
+
+
+def test_where_nobody_is_paid_all_are_one_group() -> None:
+    events = RewardEvents(_played(np.zeros(3), np.ones(3)), 3, ACTIONS)
+    assert events.num_cells == 0
+    assert events.groups().tolist() == [0, 0, 0]
+    assert events.ratio([0], [1, 2]) == 0.0
+
+
+def test_few_events_decide_nothing() -> None:
+    """Ten events of one agent and none of the other are a chance of one in a thousand: not enough to split a team."""
+    data = _played(np.array([0.004, 0.0]), np.ones(2))
+    assert 0 < event_counts(data, 2)[0] < 20
+    assert RewardEvents(data, 2, ACTIONS).groups().tolist() == [0, 0]
+
+
+def test_dependent_events_of_one_block_count_as_one() -> None:
+    """A pool that pays one agent a hundred times in a row says no more than a single payment."""
+    rng = np.random.default_rng(0)
+    winner = rng.integers(0, 2, 40).repeat(200)
+    agents, blocks = np.tile([0, 1], 40 * 100), np.arange(40).repeat(200)
+    data = Outcomes(agents, np.zeros(8000, np.int64), (agents == winner).astype(np.float32), blocks)
+    assert RewardEvents(data, 2, 1).groups().tolist() == [0, 0]
+
+
+def test_the_statistic_is_the_signed_sum_over_blocks() -> None:
+    data = _played(np.array([0.02, 0.05]), np.ones(2))
+    counts = np.zeros((BLOCKS, 2))
+    np.add.at(counts, (data.blocks, data.agents), data.rewards > 0)
+    difference = counts[:, 0] - counts[:, 1]
+    z = abs(difference.sum()) / np.sqrt((difference**2).sum())
+    events = RewardEvents(data, 2, ACTIONS)
+    assert events.ratio([0], [1]) == pytest.approx(z / events.threshold)
+
+
+def test_bins_are_equally_full_and_equally_wide() -> None:
+    full, wide = reward_bins(np.array([1, 2, 3, 4, 5, 6, 7, 100], np.float32))
+    assert np.bincount(full).tolist() == [2, 2, 2, 2]
+    assert wide.tolist() == [0] * 7 + [3]
+    assert reward_bins(np.zeros(0, np.float32)) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "spent", "wanted"),
+    [
+        ([EVENTS_NEEDED, 500], 10_000, 0),  # enough
+        ([40, 500], 10_000, 10_000),  # twice as much will do
+        ([1, 500], 10_000, 10_000),  # never more than twice as much at a time
+        ([79, 79], 10_000, 2_500),  # nor less than a quarter more
+        ([1, 500], 310_000, 10_000),  # up to the limit
+        ([1, 500], 320_000, 0),
+        ([0, 0], 10_000, 0),  # hopeless
+        ([0, 1], 10_000, 0),
+        ([0, 4000], 40_000, 0),  # a type that is never paid
+        ([79, 79], 200, 0),  # not rare
+    ],
+)
+def test_play_goes_on_while_rewards_are_rare(counts: list[int], spent: int, wanted: int) -> None:
+    assert steps_wanted(np.array(counts), spent, IdentityConfig(env_steps=10_000, patience=32)) == wanted
