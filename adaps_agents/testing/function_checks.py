@@ -24,6 +24,7 @@ __all__ = [
     "check_batch_equals_loop",
     "check_execution",
     "check_gradient_reach",
+    "check_gradient_scale",
     "check_outside_is_inert",
     "check_permutation",
     "check_same_group_same_output",
@@ -116,6 +117,21 @@ def check_gradient_reach(subject: Subject) -> None:
                 require(missed == 0, f"{where} does not reach {missed} entries of {name} that it uses")
 
 
+def check_gradient_scale(subject: Subject) -> None:
+    """The gradient of a mean over agents is that of their effective parameters: no scheme weighs its agents anew."""
+    scheme, obs = randomise(subject.make()), subject.observations()
+    for part in PARTS:
+        batch, loop = forward(scheme, part, obs), loop_over_agents(scheme, part, obs)
+        ours, wanted = (gradients(scheme, out.square().mean()) for out in (batch, loop))
+        for name, gradient in wanted.items():
+            size = float(gradient.abs().max())
+            apart = float((ours[name] - gradient).abs().max())
+            require(
+                apart <= 1e-3 * size + ATOL,
+                f"{part}: the gradient of {name} is {apart:.3g} away from that of the agents' mean, of size {size:.3g}",
+            )
+
+
 def check_outside_is_inert(subject: Subject) -> str | None:
     """Changing every entry that agent j does not use leaves j's outputs as they are."""
     anything_outside = False
@@ -150,24 +166,37 @@ def _reach(scheme: SharingScheme, out: Tensor) -> dict[str, Tensor]:
 
 
 def _disturb_outside(scheme: SharingScheme, part: str, agent: int) -> bool:
-    """Add noise to all entries that the agent does not use; True if there are any."""
+    """Add noise to all entries that the agent does not use; True if there are any.
+
+    An entry behind a closed gate (a threshold, a dead unit) is the agent's, though it has no gradient for the time
+    being: noise that opens the gate gives it one, and is taken back. What the agent's parameters depend on without a
+    gradient before or after is a fault.
+    """
     generator = torch.Generator().manual_seed(SEED)
     used, anything = used_entries(scheme, part, agent), False
+    original = _effective(scheme, part, agent)
     for name, parameter in scheme.named_parameters():
         outside = ~used.get(name, torch.zeros_like(parameter, dtype=torch.bool))
-        kept, layers = parameter.detach().clone(), _effective(scheme, part, agent)
+        kept = parameter.detach().clone()
         with torch.no_grad():
             parameter.add_((1 + torch.rand(parameter.shape, generator=generator)) * outside)
-            # An entry behind a closed gate (a threshold, a dead unit) has no gradient, yet it is the agent's.
-            if any(not torch.equal(p, q) for p, q in zip(layers, _effective(scheme, part, agent), strict=True)):
-                parameter.copy_(kept)
-            else:
-                anything |= name in used and bool(outside.any())
+        if not _equal(original, _effective(scheme, part, agent)):
+            opened = outside & used_entries(scheme, part, agent).get(name, torch.zeros_like(outside))
+            with torch.no_grad():
+                parameter.copy_(torch.where(opened, kept, parameter))
+            outside &= ~opened
+            felt = not _equal(original, _effective(scheme, part, agent))
+            require(not felt, f"{part}: agent {agent}'s parameters depend on entries of {name} without a gradient")
+        anything |= name in used and bool(outside.any())
     return anything
 
 
 def _effective(scheme: SharingScheme, part: str, agent: int) -> list[Tensor]:
     return [tensor.detach().clone() for layer in scheme.effective_params(agent)[part] for tensor in layer]
+
+
+def _equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(ours, theirs, strict=True))
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:

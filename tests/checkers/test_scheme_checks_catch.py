@@ -13,8 +13,12 @@ from torch import Tensor, nn
 from adaps_agents.sharing import SharingScheme
 from adaps_agents.testing import CHECKS, SchemeCheckError, check_scheme
 from baselines.fups import FuPS
+from baselines.gradps import GradPS
+from baselines.kaleidoscope import Kaleidoscope
+from baselines.madps import MADPS
 from baselines.nops import NoPS
 from baselines.oracle import Oracle
+from baselines.prism import Prism
 from baselines.seps import SePS
 from baselines.snp_ps import SNPPS
 
@@ -78,6 +82,125 @@ class DetachedEffectiveParams(FuPS):
     def effective_params(self, agent: int) -> Any:
         layers = super().effective_params(agent)
         return {part: [(w.detach(), b.detach()) for w, b in layers[part]] for part in layers}
+
+
+class HalfTheGradient(NoPS):
+    """As a loss that is summed in one scheme and averaged in another: no limit shows it, its pattern is right."""
+
+    def critic(self, obs: Tensor) -> Tensor:
+        values = super().critic(obs)
+        return values.detach() + 0.5 * (values - values.detach())
+
+
+class LeansOnWeightsWithoutGradient(NoPS):
+    """Agents lean on the first agent's weights, in the forward and in what they say of it, but pass no gradient."""
+
+    def _leaning(self) -> Tensor:
+        return 0.1 * self.actor_net.biases[-1][0].detach()
+
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs) + self._leaning()
+
+    def effective_params(self, agent: int) -> Any:
+        layers = super().effective_params(agent)
+        *hidden, (head, offset) = layers["actor"]
+        return {**layers, "actor": [*hidden, (head, offset + self._leaning())]}
+
+
+class OneAgentsThresholds(Kaleidoscope):
+    """The shapes are right, the masks are the first agent's for all."""
+
+    def effective_params(self, agent: int) -> Any:
+        return super().effective_params(0)
+
+
+class ThresholdsOfTheNeighbour(Kaleidoscope):
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs.roll(1, dims=1)).roll(-1, dims=1)
+
+
+class ThresholdsWithoutGradient(Kaleidoscope):
+    def actor(self, obs: Tensor) -> Tensor:
+        thresholds = list(self.actor_net.thresholds)
+        for threshold in thresholds:
+            threshold.requires_grad_(False)
+        logits = super().actor(obs)
+        for threshold in thresholds:
+            threshold.requires_grad_(True)
+        return logits
+
+
+class MovedThresholds(Kaleidoscope):
+    def aux_loss(self) -> Any:
+        return super().aux_loss().expand(2)
+
+
+class SpectrumOfTheFirst(Prism):
+    """In the forward every agent has the first agent's singular values, of the right shape."""
+
+    def actor(self, obs: Tensor) -> Tensor:
+        net = self.actor_net
+        spectra = net.spectra
+        net.spectra = lambda: [s[:1].expand_as(s) for s in spectra()]
+        logits = super().actor(obs)
+        del net.spectra
+        return logits
+
+
+class SpectraInTheNeighboursPlace(Prism):
+    def effective_params(self, agent: int) -> Any:
+        return super().effective_params((agent + 1) % self.spaces.num_agents)
+
+
+class CountsRankOnce(Prism):
+    def param_report(self) -> dict[str, int]:
+        report = super().param_report()
+        lost = sum(s.numel() for s in self.actor_net.thresholds)
+        return {**report, "trainable_actor": report["trainable_actor"] - lost, "trainable": report["trainable"] - lost}
+
+
+class _Split(GradPS):
+    """GradPS with a neuron split between the first agent and the rest."""
+
+    fups_options = None
+
+    def make_networks(self) -> None:
+        super().make_networks()
+        self.actor_net.split(3, (np.arange(self.spaces.num_agents) > 0).astype(np.int64))
+
+
+class ClonesOfTheOtherGroup(_Split):
+    """Who uses which copy is turned round in what the scheme says of itself."""
+
+    def effective_params(self, agent: int) -> Any:
+        return super().effective_params((agent + 1) % self.spaces.num_agents)
+
+
+class RowsNotInState(_Split):
+    made = 0
+
+    def make_networks(self) -> None:
+        super().make_networks()
+        self.actor_net._non_persistent_buffers_set.add("rows")
+        type(self).made += 1
+        self.actor_net.rows.copy_(self.actor_net.rows.roll(self.made, dims=0))
+
+
+class CopiesUncounted(_Split):
+    def param_report(self) -> dict[str, int]:
+        report = super().param_report()
+        return {**report, "trainable_actor": report["trainable_actor"] - self.spaces.obs_dim}
+
+
+class UnusedPartsReported(MADPS):
+    def param_report(self) -> dict[str, int]:
+        report = super().param_report()
+        return {**report, "trainable": report["trainable"] // self.spaces.num_agents}
+
+
+class PartsOfTheNeighbour(MADPS):
+    def critic(self, obs: Tensor) -> Tensor:
+        return super().critic(obs.roll(1, dims=1)).roll(-1, dims=1)
 
 
 class UnlikeExecution(SNPPS):
@@ -243,6 +366,23 @@ TWINS: list[tuple[type[SharingScheme], str, str]] = [
     (LeansOnTheNeighbour, "gradient_reach", "leaks into"),
     (BlockedGradient, "gradient_reach", "does not reach"),
     (DetachedEffectiveParams, "gradient_reach", "detached copies"),
+    (HalfTheGradient, "gradient_scale", "away from that of the agents' mean"),
+    (LeansOnWeightsWithoutGradient, "outside_is_inert", "without a gradient"),
+    (OneAgentsThresholds, "batch_equals_loop", "actor: agent"),
+    (ThresholdsOfTheNeighbour, "batch_equals_loop", "actor: agent"),
+    (ThresholdsOfTheNeighbour, "gradient_reach", "leaks into"),
+    (ThresholdsWithoutGradient, "gradient_reach", "does not reach"),
+    (MovedThresholds, "hooks", "aux_loss()"),
+    (SpectrumOfTheFirst, "batch_equals_loop", "actor: agent"),
+    (SpectraInTheNeighboursPlace, "batch_equals_loop", "actor: agent"),
+    (SpectraInTheNeighboursPlace, "gradient_reach", "leaks into"),
+    (CountsRankOnce, "counts", "the optimiser holds"),
+    (ClonesOfTheOtherGroup, "batch_equals_loop", "actor: agent"),
+    (ClonesOfTheOtherGroup, "gradient_reach", "does not reach"),
+    (RowsNotInState, "checkpoint", "outputs change"),
+    (CopiesUncounted, "counts", "its output depends on"),
+    (UnusedPartsReported, "counts", "the optimiser holds"),
+    (PartsOfTheNeighbour, "batch_equals_loop", "critic: agent"),
     (SeesTheTeam, "outside_is_inert", "feels a change"),
     (UnlikeExecution, "execution", "compact and dense"),
     (NoFullSharingLimit, "fups_limit", "outputs are not those"),
