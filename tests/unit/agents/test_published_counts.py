@@ -1,4 +1,4 @@
-"""Parameters on BPS-1 (15 agents, 10 observed entries, 5 actions, layers of 64 and 64) as published formulas have them."""
+"""Parameters on BPS-1 (15 agents, 10 observed entries, 5 actions, 64-64) as published formulas have them."""
 
 from __future__ import annotations
 
