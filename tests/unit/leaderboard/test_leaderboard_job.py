@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from adaps_envs import make_batched
 from adaps_envs.errors import InvalidWeightsError
@@ -25,6 +26,7 @@ from baselines.leaderboard.record import REPRODUCIBLE_FILES, RunRecord, read_act
 from baselines.leaderboard.references import measure_references
 from baselines.leaderboard.sidecars import Provenance
 from baselines.leaderboard.suite import builtin_tasks
+from baselines.leaderboard.verify.deep import deep_checks
 
 IDENTITY = {"identity": {"env_steps": 400, "encoder": {"updates": 50}}}
 
@@ -263,3 +265,27 @@ def test_tasks_are_looked_over_too(make_suite: Callable[..., SuiteConfig], task:
 
 def test_a_good_suite_passes(make_suite: Callable[..., SuiteConfig]) -> None:
     check_suite(make_suite(schemes=["adaps", "oracle"]))
+
+
+@pytest.mark.parametrize("recurrent", ["gru", "gru_actor"])
+def test_recurrent_runs_are_repeatable_and_verify_deeply(
+    tmp_path: Path, config_of: Callable[..., RunConfig], recurrent: str
+) -> None:
+    config = config_of("fups")
+    assert "recurrent" not in config.model_dump(mode="json")["learner"]
+    changes = {"recurrent": recurrent, "policy_settings": {"critic": "central"}}
+    data = config.model_dump(mode="json")
+    config = RunConfig.model_validate({**data, "learner": {**data["learner"], **changes}})
+    first, second = (execute(tmp_path / name, config) for name in "ab")
+    for name in REPRODUCIBLE_FILES:
+        assert (first.directory / name).read_bytes() == (second.directory / name).read_bytes(), name
+    assert any(".actor_net.cell." in name for name in read_weights(first))
+    assert list(deep_checks(first)) == []
+
+
+def test_unknown_recurrence_is_refused(config_of: Callable[..., RunConfig]) -> None:
+    data = config_of("fups").model_dump(mode="json")
+    with pytest.raises(ValidationError, match="recurrent"):
+        RunConfig.model_validate({**data, "learner": {**data["learner"], "recurrent": "lstm"}})
+    with pytest.raises(ValidationError, match="recurrent cannot be set here"):
+        RunConfig.model_validate({**data, "learner": {**data["learner"], "policy_settings": {"recurrent": "gru"}}})
