@@ -7,7 +7,6 @@ runs; the files come back through Ray's object store, and this process alone wri
 from __future__ import annotations
 
 import importlib.util
-import logging
 import os
 import shutil
 import socket
@@ -34,7 +33,7 @@ from baselines.leaderboard.engine import (
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
 from baselines.leaderboard.plan import Job, JobOptions
 from baselines.leaderboard.pool import available_cores
-from baselines.leaderboard.signals import own_answer
+from baselines.leaderboard.ray_node import StartingRay, offspring, stop_ray
 from baselines.leaderboard.writer import install_files, remove_stale_partials
 
 __all__ = ["RayEngine", "require_ray"]
@@ -76,6 +75,8 @@ class RayEngine:
         self._address = address or os.environ.get("RAY_ADDRESS") or _LOCAL
         self._scratch = f"adaps-ray-{uuid.uuid4().hex}"
         self._own = False
+        self._earlier: list[Any] = []
+        self._starting: StartingRay | None = None
         self._pending: dict[Any, Job] = {}
         self._open: dict[str, Job] = {}
         self._running: set[str] = set()
@@ -124,10 +125,8 @@ class RayEngine:
         self._pending.clear()
         self._running.clear()
         if self._own:
-            import ray
-
-            ray.shutdown()
             self._own = False
+            stop_ray(self._earlier, self._starting)
         shutil.rmtree(_scratch_directory(self._scratch), ignore_errors=True)
         return []
 
@@ -141,10 +140,11 @@ class RayEngine:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             here = {"num_cpus": self._count or available_cores(), "include_dashboard": False}
             settings: dict[str, Any] = here if self._address == _LOCAL else {}
+            self._earlier = offspring()
             self._own = True
+            self._starting = StartingRay(address=self._address, **settings)
             try:
-                with own_answer():
-                    ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, **settings)
+                self._starting.wait()
             except (OSError, ValueError, RuntimeError) as error:
                 raise _no_cluster(self._address, error) from None
         self._reports = Queue(actor_options={"num_cpus": 0})

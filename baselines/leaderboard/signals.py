@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["deaf_to_signals", "end_on_signal", "own_answer"]
+__all__ = ["deaf_to_signals", "end_on_signal"]
 
 
 @contextmanager
@@ -22,13 +22,6 @@ def end_on_signal() -> Iterator[None]:
 def deaf_to_signals() -> Iterator[None]:
     """Let nothing but SIGKILL interrupt what takes a second at most."""
     with _answering({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN}):
-        yield
-
-
-@contextmanager
-def own_answer() -> Iterator[None]:
-    """Put this process's answer to SIGTERM back, whatever a library that is called inside replaces it with."""
-    with _answering({signal.SIGTERM: signal.getsignal(signal.SIGTERM)}):
         yield
 
 

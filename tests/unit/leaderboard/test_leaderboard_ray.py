@@ -152,7 +152,7 @@ def test_leaving_early_stops_the_tasks_and_leaves_no_scratch(
     suite = make_suite(schemes=[{"name": "fups", "label": label}], seeds=[0], tasks=[long_task(budget=10**9)])
     (job,) = make_plan(suite, tmp_path).jobs
     engine = engine_of()(None)
-    assert next(event for event in engine.run([job]) if isinstance(event, Progress)).steps > 0
+    assert any(isinstance(event, Progress) and event.steps > 0 for event in engine.run([job]))
     (pid,) = pids_of_task(job.run_id)
     engine.end()
     deadline = time.monotonic() + 30
@@ -227,6 +227,25 @@ def test_interrupted_and_continued(tmp_path: Path, how: signal.Signals) -> None:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert len(find_runs(out)) == 4
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_ray_starts_is_heard_and_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
+    suite = tmp_path / "tiny.toml"
+    suite.write_text(suite_text(10**8))
+    process = start_run(suite, tmp_path / "out", "--engine", "ray", "--jobs", "1")
+    while not (offspring := descendants(process.pid)) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert re.fullmatch(r"interrupted: 0 of 4 runs are done\. To go on: adaps .+ --engine ray", errors.strip())
+    deadline = time.monotonic() + 30
+    while (alive := [pid for pid in offspring if running(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not alive
 
 
 @needs_ray
