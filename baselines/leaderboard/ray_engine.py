@@ -74,7 +74,6 @@ class RayEngine:
         self._count = count
         self._address = address or os.environ.get("RAY_ADDRESS") or _LOCAL
         self._scratch = f"adaps-ray-{uuid.uuid4().hex}"
-        self._own = False
         self._earlier: list[Any] = []
         self._starting: StartingRay | None = None
         self._pending: dict[Any, Job] = {}
@@ -124,9 +123,9 @@ class RayEngine:
             self._reports = None
         self._pending.clear()
         self._running.clear()
-        if self._own:
-            self._own = False
+        if self._starting is not None:
             stop_ray(self._earlier, self._starting)
+            self._starting = None
         shutil.rmtree(_scratch_directory(self._scratch), ignore_errors=True)
         return []
 
@@ -141,7 +140,6 @@ class RayEngine:
             here = {"num_cpus": self._count or available_cores(), "include_dashboard": False}
             settings: dict[str, Any] = here if self._address == _LOCAL else {}
             self._earlier = offspring()
-            self._own = True
             self._starting = StartingRay(address=self._address, **settings)
             try:
                 self._starting.wait()

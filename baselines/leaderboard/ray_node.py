@@ -26,12 +26,16 @@ def offspring(*, recursive: bool = True) -> list[Any]:
 
 
 class StartingRay(threading.Thread):
-    """``ray.init`` in a thread of its own: a Ctrl-C in the middle of it would be lost, and so would our SIGTERM."""
+    """``ray.init`` in a thread of its own: a Ctrl-C in the middle of it would be lost, and so would our SIGTERM.
+
+    The thread stays until :func:`stop_ray`, because the system ends Ray's processes with the thread that started them.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(daemon=True)
         self._settings = settings
         self._error: Exception | None = None
+        self._tried, self._over = threading.Event(), threading.Event()
         self.start()
 
     def run(self) -> None:
@@ -43,16 +47,27 @@ class StartingRay(threading.Thread):
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **self._settings)
         except Exception as error:
             self._error = error
+        self._tried.set()
+        self._over.wait()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether ``ray.init`` has not returned yet."""
+        return not self._tried.is_set()
+
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._over.set()
 
     def wait(self) -> None:
         """Return when Ray is there, or raise what ``ray.init`` raised. Ctrl-C is heard at once."""
-        while self.is_alive():
-            self.join(_SECONDS_BETWEEN_LOOKS)
+        while self.under_way:
+            self._tried.wait(_SECONDS_BETWEEN_LOOKS)
         if self._error is not None:
             raise self._error
 
 
-def stop_ray(earlier: list[Any], starting: StartingRay | None) -> None:
+def stop_ray(earlier: list[Any], starting: StartingRay) -> None:
     """Leave the cluster; end all that ``ray.init`` has started here, however far it got, in about a second.
 
     Ray alone waits a second for a helper that does not hear it, and may leave agents of its node behind.
@@ -65,17 +80,18 @@ def stop_ray(earlier: list[Any], starting: StartingRay | None) -> None:
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # it complains of what ends here
     started = [process for process in offspring() if process not in earlier]
-    if starting is not None and starting.is_alive():
+    if starting.under_way:
         deadline = time.monotonic() + _SECONDS_TO_GIVE_UP
-        while starting.is_alive() and time.monotonic() < deadline:
+        while starting.under_way and time.monotonic() < deadline:
             _kill(process for process in offspring() if process not in earlier)
-            starting.join(_SECONDS_TO_GIVE_UP / 10)
+            time.sleep(_SECONDS_TO_GIVE_UP / 10)
     else:
         helpers = [process for process in offspring(recursive=False) if process in started]
         _kill(process for process in helpers if _name(process) not in _ENDING_BY_THEMSELVES)
         with suppress(Exception):
             ray.shutdown()
     _kill(started)
+    starting.stop()
 
 
 def _kill(processes: Iterable[Any]) -> None:
