@@ -120,7 +120,7 @@ class AdaPS(IdentifiedScheme):
         if centres is None or len(centres) != number:
             centres = np.eye(number, dtype=np.float32)
         exponent = RESCALE[self.rescale] if number > 1 else 0.0
-        keep = self.mapping.kept(number)
+        keep = self.mapping.kept(number, min(self.mask_widths("actor"), default=1))
         activation = Rescaled(self.activation, keep**-exponent) if exponent else self.activation
         if self.units == "neurons":
             actor, critic = self._masks(centres, self.mask_widths("actor"), self.mask_widths("critic"))

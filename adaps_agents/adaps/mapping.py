@@ -11,7 +11,7 @@ A mask is a tensor ``[K, H_l]`` a layer: booleans, int8 -1, 0 and 1 where kept n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -33,8 +33,8 @@ BINARISATIONS = {
     "sparse": ("top_k", "bernoulli"),
 }
 PAPER_KEEP = 0.5
-# Less than an eighth of a layer, 8 neurons of 64, is too little for a policy, however many groups there are.
-SMALLEST_AUTO_KEEP = 0.125
+# With fewer neurons a layer, groups learn more slowly, however little their masks overlap (docs/results.md).
+SMALLEST_AUTO_WIDTH = 32
 NORMALISATIONS = ("z_score", "centre", "l2", "none")
 DISTINCTNESS = ("redraw", "contrast", "none")
 
@@ -51,8 +51,9 @@ class MappingConfig:
             each neuron with a probability, ``sigmoid(logit(y) + logit(keep))`` of mapped codes and ``keep`` of others.
             For mapped codes alone: ``threshold`` keeps what exceeds .5, ``soft`` uses y itself as a gate.
         keep: share of neurons kept in each hidden layer; None takes 0.5, and ``"auto"`` with disjoint codes. ``"auto"``
-            follows from the number of groups: ``max(1/K, 1/8)``, with disjoint codes 1/K. Of K independent masks,
-            ``keep (1 - keep)^(K - 1)`` of a layer is private to a group, and 1/K is where that is greatest.
+            follows from the number of groups and the narrowest layer's width H: ``min(1/2, max(1/K, 32/H))``, with
+            disjoint codes 1/K. Of K independent masks, ``keep (1 - keep)^(K - 1)`` of a layer is private to a group,
+            which is greatest at 1/K; but a group needs some 32 neurons a layer to learn fast.
         normalisation: of the centres over groups: ``z_score`` (two groups: centred and divided by their norm),
             ``centre``, ``l2`` or ``none``.
         distinctness: ``redraw`` draws ``g`` again until all pairs of masks differ in ``min_hamming`` of the neurons and
@@ -101,13 +102,20 @@ class MappingConfig:
         check_count("max_redraws", self.max_redraws)
         check_count("hidden", self.hidden)
 
-    def kept(self, groups: int) -> float:
-        """Return the share of each layer's neurons that a group keeps where there are K = ``groups`` of them."""
+    def kept(self, groups: int, width: int) -> float:
+        """Return the share of each layer's neurons that a group keeps.
+
+        Args:
+            groups: K; a single group keeps all.
+            width: neurons of the narrowest masked layer.
+        """
         if groups == 1:
             return 1.0
         if isinstance(self.keep, (int, float)):
             return float(self.keep)
-        return 1 / groups if self.codes == "disjoint" else max(1 / groups, SMALLEST_AUTO_KEEP)
+        if self.codes == "disjoint":
+            return 1 / groups
+        return min(PAPER_KEEP, max(1 / groups, SMALLEST_AUTO_WIDTH / width))
 
 
 def standardised_centres(centres: NDArray[np.float32], method: str) -> NDArray[np.float64]:
@@ -164,7 +172,8 @@ def group_masks(
         return []
     if groups == 1:
         return [torch.ones(1, width, dtype=torch.bool) for width in widths]
-    keep = config.kept(groups)
+    keep = config.kept(groups, min(widths))
+    config = replace(config, keep=keep)
     if config.codes == "mapped":
         return _mapped(standardised_centres(centres, config.normalisation), widths, config, seed, name)
     if config.codes == "disjoint":
@@ -187,7 +196,7 @@ def random_masks(
 
 def _mapped(u: NDArray[np.float64], widths: Sequence[int], config: MappingConfig, seed: int, name: str) -> list[Tensor]:
     draws = config.max_redraws if config.distinctness == "redraw" else 1
-    keep = config.kept(len(u))
+    keep = float(config.keep)  # type: ignore[arg-type]
     unasked = config.distinctness == "none" or config.binarisation == "soft"
     needed = 0.0 if unasked else config.min_hamming * keep * (1 - keep) / (PAPER_KEEP * (1 - PAPER_KEEP))
     for draw in range(draws):
@@ -204,7 +213,7 @@ def _mapped(u: NDArray[np.float64], widths: Sequence[int], config: MappingConfig
 def _binarised(
     logits: Tensor, widths: Sequence[int], config: MappingConfig, generator: torch.Generator
 ) -> list[Tensor]:
-    keep = config.kept(len(logits))
+    keep = float(config.keep)  # type: ignore[arg-type]
     offset = torch.logit(torch.tensor(keep, dtype=logits.dtype)) if config.binarisation == "bernoulli" else 0.0
     layers = torch.sigmoid(logits + offset).split(list(widths), dim=1)
     if config.binarisation == "top_k":

@@ -25,8 +25,6 @@ __all__ = ["EXECUTION", "Activation", "GroupedMLP", "MaskedMLP", "entries", "ort
 
 HIDDEN_GAIN = 2**0.5
 EXECUTION = ("auto", "compact", "dense")
-# Gathering a subnetwork's weights costs something, too.
-WORTH_COMPACTING = 0.9
 
 
 def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, seed: int, name: str) -> list[Tensor]:
@@ -92,9 +90,10 @@ class MaskedMLP(SubnetworkModule):
 
     Hidden layer ``l`` computes ``mask[group, l] * activation(W h + b)``; inputs and outputs are never masked. A masked
     neuron contributes nothing whatever the activation, so a group's subnetwork is a smaller dense network, whose next
-    layer has the signs of a signed mask in its columns. It is run as one where that saves arithmetic
-    (``execution="compact"``), otherwise all neurons are computed and multiplied (``"dense"``). Both give the same
-    function. Groups that keep unequal numbers of neurons are filled up with neurons of weight zero.
+    layer has the signs of a signed mask in its columns. It is run as one (``execution="compact"``), which is faster
+    even where nine neurons of ten are kept, unless masks are soft: then all neurons are computed and multiplied
+    (``"dense"``). Both give the same function. Groups that keep unequal numbers of neurons are filled up with neurons
+    of weight zero.
 
     With a recurrent unit there is one mask more, of the unit's state where the output layer reads it. The state itself
     and the gates are never masked: a masked neuron of the state would still move the others.
@@ -105,8 +104,7 @@ class MaskedMLP(SubnetworkModule):
         masks: one ``[K, H_l]`` tensor a hidden layer, and with a recurrent unit one of its width; booleans, int8 signs
             -1, 0 and 1, or soft gates in [0, 1].
         activation, head_gain, seed, name: as in :class:`GroupedMLP`.
-        execution: ``auto`` runs smaller networks where that saves arithmetic, ``compact`` wherever there are no soft
-            gates, ``dense`` never.
+        execution: ``auto`` and ``compact`` run smaller networks wherever there are no soft gates, ``dense`` never does.
 
     Raises:
         InvalidParameterError: unknown ``execution``, or no hidden layer to mask.
@@ -166,9 +164,7 @@ class MaskedMLP(SubnetworkModule):
         """Decide how to run, and for compact execution precompute which entries of each weight matrix a group uses."""
         all_on = all(bool((mask == 1).all()) for mask in self.masks)
         hard = not any(mask.is_floating_point() for mask in self.hidden_masks)
-        saves = _products(self._compact_widths()) < WORTH_COMPACTING * _products(self.sizes)
-        compact = hard and (self._wanted == "compact" or (self._wanted == "auto" and saves))
-        self.execution = "full" if all_on else "compact" if compact else "dense"
+        self.execution = "full" if all_on else "compact" if hard and self._wanted != "dense" else "dense"
         self._root = AgentGroups(torch.zeros_like(self.groups.labels))
         if self.execution == "compact":
             self._index_subnetworks()

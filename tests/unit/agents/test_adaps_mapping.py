@@ -116,7 +116,7 @@ def test_any_codes_keep_their_share_of_each_layer(
     groups: int, widths: list[int], keep: float | str, codes: str, seed: int
 ) -> None:
     config = MappingConfig(codes=codes, keep=keep, max_redraws=2)
-    share = config.kept(groups)
+    share = config.kept(groups, min(widths))
     if codes == "disjoint" and share * groups > 1 + 1e-9:
         with pytest.raises(InvalidParameterError, match=f"{groups} groups with disjoint masks keep at most 1/{groups}"):
             group_masks(_centres(groups, seed), widths, config, seed, "masks")
@@ -140,19 +140,22 @@ def test_sparse_codes_are_random_masks_with_signs() -> None:
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 8, 20])
-def test_auto_keeps_what_makes_most_neurons_private(groups: int) -> None:
-    keep = MappingConfig(keep="auto").kept(groups)
+def test_auto_keeps_what_makes_most_neurons_private_in_wide_layers(groups: int) -> None:
     private = [share * (1 - share) ** (groups - 1) for share in np.linspace(0.01, 1, 100)]
     best = float(np.linspace(0.01, 1, 100)[int(np.argmax(private))])
-    assert keep == pytest.approx(max(best, 0.125), abs=0.006)
-    assert MappingConfig(codes="disjoint").kept(groups) == MappingConfig(codes="disjoint", keep="auto").kept(groups)
-    assert MappingConfig(codes="disjoint").kept(groups) == 1 / groups
+    auto = MappingConfig(keep="auto")
+    assert auto.kept(groups, 4_096) == pytest.approx(best, abs=0.006)
+    assert auto.kept(groups, 64) == 0.5
+    assert auto.kept(20, 256) == 32 / 256
+    assert auto.kept(1, 4_096) == 1.0
+    disjoint = (MappingConfig(codes="disjoint"), MappingConfig(codes="disjoint", keep="auto"))
+    assert [config.kept(groups, 64) for config in disjoint] == [1 / groups, 1 / groups]
 
 
 def test_the_default_is_the_papers_half() -> None:
     assert MappingConfig().keep == MappingConfig(codes="sparse").keep == MappingConfig(binarisation="soft").keep == 0.5
-    assert MappingConfig().kept(20) == 0.5
-    assert MappingConfig(keep=0.25).kept(1) == 1.0
+    assert MappingConfig().kept(20, 4_096) == 0.5
+    assert MappingConfig(keep=0.25).kept(1, 64) == 1.0
 
 
 @pytest.mark.parametrize("codes", list(BINARISATIONS))

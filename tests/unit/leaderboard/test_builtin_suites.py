@@ -75,7 +75,7 @@ ROWS = {"found": ("seps", "adaps", "random_masks", "disjoint_masks", "group_id")
         "true": ("oracle", "adaps-true", "random-true", "disjoint-true", "group_id-true"),
         "random": ("random_groups", "adaps-random", "random-random"),
         "each": ("nops", "adaps-each", "snp_ps", "fups_id")}  # fmt: skip
-CODES = ("adaps-auto", "adaps-sparse", "adaps-sparse-auto")
+CODES = ("adaps-fifth", "sparse", "sparse-fifth")
 
 
 def test_the_grid_is_whole() -> None:
