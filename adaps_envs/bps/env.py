@@ -80,22 +80,28 @@ class BPS(BatchedEnv):
         self._shuffled = bool((self._order != np.arange(self.obs_dim)).any())
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        a = self._arrays
-        kernel.reset_lanes(
-            start, stop, mask, a["rng"], a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"],
-            AGENT_RANGE, LANDMARK_RANGE,
-        )  # fmt: skip
+        self._calls.run(kernel.reset_lanes, start, stop, self._reset_values, (mask,))
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        a = self._arrays
-        kernel.observe_lanes(start, stop, a["pos"], a["vel"], a["landmark_pos"], self._order, self._shuffled, obs)
+        self._calls.run(kernel.observe_lanes, start, stop, self._observe_values, (obs,))
 
-    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
+    def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
+        self._calls.run(kernel.step_lanes, start, stop, self._step_values, call)
+
+    def _reset_values(self) -> tuple[Any, ...]:
+        a = self._arrays
+        return (a["rng"], a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"], AGENT_RANGE, LANDMARK_RANGE)
+
+    def _observe_values(self) -> tuple[Any, ...]:
+        a = self._arrays
+        return (a["pos"], a["vel"], a["landmark_pos"], self._order, self._shuffled)
+
+    def _step_values(self) -> tuple[Any, ...]:
         a, p = self._arrays, self.params
-        kernel.step_lanes(
-            start, stop, actions, a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"],
+        return (
+            a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"],
             self.landmark_of, self._acceleration, self._max_speed, self._order, self._shuffled,
-            float(p.local_ratio), p.cooperative, p.max_cycles, *outputs,
+            float(p.local_ratio), p.cooperative, p.max_cycles,
         )  # fmt: skip
 
     def _write_global_state(self, out: NDArray[np.float32]) -> None:

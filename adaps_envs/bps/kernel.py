@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from adaps_envs.core.native import values_of
 from adaps_envs.core.rng import uniform
 
 __all__ = ["observe_lanes", "reset_lanes", "step_lanes"]
@@ -93,10 +94,10 @@ def reward_lane(pos, landmark_pos, landmark_of, local_ratio, cooperative, reward
 
 
 @njit(nogil=True, cache=True)
-def reset_lanes(  # type: ignore[no-untyped-def]
-    start, stop, mask, rng, pos, vel, landmark_pos, cur_steps, agent_range, landmark_range
-):
+def reset_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Reset the lanes of ``[start, stop)`` where ``mask`` holds."""
+    rng, pos, vel, landmark_pos, cur_steps, agent_range, landmark_range = values_of(fixed)
+    (mask,) = values_of(call)
     for b in range(start, stop):
         if mask[b]:
             reset_lane(rng[b], pos[b], vel[b], landmark_pos[b], agent_range, landmark_range)
@@ -104,19 +105,22 @@ def reset_lanes(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def observe_lanes(start, stop, pos, vel, landmark_pos, order, shuffled, obs):  # type: ignore[no-untyped-def]
+def observe_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Write the observations ``[B, N, F]`` of lanes ``[start, stop)``."""
+    pos, vel, landmark_pos, order, shuffled = values_of(fixed)
+    (obs,) = values_of(call)
     for b in range(start, stop):
         observe_lane(pos[b], vel[b], landmark_pos[b], order, shuffled, obs[b])
 
 
 @njit(nogil=True, cache=True)
-def step_lanes(  # type: ignore[no-untyped-def]
-    start, stop, actions, pos, vel, landmark_pos, cur_steps,
-    landmark_of, acceleration, max_speed, order, shuffled, local_ratio, cooperative, max_cycles,
-    obs, rewards, terminated, truncated,
-):  # fmt: skip
+def step_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Advance lanes ``[start, stop)`` by one step: move, pay, count, observe."""
+    (
+        pos, vel, landmark_pos, cur_steps, landmark_of, acceleration, max_speed, order, shuffled,
+        local_ratio, cooperative, max_cycles,
+    ) = values_of(fixed)  # fmt: skip
+    actions, obs, rewards, terminated, truncated = values_of(call)
     for b in range(start, stop):
         move_lane(actions[b], pos[b], vel[b], acceleration, max_speed)
         reward_lane(pos[b], landmark_pos[b], landmark_of, local_ratio, cooperative, rewards[b])

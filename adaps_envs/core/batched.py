@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, checked_array, unknown_keys_error
+from adaps_envs.core.calls import KernelCalls
 from adaps_envs.core.form import Form, Part, shown
-from adaps_envs.core.lanes import any_outside, close_lanes
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
-from adaps_envs.core.threads import LaneThreads
 from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
 from adaps_envs.types import ArraySpec, ObsField, State
 
@@ -32,7 +31,8 @@ class BatchedEnv(ABC):
     with that seed, whatever B and ``num_threads`` are.
 
     A family fills in the declarations (``state_table``, ``sizes``, ``obs_fields`` ...) and the lane-range hooks
-    (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``).
+    (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``). Hooks call compiled kernels by
+    ``_calls.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.calls.KernelCalls`.
 
     Attributes:
         num_envs: B.
@@ -110,7 +110,7 @@ class BatchedEnv(ABC):
         self._ended = np.zeros(self.num_envs, dtype=bool)
         self._any_ended = False
         self._begun = False
-        self._pool = self._new_pool()
+        self._calls = KernelCalls(self.num_threads)
 
     # -- what a family declares and computes ---------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class BatchedEnv(ABC):
         if not self._begun and not chosen.all():
             raise ResetNeededError("the first reset must cover every lane: call reset() without a mask once.")
         self._seed(seed, chosen)
-        self._for_lane_ranges(self._reset_lanes, chosen)
+        self._reset_lanes(0, self.num_envs, chosen)
         self._ended[chosen] = False
         self._any_ended = bool(self._ended.any())
         self._begun = True
@@ -251,8 +251,8 @@ class BatchedEnv(ABC):
         terminated = np.empty(self.num_envs, np.bool_)
         truncated = np.empty(self.num_envs, np.bool_)
         if chosen is None:
-            self._for_lane_ranges(self._step_lanes, checked, obs, rewards, terminated, truncated)
-            self._any_ended = close_lanes(terminated, truncated, self._ended)
+            self._step_lanes(0, self.num_envs, checked, obs, rewards, terminated, truncated)
+            self._any_ended = self._calls.close_lanes(terminated, truncated, self._ended)
         else:
             self._step_some(chosen, checked, obs, rewards, terminated, truncated)
             self._any_ended = bool(self._ended.any())
@@ -264,7 +264,7 @@ class BatchedEnv(ABC):
     def observe(self) -> NDArray[np.float32]:
         """Return the observations of the present state, ``[B, N, F] float32``, a fresh array."""
         obs = np.empty(self._obs_array_shape, np.float32)
-        self._for_lane_ranges(self._observe_lanes, obs)
+        self._observe_lanes(0, self.num_envs, obs)
         self._blank(obs)
         return obs
 
@@ -309,18 +309,16 @@ class BatchedEnv(ABC):
 
     def close(self) -> None:
         """Release the worker threads, if any."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
+        self._calls.close()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return everything but the worker threads: a pickled environment goes on where it was."""
-        return {**self.__dict__, "_pool": None}
+        return {**self.__dict__, "_calls": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the environment and start its worker threads again."""
         self.__dict__.update(state)
-        self._pool = self._new_pool()
+        self._calls = KernelCalls(self.num_threads)
 
     # -- private --------------------------------------------------------------------------------------------------
 
@@ -335,9 +333,6 @@ class BatchedEnv(ABC):
     def _blank(self, obs: NDArray[np.float32]) -> None:
         if self.padding.blanks is not None:
             obs[:, self.padding.blanks] = 0.0
-
-    def _new_pool(self) -> LaneThreads | None:
-        return LaneThreads(self.num_threads) if self.num_threads > 1 else None
 
     def _require_running(self, chosen: NDArray[np.bool_] | None) -> None:
         if not self._begun:
@@ -417,7 +412,8 @@ class BatchedEnv(ABC):
             raise InvalidParameterError(
                 f"mask has shape {array.shape} and dtype {array.dtype}; give [{self.num_envs}] booleans, one a lane."
             )
-        return array
+        # Kernels take C-contiguous arrays for granted.
+        return np.ascontiguousarray(array)
 
     def _checked_actions(self, actions: NDArray[Any]) -> NDArray[np.int64]:
         array = np.asarray(actions)
@@ -427,7 +423,7 @@ class BatchedEnv(ABC):
         if array.dtype.kind not in "iu":
             raise InvalidActionError(f"actions have dtype {array.dtype}; give integers in 0..{self.num_actions - 1}.")
         checked = np.ascontiguousarray(array, np.int64)
-        if any_outside(checked, self.num_actions):
+        if self._calls.any_outside(checked, self.num_actions):
             raise self._illegal_action(array)
         replacements = self.padding.replacements
         return checked if replacements is None else replacements[np.arange(self.num_agents), checked]
@@ -438,12 +434,6 @@ class BatchedEnv(ABC):
             f"action {actions[lane, agent]} of agent_{agent} in lane {lane} is out of range; "
             f"legal actions are 0..{self.num_actions - 1} ({', '.join(self.action_names)})."
         )
-
-    def _for_lane_ranges(self, work: Callable[..., None], *args: Any) -> None:
-        if self._pool is None:
-            work(0, self.num_envs, *args)
-        else:
-            self._pool.run(work, self.num_envs, *args)
 
 
 def _thread_count(count: int) -> int:

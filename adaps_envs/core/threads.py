@@ -1,10 +1,11 @@
-"""Threads that share the lanes of a step.
+"""Threads that share the lanes of a kernel's call.
 
-Lanes are dealt out in one block a thread to whoever is free, the calling thread first, so that nobody waits for a
-thread that comes late. Blocks do not touch each other, so the result does not depend on who does which.
+Lanes are dealt out in blocks to whoever is free, so that nobody waits for a thread that comes late or is interrupted.
+Blocks do not touch each other, so the result does not depend on who does which.
 
-A helper looks out for work inside compiled code, without the interpreter, and goes to sleep when none has come for a
-while: waking a sleeping thread takes as long as a small step.
+Helpers look out for blocks and do them in one compiled loop, without the interpreter: winning it back, or being woken,
+takes as long as a small step. A helper goes to sleep when nothing has come for a while. The caller never depends on
+helpers: what they do not take it does itself.
 """
 
 from __future__ import annotations
@@ -12,46 +13,118 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any
 
-from adaps_envs.core.signals import COMPILED, WORDS, await_total, new_words, publish_and_await
+import numpy as np
+from numba import njit, typeof, types
+
+from adaps_envs.core.native import (
+    AddressOf,
+    Fixed,
+    add_word,
+    call_kernel,
+    code_address,
+    native_memory,
+    read_word,
+    store,
+    swap_word,
+)
 
 __all__ = ["LaneThreads"]
 
-Work: TypeAlias = Callable[..., None]
-Block: TypeAlias = tuple[int, int]
-Task: TypeAlias = tuple[Work, Iterator[Block], tuple[Any, ...], list[BaseException]]
-
-# Looks at a word of memory, about 0.3 ms of them; where nothing is compiled a look is dear, and sleep follows at once.
-ROUNDS = 1_200_000 if COMPILED else 1
-# About 20 microseconds: a helper that asked for the interpreter before the caller has left it would be put to sleep.
-PAUSE = 120_000 if COMPILED else 0
+# Looks at a word of memory, about 0.3 ms of them.
+ROUNDS = 1_200_000
 NAP = 1e-4
+# Blocks for each thread: more of them even out interruptions, fewer are less to do.
+BLOCKS = 4
+
+# Words on the desk, two of which that change lie on different cache lines.
+WAITING, UNDONE = 0, 8
+FUNCTION, FIXED, CALL, FIRST, END, SIZE = 16, 17, 18, 19, 20, 21
+WORDS = 24
 
 
-class _Desk:
+@njit(nogil=True, cache=True)
+def do_block(desk):  # type: ignore[no-untyped-def]
+    """Take a waiting block and do it; False if there is none."""
+    left = read_word(desk, WAITING)
+    # Who takes a block may rely on the other words until it has counted the block as done.
+    if left == 0 or not swap_word(desk, WAITING, left, left - 1):
+        return left > 0
+    start = desk[FIRST] + (left - 1) * desk[SIZE]
+    stop = min(start + desk[SIZE], desk[END])
+    call_kernel(desk[FUNCTION], start, stop, desk[FIXED], desk[CALL])
+    add_word(desk, UNDONE, -1)
+    return True
+
+
+@njit(nogil=True, cache=True)
+def serve(desk, rounds):  # type: ignore[no-untyped-def]
+    """Do blocks as they come, until none has come for ``rounds`` looks."""
+    idle = 0
+    while idle < rounds:
+        idle = 0 if do_block(desk) else idle + 1
+
+
+@njit(nogil=True, cache=True)
+def await_blocks(desk, rounds):  # type: ignore[no-untyped-def]
+    """Wait until none of the blocks that were taken is being done; False after ``rounds`` looks."""
+    for _ in range(rounds):  # noqa: SIM110
+        if read_word(desk, UNDONE) == 0:
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True)
+def lead(desk, function, fixed, call, call_at, start, stop, blocks, rounds):  # type: ignore[no-untyped-def]
+    """Lay out a kernel's call in blocks of lanes, do those that nobody else does, and wait for the others."""
+    size = (stop - start + blocks - 1) // blocks
+    blocks = (stop - start + size - 1) // size
+    store(call, call_at)
+    desk[FUNCTION], desk[FIXED], desk[CALL] = function, fixed, call_at
+    desk[FIRST], desk[END], desk[SIZE], desk[UNDONE] = start, stop, size, blocks
+    add_word(desk, WAITING, blocks)
+    while do_block(desk):
+        pass
+    return await_blocks(desk, rounds)
+
+
+class _Office:
     """What the caller and its helpers both know; it does not know the caller, who can so be dropped and end them."""
 
     def __init__(self, num_helpers: int) -> None:
-        self.turn = new_words(1)
-        self.done = new_words(num_helpers)
+        self.desk = np.zeros(WORDS, np.int64)
         self.asleep = [False] * num_helpers
         self.bells: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(num_helpers)]
-        self.task: Task | None = None
         self.closed = False
 
-    def call(self) -> None:
-        """Begin a new turn, and wake who sleeps. The turn comes first: a helper looks at it before it falls asleep."""
-        self.turn[0] += 1
-        for asleep, bell in zip(self.asleep, self.bells, strict=True):
+    def wake(self) -> None:
+        for helper, asleep in enumerate(self.asleep):
             if asleep:
-                bell.put(None)
+                self.asleep[helper] = False
+                self.bells[helper].put(None)
 
     def close(self) -> None:
         self.closed = True
-        self.call()
+        for bell in self.bells:
+            bell.put(None)
+
+
+class SharedKernel:
+    """A kernel in a form that threads can share.
+
+    Args:
+        kernel: a compiled function of (start, stop, fixed, call).
+        fixed: what it gets in every call.
+        call: an example of what it gets in a call.
+    """
+
+    def __init__(self, kernel: Any, fixed: Fixed, call: tuple[Any, ...]) -> None:
+        self._kept = (fixed, native_memory(call))
+        self.fixed, self.call_at = fixed.handle, self._kept[1].ctypes.data
+        self.function = code_address(kernel, (types.int64, types.int64, fixed.kind, AddressOf(typeof(call))))
+        self.lead = lead
 
 
 class LaneThreads:
@@ -63,61 +136,28 @@ class LaneThreads:
 
     def __init__(self, num_threads: int) -> None:
         self._num_threads = num_threads
-        self._desk = _Desk(num_threads - 1)
-        # Blocks that helpers have taken in all, which their counts in ``done`` must reach.
-        self._taken = 0
+        self._office = _Office(num_threads - 1)
         for helper in range(num_threads - 1):
-            threading.Thread(target=_serve, args=(self._desk, helper), daemon=True, name="adaps-lanes").start()
-        self._finalizer = weakref.finalize(self, self._desk.close)
+            threading.Thread(target=_serve, args=(self._office, helper), daemon=True, name="adaps-lanes").start()
+        self._finalizer = weakref.finalize(self, self._office.close)
 
-    def run(self, work: Work, num_lanes: int, *args: Any) -> None:
-        """Call ``work(start, stop, *args)`` on blocks that make up ``[0, num_lanes)``.
-
-        Raises:
-            Exception: the first one that ``work`` raised, after all blocks have ended.
-        """
-        size = -(-num_lanes // self._num_threads)
-        blocks = [(start, min(start + size, num_lanes)) for start in range(0, num_lanes, size)]
-        waiting = iter(blocks)
-        errors: list[BaseException] = []
-        self._desk.task = (work, waiting, args, errors)
-        self._desk.call()
-        own = _do_blocks(work, waiting, args, errors)
-        self._desk.task = None
-        self._taken += len(blocks) - own
-        while not await_total(self._desk.done, self._taken, ROUNDS):
-            time.sleep(NAP)
-        if errors:
-            raise errors[0]
+    def run(self, kernel: SharedKernel, start: int, stop: int, call: tuple[Any, ...]) -> None:
+        """Call ``kernel`` on lanes ``[start, stop)``."""
+        office, blocks = self._office, self._num_threads * BLOCKS
+        if True in office.asleep:
+            office.wake()
+        arguments = (kernel.function, kernel.fixed, call, kernel.call_at, start, stop, blocks, ROUNDS)
+        if not kernel.lead(office.desk, *arguments):
+            while not await_blocks(office.desk, ROUNDS):
+                time.sleep(NAP)
 
     def close(self) -> None:
         """End the helpers."""
         self._finalizer()
 
 
-def _do_blocks(work: Work, waiting: Iterator[Block], args: tuple[Any, ...], errors: list[BaseException]) -> int:
-    """Do blocks until none waits any more, and return how many."""
-    count = 0
-    for block in waiting:
-        try:
-            work(*block, *args)
-        except BaseException as error:
-            errors.append(error)
-        count += 1
-    return count
-
-
-def _serve(desk: _Desk, helper: int) -> None:
-    finished = turn = 0
-    while not desk.closed:
-        if not publish_and_await(desk.done, helper * WORDS, finished, desk.turn, 0, turn, ROUNDS, PAUSE):
-            desk.asleep[helper] = True
-            while desk.turn[0] == turn:
-                desk.bells[helper].get()
-            desk.asleep[helper] = False
-        turn = int(desk.turn[0])
-        task = desk.task
-        if task is not None:
-            finished += _do_blocks(*task)
-        # Kept until the next turn, it would hold an environment's arrays, and the environment itself.
-        del task
+def _serve(office: _Office, helper: int) -> None:
+    while not office.closed:
+        serve(office.desk, ROUNDS)
+        office.asleep[helper] = True
+        office.bells[helper].get()

@@ -89,8 +89,8 @@ class Warehouse(BatchedEnv):
     def _messages(self) -> NDArray[np.int16]:
         return self._arrays.get("message", self._no_messages)
 
-    def _body(self) -> Any:
-        """Return the state arrays in the kernels' order, a tuple."""
+    def _body(self) -> tuple[Any, ...]:
+        """Return the state arrays in the kernels' order."""
         a = self._arrays
         return (
             a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], a["has_delivered"], a["shelf_x"], a["shelf_y"],
@@ -98,30 +98,32 @@ class Warehouse(BatchedEnv):
         )  # fmt: skip
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        floor = self.floor
-        arguments = (
-            start, stop, mask, self._arrays["rng"], *self._body(),
-            floor.home_x, floor.home_y, self._num_colours, self.plan.width, self.plan.height,
-        )  # fmt: skip
-        kernel.reset_lanes(*arguments)
+        self._calls.run(kernel.reset_lanes, start, stop, self._reset_values, (mask,))
         self._rebuild(start, stop, mask)
 
     def _rebuild(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        a, floor, codes = self._arrays, self.floor, self._codes
-        kernel.rebuild_lanes(
-            start, stop, mask, a["agent_x"], a["agent_y"], a["agent_dir"], a["shelf_x"], a["shelf_y"],
-            self.shelf_colours(), a["request_queue"], self._messages(), self._shelf_at, self._agent_at, self._code,
-            floor.pad, floor.width, codes.agents, codes.direction,
-        )  # fmt: skip
+        self._calls.run(kernel.rebuild_lanes, start, stop, self._rebuild_values, (mask,))
 
     def _adopt_state(self, mask: NDArray[np.bool_]) -> None:
         self._rebuild(0, self.num_envs, mask)
 
+    def _reset_values(self) -> tuple[Any, ...]:
+        home, size = (self.floor.home_x, self.floor.home_y), (self.plan.width, self.plan.height)
+        return (self._arrays["rng"], self._body(), *home, self._num_colours, *size)
+
+    def _rebuild_values(self) -> tuple[Any, ...]:
+        a, floor, codes = self._arrays, self.floor, self._codes
+        return (
+            a["agent_x"], a["agent_y"], a["agent_dir"], a["shelf_x"], a["shelf_y"], self.shelf_colours(),
+            a["request_queue"], self._messages(), self._shelf_at, self._agent_at, self._code,
+            floor.pad, floor.width, codes.agents, codes.direction,
+        )  # fmt: skip
+
     def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:
         check_consistency(self.plan, {**self._arrays, **state}, mask)
 
-    def _view(self) -> Any:
-        """Return what the kernel needs to write observations as vectors, a tuple."""
+    def _view(self) -> tuple[Any, ...]:
+        """Return what the kernel needs to write observations as vectors."""
         a, floor, words, codes = self._arrays, self.floor, self._words, self._codes
         return (
             a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._code, self.agent_types,
@@ -129,28 +131,24 @@ class Warehouse(BatchedEnv):
             codes.entry, codes.filled, codes.entries, floor.highway, floor.pad, floor.width,
         )  # fmt: skip
 
-    def _rules(self, actions: NDArray[np.int64]) -> Any:
-        """Return what the kernel needs to take a step, a tuple."""
+    def _rules(self) -> tuple[Any, ...]:
+        """Return what the kernel needs to take a step."""
         floor, codes, params = self.floor, self._codes, self.params
         return (
-            actions, self._arrays["rng"], *self._body(), self._shelf_at, self._agent_at, self._code,
+            self._arrays["rng"], self._body(), self._shelf_at, self._agent_at, self._code,
             self.action_map, floor.steps, floor.turned, floor.inside, floor.highway, floor.goals,
             self.delivers, self.agent_types, floor.pad, floor.width, codes.agents, codes.direction,
             REWARD_TYPES.index(params.reward_type), params.max_cycles, params.max_inactivity_steps or 0,
         )  # fmt: skip
 
-    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        arguments = (start, stop, *self._view(), obs)
-        kernel.observe_lanes(*arguments)
+    def _step_values(self) -> tuple[Any, ...]:
+        return (self._rules(), self._view(), max(1, AGENTS_AT_A_TIME // self.num_agents))
 
-    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
-        obs, *pay_and_ends = outputs
-        rules, chunk = self._rules(actions), max(1, AGENTS_AT_A_TIME // self.num_agents)
-        for first in range(start, stop, chunk):
-            last = min(first + chunk, stop)
-            arguments = (first, last, *rules, *pay_and_ends)
-            kernel.step_lanes(*arguments)
-            self._observe_lanes(first, last, obs)
+    def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
+        self._calls.run(kernel.observe_lanes, start, stop, self._view, (obs,))
+
+    def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
+        self._calls.run(kernel.step_lanes, start, stop, self._step_values, call)
 
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         a, floor = self._arrays, self.floor
@@ -301,14 +299,25 @@ class RWARE(Warehouse):
         return (len(self._layers), side, side)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        if not self._image:
+        if self._image:
+            self._calls.run(kernel.observe_image_lanes, start, stop, self._image_values, (obs,))
+        else:
             super()._observe_lanes(start, stop, obs)
+
+    def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
+        if not self._image:
+            super()._step_lanes(start, stop, *call)
             return
+        actions, obs, *pay_and_ends = call
+        self._calls.run(kernel.act_lanes, start, stop, self._rules, (actions, *pay_and_ends))
+        self._observe_lanes(start, stop, obs)
+
+    def _image_values(self) -> tuple[Any, ...]:
         a, floor = self._arrays, self.floor
-        kernel.observe_images(
-            start, stop, a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._shelf_at, self._agent_at,
-            self._code, floor.inside, self._is_goal, floor.highway, self._layers, self._words.turned,
-            self.params.observation_type == "image_dict", floor.pad, floor.width, self._codes.agents, obs,
+        return (
+            a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._shelf_at, self._agent_at, self._code,
+            floor.inside, self._is_goal, floor.highway, self._layers, self._words.turned,
+            self.params.observation_type == "image_dict", floor.pad, floor.width, self._codes.agents,
         )  # fmt: skip
 
     @property

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from adaps_envs.core.native import values_of
 from adaps_envs.core.rng import below
 
-__all__ = ["observe_images", "observe_lanes", "rebuild_lanes", "reset_lanes", "step_lanes"]
+__all__ = ["act_lanes", "observe_image_lanes", "observe_lanes", "rebuild_lanes", "reset_lanes", "step_lanes"]
 
 FORWARD = 1
 TOGGLE = 4
@@ -34,11 +35,14 @@ GOALS = 5
 
 
 @njit(nogil=True, cache=True)
-def reset_lanes(  # type: ignore[no-untyped-def]
-    start, stop, mask, rng, agent_x, agent_y, agent_dir, carrying, has_delivered, shelf_x, shelf_y, shelf_color,
-    request_queue, cur_steps, inactive_steps, message, home_x, home_y, num_colours, width, height,
-):  # fmt: skip
+def reset_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Draw the start of the lanes of ``[start, stop)`` where ``mask`` holds: colours, cells, directions, requests."""
+    rng, body, home_x, home_y, num_colours, width, height = values_of(fixed)
+    (
+        agent_x, agent_y, agent_dir, carrying, has_delivered, shelf_x, shelf_y, shelf_color, request_queue, cur_steps,
+        inactive_steps, message,
+    ) = body  # fmt: skip
+    (mask,) = values_of(call)
     num_agents, num_shelves, num_cells = agent_x.shape[1], shelf_x.shape[1], width * height
     pool = np.empty(max(num_cells, num_shelves), np.int32)
     for b in range(start, stop):
@@ -73,11 +77,13 @@ def reset_lanes(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def rebuild_lanes(  # type: ignore[no-untyped-def]
-    start, stop, mask, agent_x, agent_y, agent_dir, shelf_x, shelf_y, shelf_color, request_queue, message,
-    shelf_at, agent_at, code, pad, width, agent_codes, dir_weight,
-):  # fmt: skip
+def rebuild_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Build ``shelf_at``, ``agent_at`` and ``code`` from the state, for the lanes where ``mask`` holds."""
+    (
+        agent_x, agent_y, agent_dir, shelf_x, shelf_y, shelf_color, request_queue, message, shelf_at, agent_at, code,
+        pad, width, agent_codes, dir_weight,
+    ) = values_of(fixed)  # fmt: skip
+    (mask,) = values_of(call)
     for b in range(start, stop):
         if not mask[b]:
             continue
@@ -99,13 +105,28 @@ def rebuild_lanes(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def step_lanes(  # type: ignore[no-untyped-def]
-    start, stop, actions, rng, agent_x, agent_y, agent_dir, carrying, has_delivered, shelf_x, shelf_y, shelf_color,
-    request_queue, cur_steps, inactive_steps, message, shelf_at, agent_at, code,
-    action_map, steps, turned, inside, highway, goals, delivers, type_of, pad, width, agent_codes, dir_weight,
-    reward_type, max_cycles, max_inactivity, rewards, terminated, truncated,
-):  # fmt: skip
+def step_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
+    """Advance lanes ``[start, stop)`` by one step, and observe; ``chunk`` lanes at a time, which stay in the cache."""
+    rules, view, chunk = values_of(fixed)
+    actions, obs, rewards, terminated, truncated = values_of(call)
+    for first in range(start, stop, chunk):
+        last = min(first + chunk, stop)
+        act_lanes(first, last, rules, (actions, rewards, terminated, truncated))
+        observe_lanes(first, last, view, (obs,))
+
+
+@njit(nogil=True, cache=True)
+def act_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Advance lanes ``[start, stop)`` by one step: choose targets, settle conflicts, act, deliver, count."""
+    (
+        rng, body, shelf_at, agent_at, code, action_map, steps, turned, inside, highway, goals, delivers, type_of,
+        pad, width, agent_codes, dir_weight, reward_type, max_cycles, max_inactivity,
+    ) = values_of(fixed)  # fmt: skip
+    (
+        agent_x, agent_y, agent_dir, carrying, has_delivered, shelf_x, shelf_y, shelf_color, request_queue, cur_steps,
+        inactive_steps, message,
+    ) = body  # fmt: skip
+    actions, rewards, terminated, truncated = values_of(call)
     num_agents, num_goals = agent_x.shape[1], goals.shape[0]
     cell = np.empty(num_agents, np.int32)
     target = np.empty(num_agents, np.int32)
@@ -359,11 +380,13 @@ def deliver(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def observe_lanes(  # type: ignore[no-untyped-def]
-    start, stop, agent_x, agent_y, agent_dir, carrying, code, type_of, place, sight, own, low_words, high_words,
-    offsets, coord_x, coord_y, entry, filled, cell_entries, highway, pad, width, obs,
-):  # fmt: skip
+def observe_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Write the observations ``[B, N, F]`` of lanes ``[start, stop)``."""
+    (
+        agent_x, agent_y, agent_dir, carrying, code, type_of, place, sight, own, low_words, high_words, offsets,
+        coord_x, coord_y, entry, filled, cell_entries, highway, pad, width,
+    ) = values_of(fixed)  # fmt: skip
+    (obs,) = values_of(call)
     num_words, num_codes = own.shape[2], len(filled)
     num_cells = offsets.shape[0]
     size = obs.shape[2]
@@ -411,11 +434,13 @@ def observe_lanes(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def observe_images(  # type: ignore[no-untyped-def]
-    start, stop, agent_x, agent_y, agent_dir, carrying, shelf_at, agent_at, code, inside, is_goal, highway, layers,
-    turned_offsets, features, pad, width, agent_codes, obs,
-):  # fmt: skip
+def observe_image_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Write observations as images, layer by layer, row by row; with ``features`` six numbers on the agent follow."""
+    (
+        agent_x, agent_y, agent_dir, carrying, shelf_at, agent_at, code, inside, is_goal, highway, layers,
+        turned_offsets, features, pad, width, agent_codes,
+    ) = values_of(fixed)  # fmt: skip
+    (obs,) = values_of(call)
     num_cells = turned_offsets.shape[1]
     for b in range(start, stop):
         for i in range(agent_x.shape[1]):

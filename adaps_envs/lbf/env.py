@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -98,29 +97,24 @@ class LBF(BatchedEnv):
         return self.params.obs_shape
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        kernel.reset_lanes(start, stop, mask, *self._reset_arguments)
+        self._calls.run(kernel.reset_lanes, start, stop, self._reset_values, (mask,))
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        kernel.observe_lanes(start, stop, *(*self._observe_arguments, obs))
+        self._calls.run(kernel.observe_lanes, start, stop, self._observe_values, (obs,))
 
-    def _step_lanes(self, start: int, stop: int, actions: NDArray[np.int64], *outputs: Any) -> None:
-        kernel.step_lanes(start, stop, actions, *self._step_arguments, *outputs)
+    def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
+        self._calls.run(kernel.step_lanes, start, stop, self._step_values, call)
 
-    # What the kernels get in every call is put together once: arrays are written to, never replaced.
+    def _reset_values(self) -> tuple[Any, ...]:
+        return (self._arrays["rng"], self._board(), self._player_levels, self._food_levels)
 
-    @cached_property
-    def _reset_arguments(self) -> tuple[Any, ...]:
-        return (self._arrays["rng"], *self._board(), *self._player_levels, *self._food_levels)
-
-    @cached_property
-    def _observe_arguments(self) -> tuple[Any, ...]:
+    def _observe_values(self) -> tuple[Any, ...]:
         row, col, level = (self._arrays[name] for name in ("player_row", "player_col", "player_level"))
         return (row, col, level, self._foods, self.params.rows, self.params.cols, *self._view)
 
-    @cached_property
-    def _step_arguments(self) -> tuple[Any, ...]:
+    def _step_values(self) -> tuple[Any, ...]:
         p = self.params
-        return (*self._board(), p.normalize_reward, float(p.penalty), p.max_cycles, *self._view)
+        return (self._board(), (p.normalize_reward, float(p.penalty), p.max_cycles), self._observe_values())
 
     def _board(self) -> tuple[NDArray[Any], ...]:
         names = (

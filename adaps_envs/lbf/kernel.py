@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from adaps_envs.core.native import values_of
 from adaps_envs.core.rng import below
 
 __all__ = ["BLOCK", "index_food_lanes", "observe_lanes", "reset_lanes", "step_lanes", "valid_action_lanes"]
@@ -179,11 +180,13 @@ def index_food_lanes(mask, field, foods):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def reset_lanes(  # type: ignore[no-untyped-def]
-    start, stop, mask, rng, row, col, level, score, field, current_step, game_over, food_spawned, foods,
-    min_level, max_level, levels_dealt, min_food, max_food, exclusive, coop, foods_dealt,
-):  # fmt: skip
+def reset_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Draw a start state for the lanes of ``[start, stop)`` where ``mask`` holds."""
+    rng, board, player_levels, food_levels = values_of(fixed)
+    row, col, level, score, field, current_step, game_over, food_spawned, foods = board
+    min_level, max_level, levels_dealt = player_levels
+    min_food, max_food, exclusive, coop, foods_dealt = food_levels
+    (mask,) = values_of(call)
     closed = np.empty(field.shape[1] * field.shape[2], np.bool_)
     player_order = np.empty(row.shape[1], np.int64)
     food_order = np.empty(min_food.shape[0], np.int64)
@@ -327,12 +330,12 @@ def load_lane(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def step_lanes(  # type: ignore[no-untyped-def]
-    start, stop, actions, row, col, level, score, field, current_step, game_over, food_spawned, foods,
-    normalize, penalty, max_cycles, sight, is_grid, reach, player_entries, show_levels,
-    obs, rewards, terminated, truncated,
-):  # fmt: skip
+def step_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Advance lanes ``[start, stop)`` by one step: move, load, count; then observe."""
+    board, rules, seen = values_of(fixed)
+    row, col, level, score, field, current_step, game_over, food_spawned, foods = board
+    normalize, penalty, max_cycles = rules
+    actions, obs, rewards, terminated, truncated = values_of(call)
     num_agents = np.uintp(row.shape[1])
     num_rows, num_cols = field.shape[1], field.shape[2]
     cells = field.reshape(field.shape[0], num_rows * num_cols)
@@ -358,9 +361,7 @@ def step_lanes(  # type: ignore[no-untyped-def]
         terminated[b] = cleared
         truncated[b] = at_limit and not cleared
         game_over[b] = cleared or at_limit
-    observe_lanes(
-        start, stop, row, col, level, foods, num_rows, num_cols, sight, is_grid, reach, player_entries, show_levels, obs
-    )
+    observe_lanes(start, stop, seen, (obs,))
 
 
 @njit(nogil=True, cache=True)
@@ -556,10 +557,10 @@ def observe_grids(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def observe_lanes(  # type: ignore[no-untyped-def]
-    start, stop, row, col, level, foods, num_rows, num_cols, sight, is_grid, reach, player_entries, show_levels, obs
-):
+def observe_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
     """Write the observations ``[B, N, F]`` of lanes ``[start, stop)``."""
+    row, col, level, foods, num_rows, num_cols, sight, is_grid, reach, player_entries, show_levels = values_of(fixed)
+    (obs,) = values_of(call)
     if is_grid:
         observe_grids(start, stop, row, col, level, foods, num_rows, num_cols, sight, reach, show_levels, obs)
     else:

@@ -321,7 +321,7 @@ class LaneDependsOnBatch(BPS):
 class ThreadsMatter(BPS):
     def _step_lanes(self, start: int, stop: int, actions: Any, *outputs: Any) -> None:
         super()._step_lanes(start, stop, actions, *outputs)
-        outputs[1][start:stop] += stop - start
+        outputs[1][start:stop] += self.num_threads
 
 
 class KeepsVelocities(BPS):
