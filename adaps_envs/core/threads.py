@@ -1,6 +1,7 @@
 """Threads that share the lanes of a kernel's call.
 
-Lanes are dealt out in blocks to whoever is free, so that nobody waits for a thread that comes late or is interrupted.
+Every thread has blocks of lanes of its own, the same in each call, so that their state stays in its core's cache; who
+is through with them takes over those of others, so that nobody waits for a thread that comes late or is interrupted.
 Blocks do not touch each other, so the result does not depend on who does which.
 
 Helpers look out for blocks and do them in one compiled loop, without the interpreter: winning it back, or being woken,
@@ -39,32 +40,39 @@ NAP = 1e-4
 # Blocks for each thread: more of them even out interruptions, fewer are less to do.
 BLOCKS = 4
 
-# Words on the desk, two of which that change lie on different cache lines.
-WAITING, UNDONE = 0, 8
-FUNCTION, FIXED, CALL, FIRST, END, SIZE = 16, 17, 18, 19, 20, 21
-WORDS = 24
+# Words on the desk; those that change while others are read lie on cache lines of their own.
+FUNCTION, FIXED, CALL, FIRST, END, SIZE = 0, 1, 2, 3, 4, 5
+UNDONE = 8
+# From here on, one for each thread: how many of its blocks wait.
+WAITING = 16
+LINE = 8
 
 
 @njit(nogil=True, cache=True)
-def do_block(desk):  # type: ignore[no-untyped-def]
-    """Take a waiting block and do it; False if there is none."""
-    left = read_word(desk, WAITING)
-    # Who takes a block may rely on the other words until it has counted the block as done.
-    if left == 0 or not swap_word(desk, WAITING, left, left - 1):
-        return left > 0
-    start = desk[FIRST] + (left - 1) * desk[SIZE]
-    stop = min(start + desk[SIZE], desk[END])
-    call_kernel(desk[FUNCTION], start, stop, desk[FIXED], desk[CALL])
-    add_word(desk, UNDONE, -1)
-    return True
+def do_block(desk, thread):  # type: ignore[no-untyped-def]
+    """Do a waiting block, the thread's own ones first; False if there is none."""
+    threads = (desk.shape[0] - WAITING) // LINE
+    for distance in range(threads):
+        owner = (thread + distance) % threads
+        left = read_word(desk, WAITING + owner * LINE)
+        # Who takes a block may rely on the other words until it has counted the block as done.
+        if left > 0 and swap_word(desk, WAITING + owner * LINE, left, left - 1):
+            start = desk[FIRST] + (owner * BLOCKS + left - 1) * desk[SIZE]
+            stop = min(start + desk[SIZE], desk[END])
+            call_kernel(desk[FUNCTION], start, stop, desk[FIXED], desk[CALL])
+            add_word(desk, UNDONE, -1)
+            return True
+        if left > 0:
+            return True
+    return False
 
 
 @njit(nogil=True, cache=True)
-def serve(desk, rounds):  # type: ignore[no-untyped-def]
+def serve(desk, thread, rounds):  # type: ignore[no-untyped-def]
     """Do blocks as they come, until none has come for ``rounds`` looks."""
     idle = 0
     while idle < rounds:
-        idle = 0 if do_block(desk) else idle + 1
+        idle = 0 if do_block(desk, thread) else idle + 1
 
 
 @njit(nogil=True, cache=True)
@@ -77,15 +85,18 @@ def await_blocks(desk, rounds):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def lead(desk, function, fixed, call, call_at, start, stop, blocks, rounds):  # type: ignore[no-untyped-def]
+def lead(desk, function, fixed, call, call_at, start, stop, rounds):  # type: ignore[no-untyped-def]
     """Lay out a kernel's call in blocks of lanes, do those that nobody else does, and wait for the others."""
-    size = (stop - start + blocks - 1) // blocks
+    threads = (desk.shape[0] - WAITING) // LINE
+    size = max(1, (stop - start + threads * BLOCKS - 1) // (threads * BLOCKS))
     blocks = (stop - start + size - 1) // size
     store(call, call_at)
     desk[FUNCTION], desk[FIXED], desk[CALL] = function, fixed, call_at
     desk[FIRST], desk[END], desk[SIZE], desk[UNDONE] = start, stop, size, blocks
-    add_word(desk, WAITING, blocks)
-    while do_block(desk):
+    # The helpers' first, the caller is busy with this itself.
+    for thread in range(threads - 1, -1, -1):
+        add_word(desk, WAITING + thread * LINE, max(0, min(BLOCKS, blocks - thread * BLOCKS)))
+    while do_block(desk, 0):
         pass
     return await_blocks(desk, rounds)
 
@@ -94,7 +105,7 @@ class _Office:
     """What the caller and its helpers both know; it does not know the caller, who can so be dropped and end them."""
 
     def __init__(self, num_helpers: int) -> None:
-        self.desk = np.zeros(WORDS, np.int64)
+        self.desk = np.zeros(WAITING + (num_helpers + 1) * LINE, np.int64)
         self.asleep = [False] * num_helpers
         self.bells: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(num_helpers)]
         self.closed = False
@@ -135,7 +146,6 @@ class LaneThreads:
     """
 
     def __init__(self, num_threads: int) -> None:
-        self._num_threads = num_threads
         self._office = _Office(num_threads - 1)
         for helper in range(num_threads - 1):
             threading.Thread(target=_serve, args=(self._office, helper), daemon=True, name="adaps-lanes").start()
@@ -143,10 +153,10 @@ class LaneThreads:
 
     def run(self, kernel: SharedKernel, start: int, stop: int, call: tuple[Any, ...]) -> None:
         """Call ``kernel`` on lanes ``[start, stop)``."""
-        office, blocks = self._office, self._num_threads * BLOCKS
+        office = self._office
         if True in office.asleep:
             office.wake()
-        arguments = (kernel.function, kernel.fixed, call, kernel.call_at, start, stop, blocks, ROUNDS)
+        arguments = (kernel.function, kernel.fixed, call, kernel.call_at, start, stop, ROUNDS)
         if not kernel.lead(office.desk, *arguments):
             while not await_blocks(office.desk, ROUNDS):
                 time.sleep(NAP)
@@ -158,6 +168,6 @@ class LaneThreads:
 
 def _serve(office: _Office, helper: int) -> None:
     while not office.closed:
-        serve(office.desk, ROUNDS)
+        serve(office.desk, helper + 1, ROUNDS)
         office.asleep[helper] = True
         office.bells[helper].get()
