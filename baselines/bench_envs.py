@@ -174,22 +174,21 @@ def by_team_size(*, quick: bool) -> list[dict[str, Any]]:
 
 
 def by_threads(*, quick: bool) -> list[dict[str, Any]]:
-    """Return the wall-clock speed-up of two threads over one, for an id of each family; it needs a quiet machine.
-
-    Lanes are many, so that a step takes far longer than waking a thread.
-    """
+    """Return the wall-clock speed-up of two threads over one, at few and at many lanes; needs a quiet machine."""
     rows = []
-    for env_id in ("BPS-1", "CRWARE-small-8a-2c", "LBF-15x15-4p-5f"):
-        works = {
-            str(threads): _episodes_of_lanes(
-                adaps_envs.make_batched(env_id, 16 * LANES, seed=0, num_threads=threads),
+    for lanes in (LANES, 16 * LANES):
+        for pair in PAIRS:
+            works = {
+                str(threads): _episodes_of_lanes(
+                    adaps_envs.make_batched(pair.env_id, lanes, seed=0, num_threads=threads, **pair.params)
+                )
+                for threads in (1, 2)
+            }
+            rates = measure_rate(
+                works, seconds=0.1 if quick else 0.3, repetitions=3 if quick else 9, clock=time.perf_counter
             )
-            for threads in (1, 2)
-        }
-        rates = measure_rate(
-            works, seconds=0.1 if quick else 0.6, repetitions=3 if quick else 9, clock=time.perf_counter
-        )
-        rows.append({"name": env_id, "speed_up": rates["2"] / rates["1"]})
+            name = pair.name.partition(" (")[0]
+            rows.append({"name": f"{name}, {lanes:,} lanes", "speed_up": rates["2"] / rates["1"]})
     return rows
 
 
