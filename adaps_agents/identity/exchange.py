@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 from scipy.stats import t as student
+from torch import Tensor
 
 from adaps_agents.identity.collect import Transitions
-from adaps_agents.identity.encoder import IdentityEncoder, Standardiser
-from adaps_agents.identity.events import FALSE_SPLIT, RewardEvents
+from adaps_agents.identity.encoder import Standardiser
+from adaps_agents.identity.events import FALSE_SPLIT
 
-__all__ = ["ExchangeTest", "Group", "merge_exchangeable", "merged_along_tree", "ordered_labels"]
+__all__ = ["Decoder", "ExchangeTest", "Group", "Witness", "merge_exchangeable", "merged_along_tree", "ordered_labels"]
 
 # Groups are kept apart only if exchanging their codes costs at least this share of the error itself, so that a huge
 # sample cannot make a trifle significant.
@@ -52,6 +54,23 @@ class Group:
     code: NDArray[np.float32]
 
 
+class Decoder(Protocol):
+    """What predicts how the environment answers an agent with a code."""
+
+    def decode(self, code: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
+        """Return predicted targets ``[M, F + 1]`` for codes ``[M, Z]``, observations ``[M, F]``, actions ``[M]``."""
+
+
+class Witness(Protocol):
+    """Evidence of its own on which agents differ."""
+
+    def groups(self) -> NDArray[np.int64]:
+        """Return labels ``[N]`` of agents that it cannot tell apart."""
+
+    def ratio(self, some: Sequence[int], others: Sequence[int]) -> float:
+        """Return how different two groups of agents are; above 1 they differ."""
+
+
 class ExchangeTest:
     """Compares groups by exchanging their codes on held-out transitions.
 
@@ -62,9 +81,7 @@ class ExchangeTest:
         num_agents: N.
     """
 
-    def __init__(
-        self, model: IdentityEncoder, held_out: Transitions, standardiser: Standardiser, num_agents: int
-    ) -> None:
+    def __init__(self, model: Decoder, held_out: Transitions, standardiser: Standardiser, num_agents: int) -> None:
         self._model = model
         self._data = held_out
         self._standardiser = standardiser
@@ -88,6 +105,17 @@ class ExchangeTest:
             z = max(_t_value(extra), _t_value(extra / np.maximum(moved, 1e-30)))
             ratio = max(ratio, z / float(student.isf(self._chance, len(blocks) - 1)))
         return ratio
+
+    def unexplained(self, codes: NDArray[np.float32]) -> float:
+        """Return the share of the rewards' variance that is not predicted with codes ``[N, Z]``, of some rows."""
+        most = max(1, 4 * SWAP_ROWS // len(codes))
+        errors, rewards = [], []
+        for agent, code in enumerate(codes):
+            rows = self._rows[agent]
+            rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
+            errors.append(self._errors(rows, code)[:, 1])
+            rewards.append(self._standardiser(self._data.take(rows))[2][:, -1].double().numpy())
+        return float(np.concatenate(errors).mean() / max(np.concatenate(rewards).var(), 1e-12))
 
     def joined(self, a: Group, b: Group) -> Group:
         """Return the union of two groups, with the code that predicts both best: the one's, the other's or their mean.
@@ -152,8 +180,8 @@ def merged_along_tree(codes: NDArray[np.float32], test: ExchangeTest) -> list[Gr
     return list(groups.values())
 
 
-def merge_exchangeable(groups: Sequence[Group], test: ExchangeTest, events: RewardEvents | None) -> list[Group]:
-    """Merge pairs of groups, most alike first, until every pair differs by its codes or by its rewards."""
+def merge_exchangeable(groups: Sequence[Group], test: ExchangeTest, witnesses: Sequence[Witness] = ()) -> list[Group]:
+    """Merge pairs of groups, most alike first, until every pair differs by its codes or to one of the witnesses."""
     left = sorted(groups, key=lambda group: group.members)
     known: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
     while len(left) > 1:
@@ -161,7 +189,7 @@ def merge_exchangeable(groups: Sequence[Group], test: ExchangeTest, events: Rewa
         for a, b in _pairs(left):
             key = (left[a].members, left[b].members)
             if key not in known:
-                known[key] = _ratio(left[a], left[b], test, events)
+                known[key] = _ratio(left[a], left[b], test, witnesses)
             costs.append((known[key], a, b))
         ratio, a, b = min(costs)
         if ratio >= 1:
@@ -171,9 +199,13 @@ def merge_exchangeable(groups: Sequence[Group], test: ExchangeTest, events: Rewa
     return left
 
 
-def _ratio(a: Group, b: Group, test: ExchangeTest, events: RewardEvents | None) -> float:
-    by_events = 0.0 if events is None else events.ratio(a.members, b.members)
-    return by_events if by_events >= 1 else max(by_events, test.ratio(a, b))
+def _ratio(a: Group, b: Group, test: ExchangeTest, witnesses: Sequence[Witness]) -> float:
+    ratio = 0.0
+    for witness in witnesses:
+        ratio = max(ratio, witness.ratio(a.members, b.members))
+        if ratio >= 1:
+            return ratio
+    return max(ratio, test.ratio(a, b))
 
 
 def _pairs(groups: Sequence[Group]) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,15 @@ from adaps_agents.identity.clustering import cluster_codes, selection_curve, tre
 from adaps_agents.identity.collect import Collector, Outcomes, Transitions, joined
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser, train_encoder
 from adaps_agents.identity.events import RewardEvents, event_counts
-from adaps_agents.identity.exchange import ExchangeTest, Group, merge_exchangeable, merged_along_tree, ordered_labels
+from adaps_agents.identity.exchange import (
+    ExchangeTest,
+    Group,
+    Witness,
+    merge_exchangeable,
+    merged_along_tree,
+    ordered_labels,
+)
+from adaps_agents.identity.regression import RewardRegression
 from adaps_agents.streams import derived_seed, numpy_stream, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
@@ -53,6 +61,8 @@ class IdentityConfig:
             nothing without it).
         events: also compare directly what agents are paid (only when K is to be found), see
             :mod:`adaps_agents.identity.events`. It presumes that agents of one type start alike.
+        regression: also compare regressions of the agents' rewards, where these predict much better than the encoder
+            (only when K is to be found), see :mod:`adaps_agents.identity.regression`.
         shuffle_agents: control: deal the transitions to random agents, so that there is no identity to find.
         code: an agent's code is the encoder's ``mean``, or one ``sample`` of its posterior.
         encoder: settings of the autoencoder.
@@ -64,6 +74,7 @@ class IdentityConfig:
     selection: str = "tree"
     swap_test: bool = True
     events: bool = True
+    regression: bool = True
     shuffle_agents: bool = False
     code: str = "mean"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -154,8 +165,12 @@ def identify(collector: Collector, config: IdentityConfig, seed: int) -> Identit
     model = train_encoder(training, standardiser, *sizes, config.encoder, generator)
     codes = _codes(model, config.code, torch_stream(seed, "identity", "sample"))
     test = ExchangeTest(model, held_out, standardiser, collector.num_agents)
-    events = RewardEvents(outcomes, *sizes) if config.events else None
-    labels, curve = _groups(codes, config, test, events, derived_seed(seed, "identity", "clusters"))
+    witnesses: list[Witness] = []
+    if config.num_groups == "auto" and config.swap_test:
+        witnesses += [RewardEvents(outcomes, *sizes)] if config.events else []
+        regression = RewardRegression(training, held_out, *sizes) if config.regression else None
+        witnesses += [regression] if regression is not None and regression.beats(test, codes) else []
+    labels, curve = _groups(codes, config, test, witnesses, derived_seed(seed, "identity", "clusters"))
     return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve)
 
 
@@ -200,7 +215,7 @@ def _codes(model: IdentityEncoder, kind: str, generator: torch.Generator) -> NDA
 
 
 def _groups(
-    codes: NDArray[np.float32], config: IdentityConfig, test: ExchangeTest, events: RewardEvents | None, seed: int
+    codes: NDArray[np.float32], config: IdentityConfig, test: ExchangeTest, witnesses: Sequence[Witness], seed: int
 ) -> tuple[NDArray[np.int64], dict[int, float]]:
     """Return labels ``[N]``, and a score for each number of groups that the codes suggest."""
     if config.num_groups != "auto":
@@ -216,10 +231,10 @@ def _groups(
         if not config.swap_test:
             return labels, curve
         groups = [_group(np.flatnonzero(labels == group), codes) for group in range(best)]
-    if events is not None:
-        by_events = events.groups()
-        groups = [part for group in groups for part in _parts(group, by_events, codes)]
-    merged = merge_exchangeable(groups, test, events)
+    for witness in witnesses:
+        labels = witness.groups()
+        groups = [part for group in groups for part in _parts(group, labels, codes)]
+    merged = merge_exchangeable(groups, test, witnesses)
     found = np.empty(len(codes), np.int64)
     for number, group in enumerate(merged):
         found[list(group.members)] = number

@@ -25,6 +25,7 @@ TASKS: list[tuple[str, dict[str, Any]]] = [
     ("BPS-1", _bps(1)),
     ("BPS-1", _bps(2)),
     ("BPS-1", _bps(8)),
+    ("BPS-1", _bps(16, 32)),
     ("CRWARE-tiny-4a-2c", {}),
     ("CRWARE-small-8a-2c", {}),
     ("CRWARE-small-9a-3c", {}),

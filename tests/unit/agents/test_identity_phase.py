@@ -217,6 +217,6 @@ def test_a_merged_group_keeps_a_code_that_works() -> None:
     data = Transitions(agents, np.zeros(600, np.int64), reward, np.arange(600) // 30, obs, obs + reward[:, None])
     test = ExchangeTest(_FoldedModel(), data, Standardiser(data, "raw"), 3)  # type: ignore[arg-type]
     groups = [Group((agent,), code) for agent, code in enumerate(_FoldedModel.codes)]
-    merged = merge_exchangeable(groups, test, None)
+    merged = merge_exchangeable(groups, test)
     assert [group.members for group in merged] == [(0, 1), (2,)]
     assert abs(float(merged[0].code[0])) == 3
