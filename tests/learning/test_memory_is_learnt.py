@@ -26,15 +26,24 @@ def _game(num_lanes: int) -> MemoryGame:
     return MemoryGame(num_lanes, HiddenParams(groups=GROUPS, max_cycles=DELAY), seed=0)
 
 
-def _score(algorithm: Any, scheme: str, recurrent: str, options: dict[str, Any] | None = None, **policy: Any) -> float:
+def _score(
+    algorithm: Any,
+    scheme: str,
+    recurrent: str,
+    options: dict[str, Any] | None = None,
+    *,
+    episodes: int = EPISODES,
+    ent_coef: float = 0.01,
+    **policy: Any,
+) -> float:
     """Return the mean pay an agent and episode of the greedy policy after training, over both sides of the coin."""
     a2c = algorithm is SharingA2C
     settings: dict[str, Any] = {"use_rms_prop": False} if a2c else {"batch_size": 8 * DELAY * 6, "n_epochs": 2}
     model = algorithm(
-        scheme, SharedVecEnv(_game(LANES)), seed=0, n_steps=DELAY, learning_rate=1e-2, ent_coef=0.01, device="cpu",
+        scheme, SharedVecEnv(_game(LANES)), seed=0, n_steps=DELAY, learning_rate=1e-2, ent_coef=ent_coef, device="cpu",
         policy_kwargs={"net_arch": [16], "recurrent": recurrent, "scheme_kwargs": options or {}, **policy}, **settings,
     )  # fmt: skip
-    model.learn(DELAY * EPISODES)
+    model.learn(DELAY * episodes)
     env = _game(2)
     env.reset(seed=0)
     env.set_state({"coin": np.array([0, 1], np.int32)})
@@ -64,13 +73,17 @@ def test_memory_without_identity_is_capped_by_the_larger_type() -> None:
         ("seps", {"labels": TYPES}),
         ("adaps", {"labels": TYPES}),
         ("adaps", {"labels": TYPES, "units": "both"}),
-        ("kaleidoscope", {}),
         ("hypermarl_linear", {}),
         ("lorasa", {}),
     ],
 )
 def test_memory_and_identity_reach_the_optimum(scheme: str, options: dict[str, Any]) -> None:
     assert _score(SharingA2C, scheme, "gru", options) > NEAR_OPTIMUM
+
+
+@pytest.mark.slow
+def test_masks_that_are_learnt_need_more_episodes_to_part_the_agents() -> None:
+    assert _score(SharingA2C, "kaleidoscope", "gru", episodes=4 * EPISODES, ent_coef=0.2) > NEAR_OPTIMUM
 
 
 def test_ppo_learns_it_as_well() -> None:
