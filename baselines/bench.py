@@ -26,17 +26,21 @@ ORIGINAL_SPREAD_RATE = 3_100.0
 LOOP = "pure-Python loop"
 SPREAD = "mpe2 simple_spread N=15"
 
-# JaxMARL 0.2.0's IPPO, 64-64 networks and 4 epochs on its simple_spread with 15 agents x 64 lanes, and the bare A2C
-# loop of full sharing at 64 lanes that was measured beside it on the machine of that record.
-JAXMARL_RATE = 79_000.0
-JAXMARL_BARE_RATE = 293_000.0
+# Agent-steps per second of complete stacks on another machine, by our (environment, learner): JaxMARL 0.2.0's IPPO
+# (64-64 networks, 4 epochs, simple_spread, 15 agents x 64 lanes) and SePS's code (A2C, 4 agents x 8 lanes). The
+# yardstick beside them, a bare A2C loop of full sharing on BPS-1 at 64 lanes, did PEER_YARDSTICK there.
+PEERS = {
+    ("BPS-1", "ppo"): ("JaxMARL's IPPO", 79_000.0),
+    ("CRWARE-tiny-4a-2c", "a2c"): ("SePS's code", 4_000.0),
+}
+PEER_YARDSTICK = 293_000.0
 
 PARTS = ("stepping", "envs", "learning", "updates")
 LEARNING_QUICK = (("BPS-1", "fups", 64, "a2c"), ("BPS-1", "adaps", 8, "a2c"))
 LEARNING = (
     *(("BPS-1", scheme, lanes, "a2c") for lanes in (64, 8) for scheme in ("fups", "adaps", "seps", "nops")),
     *(("BPS-1", scheme, 64, "ppo") for scheme in ("fups", "adaps")),
-    *(("CRWARE-tiny-4a-2c", scheme, 64, "a2c") for scheme in ("fups", "adaps", "nops")),
+    *(("CRWARE-tiny-4a-2c", scheme, lanes, "a2c") for lanes in (64, 256) for scheme in ("fups", "adaps", "nops")),
 )
 
 
@@ -98,16 +102,22 @@ def _envs(quick: bool) -> dict[str, list[dict[str, Any]]]:
     return {part.__name__: part(quick=quick) for part in parts}
 
 
-def _learning(quick: bool) -> dict[str, Any]:
+def _learning(quick: bool) -> list[dict[str, Any]]:
     from baselines.bench_learning import learning_ratios
 
     rows = [
         learning_ratios(env, scheme, lanes, algorithm=algorithm, repeats=3 if quick else 5)
         for env, scheme, lanes, algorithm in (LEARNING_QUICK if quick else LEARNING)
     ]
-    bare = next(row["bare_agent_steps_per_s"] for row in rows if (row["scheme"], row["lanes"]) == ("fups", 64))
-    name = "JaxMARL's IPPO (4 epochs, 64 lanes), scaled by the bare loop of full sharing"
-    return {"rows": rows, "references": {name: JAXMARL_RATE * bare / JAXMARL_BARE_RATE}}
+    return [row | _beside_peer(row) for row in rows]
+
+
+def _beside_peer(row: dict[str, Any]) -> dict[str, Any]:
+    """The published peer of a row and how many times its rate ours is, machines made equal by the yardstick."""
+    name, rate = PEERS.get((row["env"], row["algorithm"]), (None, None))
+    if rate is None:
+        return {"peer": None, "peer_ratio": None}
+    return {"peer": name, "peer_ratio": row["yardstick_ratio"] * PEER_YARDSTICK / rate}
 
 
 def _updates(quick: bool) -> list[dict[str, Any]]:
@@ -168,16 +178,16 @@ def _table(title: str, first: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _print_learning(console: Console, learning: dict[str, Any]) -> None:
+def _print_learning(console: Console, rows: Sequence[dict[str, Any]]) -> None:
     title = "Learning beside a bare torch loop of the same scheme, which has no environment"
-    table = _table(title, "environment", ("scheme", "learner", "lanes", "agent-steps/s", "bare loop", "ratio"))
-    for row in learning["rows"]:
+    columns = ("scheme", "learner", "lanes", "agent-steps/s", "bare loop", "ratio", "beside a published peer")
+    table = _table(title, "environment", columns)
+    for row in rows:
         rates = (_count(row["agent_steps_per_s"]), _count(row["bare_agent_steps_per_s"]))
+        peer = "-" if row["peer"] is None else f"{row['peer_ratio']:.2f} x {row['peer']}"
         table.add_row(
-            row["env"], row["scheme"], row["algorithm"], str(row["lanes"]), *rates, f"{row['ratio']:.2f}"
+            row["env"], row["scheme"], row["algorithm"], str(row["lanes"]), *rates, f"{row['ratio']:.2f}", peer
         )  # fmt: skip
-    for name, rate in learning["references"].items():
-        console.print(f"Reference: {name}: {_count(rate)} agent-steps/s", highlight=False)
     console.print(table)
 
 

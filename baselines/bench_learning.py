@@ -24,6 +24,7 @@ PPO_STEPS = 50
 PPO_EPOCHS = 4
 PPO_BATCH = 4800
 WINDOW_ROWS = 200_000
+YARDSTICK = BareTask(lanes=64, agents=15, obs_dim=10, num_actions=5, steps=STEPS, hidden=HIDDEN)
 
 
 class _Clock(BaseCallback):
@@ -43,7 +44,10 @@ class _Clock(BaseCallback):
 def learning_ratios(
     env_id: str, scheme: str, lanes: int, *, algorithm: str = "a2c", repeats: int = 5
 ) -> dict[str, Any]:
-    """Return agent steps per CPU second of the learner and of the bare loop, and the median of their ratios.
+    """Return agent steps per CPU second of the learner and of the bare loop, and the median ratios.
+
+    The yardstick (A2C of full sharing on BPS-1's sizes at 64 lanes, bare) runs between the same windows: by it a figure
+    of another machine is set beside this one's while the speed of this one drifts.
 
     Args:
         env_id: registered id.
@@ -69,19 +73,24 @@ def learning_ratios(
         epochs=PPO_EPOCHS if ppo else None,
         batch=PPO_BATCH,
     )
+    yardstick = BareLoop("fups", YARDSTICK)
     window = max(4, WINDOW_ROWS // bare.agent_steps)
-    ours, bares = [], []
+    ours, bares, yardsticks = [], [], []
     for _ in range(repeats):
+        yardsticks.append(_rate(yardstick.iterate, WINDOW_ROWS // yardstick.agent_steps, yardstick.agent_steps))
         bares.append(_rate(bare.iterate, window, bare.agent_steps))
         clock = _Clock()
         model.learn((window + 1) * steps * lanes, callback=clock)
         ours.append((len(clock.marks) - 1) * bare.agent_steps / (clock.marks[-1] - clock.marks[0]))
-    ratio = statistics.median(our / bare_rate for our, bare_rate in zip(ours, bares, strict=True))
     return {
         "env": env_id, "scheme": scheme, "algorithm": algorithm, "lanes": lanes, "agents": env.num_agents,
         "agent_steps_per_s": statistics.median(ours), "bare_agent_steps_per_s": statistics.median(bares),
-        "ratio": ratio,
+        "ratio": _median_ratio(ours, bares), "yardstick_ratio": _median_ratio(ours, yardsticks),
     }  # fmt: skip
+
+
+def _median_ratio(rates: list[float], bases: list[float]) -> float:
+    return statistics.median(rate / base for rate, base in zip(rates, bases, strict=True))
 
 
 def _rate(work: Callable[[], None], times: int, agent_steps: int) -> float:

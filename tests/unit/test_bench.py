@@ -103,7 +103,7 @@ def test_environments_are_set_beside_their_originals(
 
 def test_learning_and_updates_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def ratios(env: str, scheme: str, lanes: int, *, algorithm: str, repeats: int) -> dict[str, Any]:
-        rates = {"agent_steps_per_s": 1e5, "bare_agent_steps_per_s": bench.JAXMARL_BARE_RATE, "ratio": 0.34}
+        rates = {"agent_steps_per_s": 1e5, "bare_agent_steps_per_s": 3e5, "ratio": 0.34, "yardstick_ratio": 0.5}
         return {"env": env, "scheme": scheme, "lanes": lanes, "algorithm": algorithm, **rates}
 
     monkeypatch.setenv("COLUMNS", "160")
@@ -111,10 +111,14 @@ def test_learning_and_updates_are_printed(monkeypatch: pytest.MonkeyPatch, capsy
     updates = [{"width": 512, "adaps_seconds": 0.01, "fups_seconds": 0.02, "ratio": 0.5}]
     monkeypatch.setattr(bench_update, "update_ratios", lambda **kwargs: updates)
     figures = run_bench(None, False, parts=("learning", "updates"))
-    assert len(figures["learning"]["rows"]) == len(bench.LEARNING)
-    assert list(figures["learning"]["references"].values()) == [bench.JAXMARL_RATE]
+    assert len(figures["learning"]) == len(bench.LEARNING)
+    peers = {(row["env"], row["algorithm"]): row["peer_ratio"] for row in figures["learning"]}
+    assert peers[("BPS-1", "a2c")] is None
+    assert peers[("BPS-1", "ppo")] == pytest.approx(0.5 * 293 / 79)
+    assert peers[("CRWARE-tiny-4a-2c", "a2c")] == pytest.approx(0.5 * 293 / 4)
     printed = capsys.readouterr().out
-    assert all(text in printed for text in ("CRWARE-tiny-4a-2c", "ppo", "0.34", "79.0k", "512 x 512", "10.00", "0.50"))
+    shown = ("CRWARE-tiny-4a-2c", "ppo", "0.34", "1.85 x JaxMARL's IPPO", "512 x 512", "10.00", "0.50")
+    assert all(text in printed for text in shown)
 
 
 def _named(name: str, rows: list[dict[str, Any]]) -> Any:
