@@ -53,13 +53,16 @@ def train(
     scheme: Annotated[str, typer.Option(help="Sharing scheme, see `adaps schemes`.")] = "adaps",
     steps: Annotated[int, typer.Option(min=1, help="Environment steps, identity steps included.")] = 600_000,
     seed: Annotated[int, typer.Option(min=0, max=99_999, help="Seed of learner and environment.")] = 0,
+    suite: Annotated[str, typer.Option(help="Suite, built-in or .toml, whose learner settings to use.")] = "quick",
+    recurrent: Annotated[str | None, typer.Option(help="none, gru or gru_actor, in place of the suite's.")] = None,
 ) -> None:
-    """Train one scheme on one environment with the settings of the quick suite; writes model.zip and metrics.jsonl."""
+    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl."""
     from rich.console import Console
 
-    from baselines.leaderboard.train import train_once
+    from baselines.leaderboard.train import train_once, training_config
 
-    train_once(env, scheme=scheme, steps=steps, seed=seed, out=out, console=Console())
+    config = training_config(env, scheme, steps, seed, suite=suite, recurrent=recurrent)
+    train_once(config, out=out, console=Console())
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

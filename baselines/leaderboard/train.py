@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 from stable_baselines3.common.callbacks import BaseCallback
@@ -12,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from adaps_agents.diagnostics import sharing_map, sharing_table
 from adaps_envs import spec
 from baselines.leaderboard.artifacts import encode_metrics
-from baselines.leaderboard.config import RunConfig, SchemeConfig, TaskConfig
+from baselines.leaderboard.config import LearnerConfig, RunConfig, SchemeConfig, TaskConfig, config_error
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback
 from baselines.leaderboard.files import make_directory, pretty_json, write_file, writing
@@ -24,15 +25,34 @@ __all__ = ["train_once", "training_config"]
 _POINTS = 11
 
 
-def training_config(env: str, scheme: str, steps: int, seed: int) -> RunConfig:
-    """Return a run with the quick suite's learner, evaluated at eleven points and not normalised.
+def training_config(
+    env: str, scheme: str, steps: int, seed: int, *, suite: str = "quick", recurrent: str | None = None
+) -> RunConfig:
+    """Return a run with a suite's learner, evaluated at eleven points and not normalised.
+
+    Args:
+        env: environment id.
+        scheme: sharing scheme.
+        steps: environment steps, identity steps included.
+        seed: of learner and environment.
+        suite: built-in name or ``.toml`` file; its learner counts, with the overrides of its task on this environment.
+        recurrent: ``none``, ``gru`` or ``gru_actor``, in place of the suite's.
 
     Raises:
-        UnknownNameError: no such environment.
+        UnknownNameError: no such environment or suite.
+        ConfigError: the suite's file is not a valid suite, or there is no such memory.
     """
     known = spec(env)
+    chosen = load_suite(suite)
+    same = next((task.name for task in chosen.tasks if task.env == known.id and not task.params), known.id)
+    learner = chosen.learner_for(same)
+    if recurrent is not None:
+        try:
+            learner = LearnerConfig.model_validate(learner.model_dump() | {"recurrent": recurrent})
+        except ValidationError as error:
+            raise config_error("--recurrent", error) from None
     task = TaskConfig(name=known.id, env=known.id, budget=max(steps, _POINTS - 1), eval_points=_POINTS)
-    return RunConfig(task=task, learner=load_suite("quick").learner, scheme=SchemeConfig(name=scheme), seed=seed)
+    return RunConfig(task=task, learner=learner, scheme=SchemeConfig(name=scheme), seed=seed)
 
 
 class ShowSharing(BaseCallback):
@@ -50,22 +70,18 @@ class ShowSharing(BaseCallback):
         return True
 
 
-def train_once(env: str, *, scheme: str, steps: int, seed: int, out: Path, console: Console) -> None:
+def train_once(config: RunConfig, *, out: Path, console: Console) -> None:
     """Train, printing an evaluation now and then; write ``model.zip``, ``config.json`` and ``metrics.jsonl``.
 
     Args:
-        env: environment id.
-        scheme: sharing scheme.
-        steps: environment steps, identity steps included.
-        seed: of learner and environment.
+        config: what to train, as :func:`training_config` makes it.
         out: directory that is empty or does not exist yet.
         console: where progress is shown.
 
     Raises:
         OutputDirectoryError: ``out`` holds something, or cannot be written.
-        UnknownNameError: unknown environment or scheme.
+        UnknownNameError: unknown scheme.
     """
-    config = training_config(env, scheme, steps, seed)
     make_directory(out)
     if any(out.iterdir()):
         raise OutputDirectoryError(f"{out} is not empty and nothing is overwritten; choose another --out.")
@@ -73,7 +89,7 @@ def train_once(env: str, *, scheme: str, steps: int, seed: int, out: Path, conso
     write_file(out / "config.json", pretty_json(config.model_dump(mode="json")))
     points: list[dict[str, Any]] = []
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        bar = progress.add_task(f"{config.task.name} {scheme}", total=config.task.budget)
+        bar = progress.add_task(f"{config.task.name} {config.scheme.name}", total=config.task.budget)
 
         def show(point: dict[str, Any]) -> None:
             points.append(point)

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from adaps_agents import SharingA2C
 from baselines.leaderboard import check, report
-from baselines.leaderboard.config import RunConfig, SuiteConfig
+from baselines.leaderboard.config import LearnerConfig, RunConfig, SuiteConfig
 from baselines.leaderboard.engine import Died, Finished, Progress, Started
 from baselines.leaderboard.lock import directory_lock
 from baselines.leaderboard.plan import Job, JobState, make_plan
@@ -220,6 +220,8 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
         (["leaderboard", "report", "absent"], "absent is not a directory"),
         (["leaderboard", "references", "BPS-77"], "no environment 'BPS-77'"),
         (["train", "BPS-77", "--out", "x"], "no environment 'BPS-77'"),
+        (["train", "BPS-1", "--suite", "quik", "--out", "x"], "Did you mean 'quick'"),
+        (["train", "BPS-1", "--recurrent", "lstm", "--out", "x"], "recurrent"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -275,6 +277,15 @@ def test_train_leaves_a_model_that_loads(tmp_path: Path, capsys: pytest.CaptureF
     code = run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", out)
     assert code == 2
     assert "not empty" in capsys.readouterr().err
+
+
+def test_train_takes_the_learner_of_a_suite_and_a_memory(tmp_path: Path) -> None:
+    words = ("--scheme", "group_id", "--steps", "2000", "--suite", "paper", "--recurrent", "gru_actor")
+    assert run_cli("train", "CRWARE-tiny-4a-2c", *words, "--out", tmp_path / "model") == 0
+    written = json.loads((tmp_path / "model" / "config.json").read_text())["learner"]
+    expected = load_suite("paper").learner_for("CRWARE-tiny-4a-2c").model_copy(update={"recurrent": "gru_actor"})
+    assert LearnerConfig.model_validate(written) == expected
+    assert SharingA2C.load(tmp_path / "model" / "model.zip").num_timesteps >= 2000
 
 
 @pytest.mark.parametrize(
