@@ -6,9 +6,6 @@ pickle, weights with safetensors, and shapes and types are checked against the c
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -20,6 +17,7 @@ from safetensors.numpy import save as save_safetensors
 
 from baselines.leaderboard.config import TaskConfig
 from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
+from baselines.leaderboard.npz import decode_npz, encode_npz
 
 __all__ = [
     "ActionLog",
@@ -34,8 +32,6 @@ __all__ = [
     "encode_weights",
 ]
 
-_MAX_MEMBER_BYTES = 1 << 29
-_MAX_MEMBERS = 64
 Weights = dict[str, NDArray[Any]]
 
 
@@ -83,7 +79,7 @@ class ActionLog:
 
 def encode_evaluation(evaluation: Evaluation) -> bytes:
     """Return ``evaluation.npz``."""
-    return _encode_npz({field.name: getattr(evaluation, field.name) for field in fields(Evaluation)})
+    return encode_npz({field.name: getattr(evaluation, field.name) for field in fields(Evaluation)})
 
 
 def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
@@ -92,7 +88,7 @@ def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
     Raises:
         ValueError: wrong members, shapes, dtypes or values.
     """
-    arrays = _decode_npz(data)
+    arrays = decode_npz(data)
     points, episodes, held_out = task.eval_points, task.eval_episodes, task.absolute_episodes
     _check_members(
         arrays,
@@ -119,7 +115,7 @@ def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
 
 def encode_actions(actions: ActionLog) -> bytes:
     """Return ``actions.npz``."""
-    return _encode_npz({field.name: getattr(actions, field.name) for field in fields(ActionLog)})
+    return encode_npz({field.name: getattr(actions, field.name) for field in fields(ActionLog)})
 
 
 def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:
@@ -128,7 +124,7 @@ def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:
     Raises:
         ValueError: wrong members, shapes or dtypes.
     """
-    arrays = _decode_npz(data)
+    arrays = decode_npz(data)
     expected: dict[str, tuple[tuple[int, ...], str]] = {}
     for name, episodes in (("final", task.eval_episodes), ("absolute", task.absolute_episodes)):
         shape = arrays[name].shape if name in arrays and arrays[name].ndim == 3 else (1, 1, 1)
@@ -189,55 +185,6 @@ def decode_metrics(data: bytes) -> list[dict[str, Any]]:
             raise ValueError(f"line {number}: not an object")
         points.append(point)
     return points
-
-
-def _encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    # Written member by member with a fixed date: numpy's own archive would do, but promises nothing about its bytes.
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    return buffer.getvalue()
-
-
-def _decode_npz(data: bytes) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            if len({info.filename for info in members}) != len(members):
-                raise ValueError("holds one member twice")
-            if len(members) > _MAX_MEMBERS or sum(info.file_size for info in members) > _MAX_MEMBER_BYTES:
-                raise ValueError(f"unpacks to more than {_MAX_MEMBER_BYTES >> 20} MiB")
-            return {info.filename.removesuffix(".npy"): _read_array(archive, info) for info in members}
-    except ValueError:
-        raise
-    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged bytes; all mean the same here
-        raise ValueError(f"not a readable array archive ({error})") from None
-
-
-def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """Read a member; what its header promises is held to what it has before any memory is taken."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{info.filename!a} is compressed by an unknown method")
-    with archive.open(info) as stream:
-        # The size in the directory is a claim, too: never more than that is unpacked.
-        member = io.BytesIO(stream.read(info.file_size))
-        if stream.read(1):
-            raise ValueError(f"{info.filename!a} is longer than it says")
-    if np.lib.format.read_magic(member) != (1, 0):
-        raise ValueError(f"{info.filename!a} is of an unknown array format")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
-    if dtype.hasobject:
-        raise ValueError(f"{info.filename!a} holds objects, which are never loaded (allow_pickle=False)")
-    content = member.read()
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content):
-        raise ValueError(f"{info.filename!a} has {len(content)} bytes, not those of its shape {list(shape)}")
-    array: NDArray[Any] = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran_order else "C")
-    return array.copy()
 
 
 def _check_members(arrays: dict[str, NDArray[Any]], expected: dict[str, tuple[tuple[int, ...], str]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricate import COSTS, PROVENANCE, fabricate_failure, fabricate_result, fabricate_run, snapshot
+from tamper import npz
 
 from baselines.leaderboard import artifacts, files, writer
 from baselines.leaderboard.config import RunConfig, SuiteConfig
@@ -136,14 +137,8 @@ def rewrite(directory: Path, name: str, data: bytes) -> None:
     (directory / "SHA256SUMS").write_text("\n".join(lines) + "\n")
 
 
-def npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
 def evaluation_bytes(config: RunConfig, **changes: np.ndarray) -> bytes:
-    return npz(**{**vars(fabricate_result(config, 0.9).evaluation), **changes})
+    return npz({**vars(fabricate_result(config, 0.9).evaluation), **changes})
 
 
 FORGERIES: dict[str, tuple[str, Callable[[RunConfig, bytes], bytes], str]] = {
@@ -164,7 +159,7 @@ FORGERIES: dict[str, tuple[str, Callable[[RunConfig, bytes], bytes], str]] = {
     "bad metrics line": ("metrics.jsonl", lambda c, data: data + b"{]\n", "line 4"),
     "metrics of lists": ("metrics.jsonl", lambda c, data: b"[]\n", "line 1: not an object"),
     "no archive": ("evaluation.npz", lambda c, data: b"hello", "not a readable array archive"),
-    "missing array": ("evaluation.npz", lambda c, data: npz(steps=np.zeros(3)), "holds"),
+    "missing array": ("evaluation.npz", lambda c, data: npz({"steps": np.zeros(3)}), "holds"),
     "fewer episodes": ("evaluation.npz", lambda c, d: evaluation_bytes(c, absolute=np.zeros(2)), r"\[2\] float64"),
     "wrong dtype": ("evaluation.npz", lambda c, d: evaluation_bytes(c, steps=np.zeros(3)), "steps is"),
     "infinite return": ("evaluation.npz", lambda c, d: evaluation_bytes(c, absolute=np.full(5, np.inf)), "not finite"),
@@ -193,7 +188,7 @@ def test_a_forgery_with_mended_sums_is_named(tmp_path: Path, config: RunConfig, 
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch, config: RunConfig) -> None:
-    monkeypatch.setattr(artifacts, "_MAX_MEMBER_BYTES", 1 << 20)
+    monkeypatch.setattr("baselines.leaderboard.npz.MAX_MEMBER_BYTES", 1 << 20)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("steps.npy", bytes(2 << 20))

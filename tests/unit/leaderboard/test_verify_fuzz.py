@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fabricate import snapshot
-from tamper import members_of, write_submission
+from tamper import members_of, npz, write_submission
 
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import ConfigError
@@ -121,9 +121,7 @@ def mutate_arrays(data: bytes, rng: random.Random, sentinel: Path) -> bytes:
         arrays[rng.choice(("extra", "../escaped", name + ".npy"))] = array
     else:
         arrays[name] = array[..., :-1] if array.ndim else array.reshape(1)
-    buffer = BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
+    return npz(arrays)
 
 
 def mutate_member(name: str, data: bytes, rng: random.Random, sentinel: Path) -> bytes:

@@ -27,7 +27,6 @@ from tamper import (
     write_arrays,
 )
 
-from baselines.leaderboard import artifacts
 from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS
 from baselines.leaderboard.suite import load_suite
 from baselines.leaderboard.verify import verify_directory
@@ -441,7 +440,7 @@ def test_a_compressed_array_that_unpacks_to_too_much(runs: Path, monkeypatch: py
         runs / RUN, "actions.npz", {**arrays_of(runs / RUN, "actions.npz"), "final": np.zeros(4 << 20, np.uint8)}
     )
     assert (runs / RUN / "actions.npz").stat().st_size < 10_000
-    monkeypatch.setattr(artifacts, "_MAX_MEMBER_BYTES", 1 << 20)
+    monkeypatch.setattr("baselines.leaderboard.npz.MAX_MEMBER_BYTES", 1 << 20)
     assert_named(runs, f"{RUN}/actions.npz", "unpacks to more than 1 MiB")
 
 
