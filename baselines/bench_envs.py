@@ -66,8 +66,6 @@ def _spread() -> Any:
     return simple_spread_v3.parallel_env(N=15, max_cycles=50)
 
 
-_LARGE_BOARD = {"field_size": (20, 20), "players": 12, "max_num_food": 10}
-
 PAIRS: tuple[Pair, ...] = (
     *(
         Pair(f"C-RWARE {size}", f"CRWARE-{size}-{agents}a-2c", {}, "rware", partial(_rware, agents, rows, columns))
@@ -81,9 +79,8 @@ PAIRS: tuple[Pair, ...] = (
             "lbforaging",
             partial(_foraging, size, players, foods),
         )
-        for size, players, foods in ((8, 2, 3), (10, 3, 3), (15, 4, 5))
+        for size, players, foods in ((8, 2, 3), (10, 3, 3), (15, 4, 5), (20, 12, 10))
     ),
-    Pair("LBF 20x20-12p-10f", "LBF-15x15-4p-5f", _LARGE_BOARD, "lbforaging", partial(_foraging, 20, 12, 10)),
     Pair("BPS-1 (beside simple_spread N=15)", "BPS-1", {}, "mpe2", _spread),
 )
 

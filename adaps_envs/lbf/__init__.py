@@ -36,6 +36,9 @@ FAMILY = EnvFamily(
         "LBF-15x15-4p-5f-v0": Preset(
             "15 x 15, 4 players, 5 foods", {"field_size": (15, 15), "players": 4, "max_num_food": 5}
         ),
+        "LBF-20x20-12p-10f-v0": Preset(
+            "20 x 20, 12 players, 10 foods", {"field_size": (20, 20), "players": 12, "max_num_food": 10}
+        ),
         "LBF-8x8-2p-2f-coop-v0": Preset(
             "8 x 8, 2 players, 2 foods that need both",
             {"field_size": (8, 8), "players": 2, "max_num_food": 2, "force_coop": True},
