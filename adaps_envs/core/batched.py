@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adaps_envs.core.buffers import RNG_SPEC, allocate, checked_array, unknown_keys_error
+from adaps_envs.core.buffers import RNG_SPEC, allocate, as_array, checked_array, unknown_keys_error
 from adaps_envs.core.calls import KernelCalls
 from adaps_envs.core.form import Form, Part, shown
 from adaps_envs.core.padding import Padding
@@ -407,7 +407,7 @@ class BatchedEnv(ABC):
     def _checked_mask(self, mask: NDArray[np.bool_] | Sequence[bool] | None) -> NDArray[np.bool_]:
         if mask is None:
             return np.ones(self.num_envs, dtype=bool)
-        array = np.asarray(mask)
+        array = as_array(mask, "mask", InvalidParameterError)
         if array.shape != (self.num_envs,) or array.dtype != bool:
             raise InvalidParameterError(
                 f"mask has shape {array.shape} and dtype {array.dtype}; give [{self.num_envs}] booleans, one a lane."
@@ -416,7 +416,7 @@ class BatchedEnv(ABC):
         return np.ascontiguousarray(array)
 
     def _checked_actions(self, actions: NDArray[Any]) -> NDArray[np.int64]:
-        array = np.asarray(actions)
+        array = as_array(actions, "the array of actions", InvalidActionError)
         if array.shape != self._action_array_shape:
             shape = list(self._action_array_shape)
             raise InvalidActionError(f"actions have shape {array.shape}; they must be [B, N] = {shape}.")

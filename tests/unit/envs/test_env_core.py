@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -133,6 +134,7 @@ def test_returned_arrays_are_fresh_and_private() -> None:
         (np.full((3, 15), 2**63, np.uint64), "out of range"),
         (np.full((3, 15), None), "dtype object"),
         (None, r"shape \(\)"),
+        ([[0], [0, 1], []], "rows of unequal lengths"),
     ],
 )
 def test_wrong_actions_are_refused_and_nothing_moves(actions: Any, message: str) -> None:
@@ -165,12 +167,12 @@ def test_wrong_seeds_are_refused(seed: Any) -> None:
         make_batched("BPS-1", 3, seed=seed)
 
 
-@pytest.mark.parametrize("mask", [[True], [1, 0, 1], np.ones((3, 1), bool), "yes"])
+@pytest.mark.parametrize("mask", [[True], [1, 0, 1], np.ones((3, 1), bool), "yes", [[True], []]])
 def test_wrong_masks_are_refused(mask: Any) -> None:
     env = _ready()
-    with pytest.raises(InvalidParameterError, match="mask has shape"):
+    with pytest.raises(InvalidParameterError, match="mask has (shape|rows of unequal lengths)"):
         env.reset(mask=mask)
-    with pytest.raises(InvalidParameterError, match="mask has shape"):
+    with pytest.raises(InvalidParameterError, match="mask has (shape|rows of unequal lengths)"):
         env.step(NO_MOVE, mask=mask)
 
 
@@ -185,6 +187,12 @@ def test_wrong_masks_are_refused(mask: Any) -> None:
         ({"pos": np.full((3, 15, 2), "a")}, "dtype <U1"),
         ({"cur_steps": np.zeros(3)}, "'cur_steps' has dtype float64"),
         ({"cur_steps": np.full(3, -1)}, "spans"),
+        ({"pos": [[1.0], [1.0, 2.0], []]}, "'pos' has rows of unequal lengths"),
+        ({"rng": [[1, 2, 3, 4], [1], []]}, r"'rng' has shape \(3,\)"),
+        ({"rng": [[1, 2, 3, 0.5]] * 3}, "'rng' has dtype object; give uint64"),
+        ({"rng": [[1, 2, 3, 2**64]] * 3}, "'rng' has dtype object; give uint64"),
+        ({"rng": np.full((3, 4), -1)}, "'rng' has a lane of zeros only, or a negative number"),
+        ({"rng": [[0, 0, 0, 0], [1, 2, 3, 4], [5, 6, 7, 8]]}, "'rng' has a lane of zeros only"),
         ([1, 2], "state is a list"),
     ],
 )
@@ -204,6 +212,15 @@ def test_set_state_takes_a_subset_and_a_mask() -> None:
     assert (after["vel"][[0, 2]] == 1).all()
     assert np.array_equal(after["vel"][1], before["vel"][1])
     assert np.array_equal(after["pos"], before["pos"])
+
+
+def test_states_may_be_lists_as_after_json() -> None:
+    env, twin = _ready(), make_batched("BPS-1", 3)
+    state = env.get_state()
+    assert state["rng"].max() >= 2**63 > state["rng"].min()
+    twin.set_state(json.loads(json.dumps({name: array.tolist() for name, array in state.items()})))
+    assert all(np.array_equal(state[name], array) for name, array in twin.get_state().items())
+    assert np.array_equal(env.reset(), twin.reset())
 
 
 def test_set_state_lets_an_ended_lane_run_again() -> None:
