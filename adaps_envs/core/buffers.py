@@ -83,8 +83,8 @@ def _exact(value: Any) -> NDArray[Any]:
 def _check_streams(streams: NDArray[Any]) -> None:
     if streams.min() < 0 or not streams.any(axis=-1).all():
         raise InvalidStateError(
-            f"state array {RNG_SPEC.name!r} has a lane of zeros only, or a negative number; {RNG_SPEC.unit} are integers "
-            f"from 0 to 2^64 - 1, not all 0, as reset(seed=...) makes them."
+            f"state array {RNG_SPEC.name!r} has a lane of zeros only, or a negative number; a lane's "
+            f"words are integers from 0 to 2^64 - 1, not all 0, as reset(seed=...) makes them."
         )
 
 

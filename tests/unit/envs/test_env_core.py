@@ -170,9 +170,9 @@ def test_wrong_seeds_are_refused(seed: Any) -> None:
 @pytest.mark.parametrize("mask", [[True], [1, 0, 1], np.ones((3, 1), bool), "yes", [[True], []]])
 def test_wrong_masks_are_refused(mask: Any) -> None:
     env = _ready()
-    with pytest.raises(InvalidParameterError, match="mask has (shape|rows of unequal lengths)"):
+    with pytest.raises(InvalidParameterError, match=r"mask has (shape|rows of unequal lengths)"):
         env.reset(mask=mask)
-    with pytest.raises(InvalidParameterError, match="mask has (shape|rows of unequal lengths)"):
+    with pytest.raises(InvalidParameterError, match=r"mask has (shape|rows of unequal lengths)"):
         env.step(NO_MOVE, mask=mask)
 
 
