@@ -35,7 +35,7 @@ PEERS = {
 }
 PEER_YARDSTICK = 293_000.0
 
-PARTS = ("stepping", "envs", "learning", "updates")
+PARTS = ("stepping", "envs", "learning", "updates", "leaderboard")
 LEARNING_QUICK = (("BPS-1", "fups", 64, "a2c"), ("BPS-1", "adaps", 8, "a2c"))
 LEARNING = (
     *(("BPS-1", scheme, lanes, "a2c") for lanes in (64, 8) for scheme in ("fups", "adaps", "seps", "nops")),
@@ -54,7 +54,8 @@ def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) ->
     Args:
         out: new JSON file for the figures; None writes none.
         quick: shorter repetitions.
-        parts: any of ``PARTS``: faces and yardsticks, environments beside their originals, learning, updates alone.
+        parts: any of ``PARTS``: faces and yardsticks, environments beside their originals, learning, updates alone,
+            a suite beside its bare trainings.
 
     Raises:
         BenchOutputError: ``out`` exists or cannot be written; nothing was measured.
@@ -75,6 +76,9 @@ def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) ->
     if "updates" in parts:
         figures["updates"] = _updates(quick)
         _print_updates(console, figures["updates"])
+    if "leaderboard" in parts:
+        figures["leaderboard"] = _leaderboard(quick)
+        _print_leaderboard(console, figures["leaderboard"])
     if out is not None:
         out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         console.print(f"Figures written to {out}", soft_wrap=True, markup=False)
@@ -124,6 +128,12 @@ def _updates(quick: bool) -> list[dict[str, Any]]:
     from baselines.bench_update import update_ratios
 
     return update_ratios(repeats=3) if quick else update_ratios()
+
+
+def _leaderboard(quick: bool) -> dict[str, Any]:
+    from baselines.bench_leaderboard import leaderboard_costs
+
+    return leaderboard_costs("smoke" if quick else "quick")
 
 
 def _print_stepping(console: Console, stepping: dict[str, Any]) -> None:
@@ -197,6 +207,16 @@ def _print_updates(console: Console, rows: Sequence[dict[str, Any]]) -> None:
         times = (f"{1e3 * row[f'{scheme}_seconds']:.2f}" for scheme in ("adaps", "fups"))
         table.add_row(f"{row['width']} x {row['width']}", *times, f"{row['ratio']:.2f}")
     console.print(table)
+
+
+def _print_leaderboard(console: Console, costs: dict[str, Any]) -> None:
+    title = f"Suite {costs['suite']}, {costs['runs']} runs, {costs['workers']} workers: CPU seconds of all processes"
+    table = _table(title, "what", ("CPU, s", "wall, s", "the leaderboard costs more by"))
+    for kind, overhead in (("bare", "overhead"), ("evaluated", "overhead_beside_evaluated"), ("leaderboard", None)):
+        seconds = (f"{costs[f'{kind}_{unit}_seconds']:,.1f}" for unit in ("cpu", "wall"))
+        table.add_row(kind, *seconds, "-" if overhead is None else f"{costs[overhead]:.1%}")
+    console.print(table)
+    console.print(f"Cores busy: {costs['cores_busy']:.2f}", highlight=False)
 
 
 def _count(value: float | None) -> str:

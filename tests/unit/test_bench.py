@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 import adaps_envs
-from baselines import bench, bench_envs, bench_learning, bench_stepping, bench_update
+from baselines import bench, bench_envs, bench_leaderboard, bench_learning, bench_stepping, bench_update
 from baselines.bench import BenchOutputError, main, run_bench
+from baselines.leaderboard.learner import build_model
+from baselines.leaderboard.suite import load_suite
 
 
 @pytest.fixture
@@ -119,6 +121,48 @@ def test_learning_and_updates_are_printed(monkeypatch: pytest.MonkeyPatch, capsy
     printed = capsys.readouterr().out
     shown = ("CRWARE-tiny-4a-2c", "ppo", "0.34", "1.85 x JaxMARL's IPPO", "512 x 512", "10.00", "0.50")
     assert all(text in printed for text in shown)
+
+
+def test_a_suite_is_set_beside_its_bare_trainings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([(100.0, 50.0), (104.0, 52.0), (105.0, 60.0), (200.0, 90.0), (202.0, 91.0), (206.0, 103.0)])
+
+    def spent(*words: str) -> dict[str, float]:
+        cpu, wall = next(seconds)
+        return {"cpu": cpu, "wall": wall}
+
+    monkeypatch.setattr(bench_leaderboard, "_spent", spent)
+    costs = bench_leaderboard.leaderboard_costs("smoke", repeats=2)
+    assert costs["overhead"] == pytest.approx((0.05 + 0.03) / 2)
+    assert costs["overhead_beside_evaluated"] == pytest.approx((1 / 104 + 4 / 202) / 2)
+    assert costs["cores_busy"] == pytest.approx((105 / 60 + 2) / 2)
+    assert (costs["bare_cpu_seconds"], costs["leaderboard_wall_seconds"]) == (150.0, 81.5)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(bench_leaderboard, "leaderboard_costs", lambda suite: costs)
+    assert run_bench(None, True, parts=("leaderboard",))["leaderboard"] == costs
+    printed = capsys.readouterr().out
+    assert all(figure in printed for figure in ("4.0%", "1.5%", "Cores busy: 1.88", "150.0", "81.5"))
+
+
+def test_what_a_process_tree_spends_is_counted() -> None:
+    busy = "import time\nwhile time.process_time() < 0.4: pass"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    assert bench_leaderboard._spent("-c", child)["cpu"] >= 0.4
+
+
+@pytest.mark.parametrize("evaluate", [False, True])
+def test_bare_trainings_spend_the_whole_budget(evaluate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_suite("smoke").runs()[0]
+    models: list[Any] = []
+
+    def build(given: Any) -> Any:
+        models.append(build_model(given))
+        return models[-1]
+
+    monkeypatch.setattr("baselines.leaderboard.learner.build_model", build)
+    bench_leaderboard._train(config, evaluate)
+    assert models[0].num_timesteps >= config.task.budget
 
 
 def _named(name: str, rows: list[dict[str, Any]]) -> Any:
