@@ -10,7 +10,7 @@ import inspect
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.sharing.registry import make_scheme
+from adaps_envs.core.values import json_values
 from adaps_envs.errors import AdapsError, InvalidWeightsError
 
 __all__ = ["METADATA_KEY", "WeightsHeader", "load_weights", "save_weights", "weights_header"]
@@ -85,13 +86,13 @@ def weights_header(policy: SharingPolicy, env: Any = None) -> WeightsHeader:
         del network["recurrent"]
     return WeightsHeader(
         scheme=policy.scheme_name,
-        scheme_options=_plain(policy.scheme_kwargs),
+        scheme_options=json_values(policy.scheme_kwargs),
         environment=None if batched is None else batched.spec_id,
-        environment_params={} if batched is None else _plain(batched.params),
+        environment_params={} if batched is None else json_values(batched.params),
         num_agents=policy.num_agents,
         obs_dim=int(np.prod(policy.observation_space.shape or ())),
         num_actions=int(policy.action_space.n),
-        network=_plain(network),
+        network=json_values(network),
         library=_library_version(),
     )
 
@@ -206,30 +207,12 @@ def _check_options(path: Path, there: WeightsHeader, policy: SharingPolicy) -> N
 def _settings(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the options amount to, defaults filled in: the public attributes of an unbuilt scheme."""
     unbuilt = make_scheme(scheme, **options)
-    return {name: _plain(value) for name, value in vars(unbuilt).items() if not name.startswith("_")}
+    return {name: json_values(value) for name, value in vars(unbuilt).items() if not name.startswith("_")}
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     names = [name for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
     return "; ".join(f"{name} is {theirs.get(name)!r}, not {ours.get(name)!r}" for name in names)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it, so that what was written and what is at hand can be compared."""
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        return value.tolist()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            name: _plain(entry) for name, entry in ((item.name, getattr(value, item.name)) for item in fields(value))
-        }
-    if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    named = value if inspect.isclass(value) or inspect.isroutine(value) else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _library_version() -> str:

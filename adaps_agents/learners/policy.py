@@ -183,14 +183,23 @@ class SharingPolicy(ActorCriticPolicy):
         Raises:
             InvalidParameterError: observations of another shape, or a recurrent policy without memory of B lanes.
         """
+        logits = self.logits(obs, memory=memory, agents=agents)
+        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator or self.generator)
+        return np.asarray(actions)
+
+    def logits(
+        self, obs: NDArray[np.float32], *, memory: Memory | None = None, agents: NDArray[np.int64] | None = None
+    ) -> Tensor:
+        """Return logits ``[B, N, A] float32`` on the CPU, by which :meth:`act` chooses; arguments and errors are its.
+
+        A recurrent policy remembers the step, so call either of the two.
+        """
         frames = torch.from_numpy(np.asarray(obs, dtype=np.float32))
         expected = (self.num_agents, self.scheme.spaces.obs_dim)
         if frames.shape[1:] != expected:
             raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")
         with torch.no_grad():
-            logits = self._play(frames.to(self.device), memory, agents).cpu()
-        actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, generator or self.generator)
-        return np.asarray(actions)
+            return self._play(frames.to(self.device), memory, agents).cpu()
 
     def new_memory(self, lanes: int) -> Memory:
         """Return the empty memory of B = ``lanes`` new episodes, for :meth:`act`."""

@@ -6,6 +6,7 @@ pickle, weights with safetensors, and shapes and types are checked against the c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "decode_evaluation",
     "decode_metrics",
     "decode_weights",
+    "decode_weights_metadata",
     "encode_actions",
     "encode_evaluation",
     "encode_metrics",
@@ -33,6 +35,9 @@ __all__ = [
 ]
 
 Weights = dict[str, NDArray[Any]]
+
+_MAX_HEADER_BYTES = 1 << 24
+_TENSOR_KEYS = {"dtype", "shape", "data_offsets"}
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,30 @@ def decode_weights(data: bytes) -> Weights:
         return load_safetensors(data)
     except Exception as error:  # SafetensorError for most damage, others for types that numpy does not have
         raise ValueError(f"not a safetensors file ({error})") from None
+
+
+def decode_weights_metadata(data: bytes) -> dict[str, str]:
+    """Read what a safetensors file says beside its arrays, and hold its header to the layout in which it is written.
+
+    Raises:
+        ValueError: it is none, its header is too large, or it holds more than its arrays and metadata need.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if not 0 < size <= min(_MAX_HEADER_BYTES, len(data) - 8):
+        raise ValueError(f"its header claims {size:,} bytes; at most {_MAX_HEADER_BYTES:,} and not beyond the file")
+    text = data[8 : 8 + size]
+    header = parse_json(text)
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or any(not isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its header is no object with texts as metadata")
+    entries = [entry for name, entry in header.items() if name != "__metadata__"]
+    if any(not isinstance(entry, dict) or entry.keys() != _TENSOR_KEYS for entry in entries):
+        raise ValueError(f"an array is not described by {', '.join(sorted(_TENSOR_KEYS))} alone")
+    written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # Padded with blanks to a multiple of 8.
+    if text != written + b" " * (-len(written) % 8):
+        raise ValueError("its header is not laid out as it is written")
+    return metadata
 
 
 def encode_metrics(points: list[dict[str, Any]]) -> bytes:

@@ -1,4 +1,7 @@
-"""How differently the agents of a finished run act, on observations that are the same for every scheme of a task."""
+"""What a trained policy shares and how differently its agents act, all of it from the policy and its environment.
+
+Agents are compared on observations that are the same for every scheme of a task.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,50 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.diagnostics import diagnose, sharing_map
 from adaps_agents.diagnostics.diagnose import spread_rows
 from adaps_envs import make_batched, make_policy
 from adaps_envs.errors import UnknownNameError
-from baselines.leaderboard.config import REFERENCE_SEED_START, TaskConfig
+from baselines.leaderboard.config import REFERENCE_SEED_START, RunConfig, TaskConfig
 from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
 from baselines.leaderboard.references import POLICY_OF_FIELD
-from baselines.leaderboard.sidecars import Diagnostics
+from baselines.leaderboard.sidecars import Diagnostics, Sharing
 
-__all__ = ["common_observations", "diagnostics_of"]
+__all__ = ["common_observations", "diagnostics_of", "sharing_of"]
 
 _LANES = 8
 _STEPS = 64
 _LARGEST_POOL, _SMALLEST_POOL = 512, 16
 # Distributions that are compared, pairs of agents times observations.
 _COMPARISONS = 1 << 22
+
+
+def sharing_of(config: RunConfig, policy: Any, env_steps: int, agent_types: NDArray[np.int64]) -> Sharing:
+    """Return what the scheme of a policy shares, counts and found.
+
+    Args:
+        config: the run.
+        policy: sharing policy.
+        env_steps: environment steps of its training.
+        agent_types: ``[N]`` hidden types, looked up after training, for scoring alone.
+    """
+    scheme = policy.scheme
+    assignment = scheme.assignment()
+    types = [int(value) for value in agent_types]
+    groups = None if assignment is None else [int(value) for value in assignment]
+    return Sharing(
+        scheme=config.scheme.label,
+        env_steps=env_steps,
+        identity_steps=int(scheme.identity_steps),
+        parameters={name: int(value) for name, value in scheme.param_report().items()},
+        assignment=groups,
+        agent_types=types,
+        ari=None if groups is None else float(adjusted_rand_score(types, groups)),
+        summary=finite_or_null(scheme.sharing_summary()),
+        diagnostics=diagnostics_of(config.task, policy, agent_types),
+    )
 
 
 def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]) -> Diagnostics:

@@ -6,23 +6,18 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.export.weights import weights_header
 from baselines.leaderboard.checkpoint import Checkpoints
 from baselines.leaderboard.config import RunConfig
-from baselines.leaderboard.diagnosis import diagnostics_of
+from baselines.leaderboard.diagnosis import sharing_of
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.evaluate import copy_weights
-from baselines.leaderboard.files import finite_or_null
 from baselines.leaderboard.plan import DEFAULT_OPTIONS, JobOptions
 from baselines.leaderboard.provenance import CostMeter, provenance_of
 from baselines.leaderboard.record import Failure
-from baselines.leaderboard.sidecars import Sharing
 from baselines.leaderboard.sinks import LOG_DIRECTORY, Sinks
 from baselines.leaderboard.training import Training
 from baselines.leaderboard.writer import RunResult, RunWriter
@@ -106,7 +101,8 @@ def _begin(
 def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Training) -> JobOutcome:
     training.learn()
     model, evaluator, callback = training.model, training.evaluator, training.callback
-    final_weights, sharing = copy_weights(model.policy), _sharing(config, model)
+    final_weights = copy_weights(model.policy)
+    sharing = sharing_of(config, model.policy, int(model.num_timesteps), model.get_env().batched.agent_types)
     model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
     evaluation, actions = callback.result(config, evaluator.absolute(model.policy))
     metadata = weights_header(model.policy, model.get_env()).metadata()
@@ -116,22 +112,3 @@ def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Tr
     final = float(evaluation.greedy[-1].mean())
     score = config.task.normalise(final) if config.task.random_score is not None else None
     return JobOutcome("done", score=score)
-
-
-def _sharing(config: RunConfig, model: Any) -> Sharing:
-    """What the scheme shares, counts and found; the hidden types are looked up here, for scoring alone."""
-    scheme = model.scheme
-    assignment = scheme.assignment()
-    types = [int(value) for value in model.get_env().batched.agent_types]
-    groups = None if assignment is None else [int(value) for value in assignment]
-    return Sharing(
-        scheme=config.scheme.label,
-        env_steps=int(model.num_timesteps),
-        identity_steps=int(scheme.identity_steps),
-        parameters={name: int(value) for name, value in scheme.param_report().items()},
-        assignment=groups,
-        agent_types=types,
-        ari=None if groups is None else float(adjusted_rand_score(types, groups)),
-        summary=finite_or_null(scheme.sharing_summary()),
-        diagnostics=diagnostics_of(config.task, model.policy, np.array(types)),
-    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.leaderboard.artifacts import Evaluation, Weights
+from baselines.leaderboard.artifacts import Evaluation
 from baselines.leaderboard.config import RunConfig, TaskConfig, evaluation_marks, seeds_of
 from baselines.leaderboard.record import RunRecord
 from baselines.leaderboard.sidecars import Costs, Sharing
@@ -22,7 +22,6 @@ __all__ = [
     "check_metrics",
     "check_sharing",
     "check_task",
-    "check_weights",
     "environment_faults",
 ]
 
@@ -109,23 +108,6 @@ def check_sharing(
     for name, count in sharing.parameters.items():
         if count < 0:
             yield Fault("sharing.json", f"parameters.{name}", f"{count} is negative")
-
-
-def check_weights(weights: dict[str, Weights], evaluation: Evaluation) -> Iterator[Fault]:
-    """Weights, by file name, must be finite; where the last point is the best one, both files must be equal."""
-    for file, arrays in weights.items():
-        if not arrays:
-            yield Fault(file, "", "holds no weights")
-        for name, array in arrays.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                yield Fault(file, ascii(name), "holds a value that is not finite")
-    final, best = weights["policy.safetensors"], weights["policy_best.safetensors"]
-    if final.keys() != best.keys():
-        yield Fault("policy_best.safetensors", "", "its names are not those of policy.safetensors")
-    elif int(evaluation.best_point) == len(evaluation.marks) - 1:
-        for name in final:
-            if not np.array_equal(final[name], best[name]):
-                yield Fault("policy_best.safetensors", ascii(name), "the last point is the best; its weights differ")
 
 
 def check_costs(costs: Costs) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -15,21 +16,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baselines.leaderboard.artifacts import Weights
+from adaps_agents.export.weights import weights_header
+from baselines.leaderboard.artifacts import Evaluation, Weights, decode_weights_metadata
 from baselines.leaderboard.config import LearnerConfig, RunConfig
 from baselines.leaderboard.evaluate import Evaluator
+from baselines.leaderboard.files import parse_json
 from baselines.leaderboard.learner import build_model
 from baselines.leaderboard.provenance import provenance_of
-from baselines.leaderboard.record import RunRecord, read_weights
+from baselines.leaderboard.record import RunRecord, read_actions, read_weights
+from baselines.leaderboard.verify.choices import choice_faults
+from baselines.leaderboard.verify.compare import different_leaves
+from baselines.leaderboard.verify.measured import sharing_faults
 from baselines.leaderboard.verify.replay import RETURN_TOLERANCE, open_environment
 from baselines.leaderboard.verify.verdict import Fault
+from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
 __all__ = ["EPISODES_APART", "deep_checks"]
 
 EPISODES_APART = 0.05
-"""Share of episodes that may differ on another processor or torch version, where two actions are almost equally likely.
+"""Share of episodes without recorded actions that may differ on another processor or torch version.
 
-On the kind of machine that the record names, none may differ.
+There two actions may be almost equally likely, and the rest of the episode takes another course. On the kind of machine
+that the record names, none may differ. Recorded greedy actions are held to the weights one by one.
 """
 
 # What of the policy's settings decides of its networks' shapes.
@@ -40,7 +48,7 @@ MAX_NETWORK_UNITS = 1 << 28
 
 
 def deep_checks(record: RunRecord) -> Iterator[Fault]:
-    """Yield what is wrong between a finished run's weights and its returns, counts and groups.
+    """Yield what is wrong between a finished run's weights and its returns, actions, counts, groups and diagnostics.
 
     The run must have passed all other checks. Returns of points between the first and the last that are not the best
     one cannot be checked: their weights are not kept.
@@ -52,27 +60,23 @@ def deep_checks(record: RunRecord) -> Iterator[Fault]:
         yield from faults
         return
     try:
-        policy = build_model(_network_only(record.config)).policy
+        model = build_model(_network_only(record.config))
     except Exception as error:  # whatever a scheme raises on settings that it does not know
         yield Fault("config.json", "config.scheme", f"cannot be built: {type(error).__name__}: {error}")
         return
-    evaluator = Evaluator(record.config)
-    best, last = int(evaluation.best_point), len(evaluation.marks) - 1
-    for file, plays in (
-        ("policy_best.safetensors", (("greedy", best), ("absolute", None))),
-        ("policy.safetensors", (("greedy", last), ("sampled", last))),
-    ):
+    yield from _header_faults(record, model)
+    policy, evaluator, near = model.policy, Evaluator(record.config), _same_kind_of_machine(record)
+    if near and policy.prepared():
+        # Elsewhere, the same seed may give other initial weights.
+        yield from _first_point_faults(evaluator, evaluation, policy)
+    for best in (True, False):
         try:
-            _load(policy, read_weights(record, best=file != "policy.safetensors"))
+            _load(policy, read_weights(record, best=best))
         except Exception as error:  # names, shapes or types that are not the network's
-            yield Fault(file, "", f"not the weights of the configured network ({error})")
+            yield Fault(BEST if best else FINAL, "", f"not the weights of the configured network ({error})")
             return
-        for name, point in plays:
-            recorded = getattr(evaluation, name)
-            returns = getattr(evaluator, name)(policy).returns
-            where = name if point is None else f"{name}[{point}]"
-            yield from _episode_faults(record, file, where, returns, recorded if point is None else recorded[point])
-    yield from _scheme_faults(record, policy.scheme)
+        yield from _play_faults(record, policy, evaluator, best=best, near=near)
+    yield from sharing_faults(record, policy, near=near)
 
 
 def _size_faults(config: RunConfig) -> Iterator[Fault]:
@@ -104,22 +108,56 @@ def _network_only(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"learner": learner})
 
 
+def _header_faults(record: RunRecord, model: Any) -> Iterator[Fault]:
+    """What a file says of its network must be what the network here says, the library's version aside."""
+    rule = asdict(weights_header(model.policy, model.get_env()))
+    for file in (FINAL, BEST):
+        metadata = decode_weights_metadata((record.directory / file).read_bytes())
+        found = parse_json(metadata[METADATA_KEY])
+        for part in ("scheme_options", "network"):
+            for where, is_there, should_be in different_leaves(found[part], rule[part]):
+                yield Fault(file, f"__metadata__.{part}.{where}", f"{is_there!r}; the network has {should_be!r}")
+
+
 def _load(policy: Any, weights: Weights) -> None:
     policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
-def _episode_faults(
-    record: RunRecord, file: str, where: str, played: NDArray[np.float64], recorded: NDArray[np.float64]
-) -> Iterator[Fault]:
+def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: Any) -> Iterator[Fault]:
+    """Where nothing precedes training, the first point is that of the initial weights, which the seed gives."""
+    for name in ("greedy", "sampled"):
+        recorded = getattr(evaluation, name)[0]
+        played = getattr(evaluator, name)(policy).returns
+        message = _first_difference(played, recorded, allowed=0)
+        if message:
+            yield Fault("evaluation.npz", f"{name}[0]", f"the initial weights of this seed get {message}")
+
+
+def _play_faults(record: RunRecord, policy: Any, evaluator: Evaluator, *, best: bool, near: bool) -> Iterator[Fault]:
+    """Hold recorded actions to the loaded weights, and play what was recorded without its actions."""
+    evaluation, actions = record.evaluation, read_actions(record)
+    assert evaluation is not None
+    last, point = len(evaluation.marks) - 1, int(evaluation.best_point)
+    file = BEST if best else FINAL
+    yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions)
+    if best and point == last:
+        return
+    name, place = ("greedy", point) if best else ("sampled", last)
+    recorded = getattr(evaluation, name)[place]
+    allowed = 0 if near else math.ceil(EPISODES_APART * len(recorded))
+    message = _first_difference(getattr(evaluator, name)(policy).returns, recorded, allowed)
+    if message:
+        yield Fault(file, "", f"evaluation.npz's {name}[{place}]: its weights get {message}")
+
+
+def _first_difference(played: NDArray[np.float64], recorded: NDArray[np.float64], allowed: int) -> str:
+    """Return what is different if more episodes than ``allowed`` are, else nothing."""
     apart = np.abs(played - recorded) > RETURN_TOLERANCE * (1.0 + np.abs(recorded))
-    allowed = 0 if _same_kind_of_machine(record) else math.ceil(EPISODES_APART * len(recorded))
-    if apart.sum() > allowed:
-        first = int(apart.argmax())
-        message = (
-            f"its weights get {played[first]!r} in episode {first} of evaluation.npz's {where}, which has "
-            f"{recorded[first]!r} ({int(apart.sum())} of {len(recorded)} episodes differ)"
-        )
-        yield Fault(file, "", message)
+    if apart.sum() <= allowed:
+        return ""
+    first = int(apart.argmax())
+    count = f"{int(apart.sum())} of {len(recorded)} episodes differ"
+    return f"{played[first]!r} in episode {first}, which has {recorded[first]!r} ({count})"
 
 
 def _same_kind_of_machine(record: RunRecord) -> bool:
@@ -130,17 +168,3 @@ def _same_kind_of_machine(record: RunRecord) -> bool:
         there.machine,
         there.packages.get("torch"),
     )
-
-
-def _scheme_faults(record: RunRecord, scheme: Any) -> Iterator[Fault]:
-    sharing = record.sharing
-    assert sharing is not None
-    assignment = scheme.assignment()
-    groups = None if assignment is None else [int(value) for value in assignment]
-    if groups != sharing.assignment:
-        yield Fault("sharing.json", "assignment", f"{sharing.assignment}; policy.safetensors has {groups}")
-    counts = {name: int(value) for name, value in scheme.param_report().items()}
-    for name in sorted(counts.keys() | sharing.parameters.keys()):
-        if counts.get(name) != sharing.parameters.get(name):
-            message = f"{sharing.parameters.get(name)}; the network has {counts.get(name)}"
-            yield Fault("sharing.json", f"parameters.{name}", message)

@@ -24,10 +24,10 @@ from baselines.leaderboard.record import (
     RESULT_FILES,
     SUMS,
     RunRecord,
+    checked_files,
     config_payload,
     read_actions,
     read_run,
-    read_weights,
 )
 from baselines.leaderboard.report.collect import check_comparable
 from baselines.leaderboard.sidecars import SCHEMA, encode_sidecar
@@ -35,6 +35,7 @@ from baselines.leaderboard.suite import builtin_tasks
 from baselines.leaderboard.verify import checks
 from baselines.leaderboard.verify.replay import ReplayError, first_difference, open_environment, replay
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
+from baselines.leaderboard.verify.weights import check_weights
 from baselines.leaderboard.writer import UNFINISHED_NAME
 
 __all__ = ["ExtraChecks", "doubled_runs", "verify_directory"]
@@ -164,16 +165,13 @@ def _result_faults(record: RunRecord) -> tuple[int, list[Fault]]:
     assert evaluation is not None
     assert sharing is not None
     env = open_environment(config.task)
-    weights = {
-        "policy.safetensors": read_weights(record),
-        "policy_best.safetensors": read_weights(record, best=True),
-    }
+    files = checked_files(record.directory)
     faults = list(
         chain(
             checks.check_evaluation(config, evaluation, sharing),
             checks.check_metrics(record.metrics, evaluation),
             checks.check_sharing(config, sharing, evaluation, env.agent_types),
-            checks.check_weights(weights, evaluation),
+            check_weights(record, files, env),
             checks.check_costs(record.costs),
             checks.environment_faults(record, _digest(config.task.env, canonical_json(config.task.params))),
         )

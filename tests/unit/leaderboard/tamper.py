@@ -12,11 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from baselines.leaderboard.artifacts import Weights, decode_weights, encode_metrics, encode_weights
+from baselines.leaderboard.artifacts import (
+    Weights,
+    decode_weights,
+    decode_weights_metadata,
+    encode_metrics,
+    encode_weights,
+)
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.record import SUMS, config_payload, encode_sums
 from baselines.leaderboard.verify import submission
+from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
 Arrays = dict[str, np.ndarray]
 
@@ -113,10 +120,22 @@ def edit_metrics(run: Path, edit: Callable[[list[Any]], Any]) -> None:
 
 
 def edit_weights(run: Path, name: str, edit: Callable[[Weights], Any]) -> None:
-    """Change weights in place or by assignment to their names."""
-    weights = {key: array.copy() for key, array in decode_weights((run / name).read_bytes()).items()}
+    """Change weights in place or by assignment to their names; what the file says of itself stays."""
+    data = (run / name).read_bytes()
+    weights = {key: array.copy() for key, array in decode_weights(data).items()}
     edit(weights)
-    (run / name).write_bytes(encode_weights(weights))
+    (run / name).write_bytes(encode_weights(weights, decode_weights_metadata(data)))
+    mend(run)
+
+
+def edit_header(run: Path, edit: Callable[[Any], Any]) -> None:
+    """Change what both files of weights say they are for."""
+    for name in (FINAL, BEST):
+        data = (run / name).read_bytes()
+        header = json.loads(decode_weights_metadata(data)[METADATA_KEY])
+        edit(header)
+        metadata = {METADATA_KEY: json.dumps(header, sort_keys=True)}
+        (run / name).write_bytes(encode_weights(decode_weights(data), metadata))
     mend(run)
 
 

@@ -17,6 +17,7 @@ from tamper import (
     arrays_of,
     edit_arrays,
     edit_config,
+    edit_header,
     edit_json,
     edit_metrics,
     edit_returns,
@@ -27,11 +28,16 @@ from tamper import (
     write_arrays,
 )
 
-from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS
+from adaps_agents import export
+from adaps_envs import make_batched, make_policy
+from baselines.leaderboard.artifacts import decode_weights, encode_weights
+from baselines.leaderboard.episodes import play_episodes
+from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS, read_run
 from baselines.leaderboard.suite import load_suite
 from baselines.leaderboard.verify import verify_directory
 from baselines.leaderboard.verify.checks import check_task
 from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
 RUN = "one/adaps/seed-0"
 OTHER = "one/adaps/seed-1"
@@ -217,6 +223,73 @@ def weights(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
     return lambda run: edit_weights(run, "policy.safetensors", edit)
 
 
+def header(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_header(run, edit)
+
+
+def both_weights(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: [edit_weights(run, name, edit) for name in (FINAL, BEST)] and None
+
+
+def sharing(edit: Callable[[Any], Any]) -> Callable[[Path], None]:
+    return lambda run: edit_json(run, "sharing.json", edit)
+
+
+def together(*steps: Callable[[Path], Any]) -> Callable[[Path], None]:
+    def tamper(run: Path) -> None:
+        for step in steps:
+            step(run)
+
+    return tamper
+
+
+def better_groups(value: dict[str, Any]) -> None:
+    """The hidden types as groups, told the same wherever the file tells them."""
+    types = value["agent_types"]
+    named = {f"agent_{agent}": group for agent, group in enumerate(types)}
+    value.update(assignment=types, ari=1.0)
+    value["summary"].update(agents=named, groups_found=2)
+    value["diagnostics"]["sharing"].update(groups=named)
+
+
+def spend_less(steps: int) -> Callable[[Path], None]:
+    """Fewer identity steps, wherever they are told."""
+
+    def edit(value: dict[str, Any]) -> None:
+        for part in (value, value["summary"], value["diagnostics"]["sharing"]):
+            part["identity_steps"] = steps
+
+    def edit_step(lines: list[Any]) -> None:
+        lines[0]["step"] = steps
+
+    return together(sharing(edit), evaluation(put("steps", 0, steps)), metrics(edit_step))
+
+
+def behind_the_header(run: Path) -> None:
+    data = (run / FINAL).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    text = data[8 : 8 + size].rstrip(b" ")
+    text = text.replace(b'"dtype":"I64"', b'"note":"x","dtype":"I64"', 1)
+    text += b" " * (-len(text) % 8)
+    (run / FINAL).write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+    mend(run)
+
+
+def padded_header(run: Path) -> None:
+    data = (run / FINAL).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    (run / FINAL).write_bytes((size + 800).to_bytes(8, "little") + data[8 : 8 + size] + b" " * 800 + data[8 + size :])
+    mend(run)
+
+
+def append(name: str) -> Callable[[Path], None]:
+    def tamper(run: Path) -> None:
+        (run / name).write_bytes((run / name).read_bytes() + b"more")
+        mend(run)
+
+    return tamper
+
+
 def text(name: str, old: str, new: str) -> Callable[[Path], None]:
     return lambda run: edit_text(run, name, old, new)
 
@@ -387,6 +460,67 @@ KINDS: dict[str, Kind] = {
         "finite",
     ),
     "no weights": (weights(lambda w: w.clear()), "policy.safetensors", "holds no weights"),
+    "other scheme in the weights": (header(lambda h: h.update(scheme="seps")), FINAL, "scheme: 'seps', not 'adaps'"),
+    "other scheme in the best weights": (header(lambda h: h.update(scheme="seps")), BEST, "scheme: 'seps'"),
+    "other options in the weights": (
+        header(lambda h: h["scheme_options"].update(keep=0.1)),
+        FINAL,
+        r"scheme_options\.keep: 0\.1, not None",
+    ),
+    "other environment in the weights": (
+        header(lambda h: h.update(environment="BPS-2-v0")),
+        FINAL,
+        "environment: 'BPS-2-v0', not 'BPS-1-v0'",
+    ),
+    "other parameters in the weights": (
+        header(lambda h: h["environment_params"].update(groups=[1, 3])),
+        FINAL,
+        r"environment_params\.groups: \[1, 3\], not \[2, 2\]",
+    ),
+    "other sizes in the weights": (header(lambda h: h.update(obs_dim=9)), FINAL, "obs_dim: 9, not 8"),
+    "other layers in the weights": (
+        header(lambda h: h["network"].update(net_arch=[8, 8])),
+        FINAL,
+        r"network\.net_arch: \[8, 8\], not \[8\]",
+    ),
+    "other memory in the weights": (
+        header(lambda h: h["network"].update(recurrent="gru")),
+        FINAL,
+        r"network\.recurrent: 'gru', not 'none'",
+    ),
+    "other library in the weights": (header(lambda h: h.update(library="9.9")), FINAL, "library: '9.9', not"),
+    "a header of another kind": (header(lambda h: h.update(network=[])), FINAL, "does not tell"),
+    "types handed over in secret": (
+        header(lambda h: h["scheme_options"].update(types=[0, 0, 1, 1])),
+        "sharing.json",
+        r"summary\.told_types: False; .* handed the hidden types",
+    ),
+    "weights that say nothing": (
+        lambda run: (run / FINAL).write_bytes(encode_weights(decode_weights((run / FINAL).read_bytes()))) and mend(run),
+        FINAL,
+        r"its metadata has the keys \[\]",
+    ),
+    "a note in an array's description": (behind_the_header, FINAL, "described by data_offsets, dtype, shape alone"),
+    "a padded header": (padded_header, FINAL, "not laid out as it is written"),
+    "bytes behind the weights": (append(FINAL), FINAL, "not a safetensors file"),
+    "bytes behind the returns": (append("evaluation.npz"), "evaluation.npz", "other bytes than its arrays explain"),
+    "bytes behind the actions": (append("actions.npz"), "actions.npz", "other bytes than its arrays explain"),
+    "groups that the weights lack": (
+        sharing(better_groups),
+        "sharing.json",
+        r"assignment: \[0, 0, 1, 1\]; policy.safetensors has scheme.labels = \[0, 0, 0, 0\]",
+    ),
+    "groups taken from the weights": (both_weights(lambda w: w.pop("scheme.labels")), FINAL, "scheme.labels: missing"),
+    "steps taken from the weights": (
+        both_weights(lambda w: w.update({"scheme.identity_steps": np.zeros(2)})),
+        FINAL,
+        "scheme.identity_steps: missing, or not one",
+    ),
+    "fewer identity steps everywhere but in the weights": (
+        spend_less(40),
+        "sharing.json",
+        "identity_steps: 40; policy.safetensors has scheme.identity_steps = 400",
+    ),
     "other names": (weights(lambda w: w.update(extra=np.zeros(1))), "policy_best.safetensors", "names"),
     "weights that are none": (
         lambda run: (run / "policy.safetensors").write_bytes(b"\xff" * 64) and mend(run),
@@ -456,27 +590,151 @@ DEEP_KINDS: dict[str, Kind] = {
             for name in ("policy.safetensors", "policy_best.safetensors")
         ],
         "policy_best.safetensors",
-        r"its weights get .* in episode \d+ of evaluation.npz's greedy",
+        r"actions.npz: absolute\[\d+, \d+, \d+\] is \d; its weights choose \d \(.* decisions differ",
     ),
     "fewer parameters": (
         lambda run: edit_json(run, "sharing.json", lambda s: s["parameters"].update(trainable=1)),
         "sharing.json",
-        "parameters.trainable: 1; the network has",
+        "parameters.trainable: 1; the stored policy gives 198",
+    ),
+    "less diverse": (
+        sharing(lambda s: s["diagnostics"].update(snd=0.5)),
+        "sharing.json",
+        r"diagnostics.snd: 0\.5; the stored policy gives 0\.",
+    ),
+    "agents that agree": (
+        sharing(lambda s: s["diagnostics"].update(action_disagreement=0.25)),
+        "sharing.json",
+        r"diagnostics.action_disagreement: 0\.25",
+    ),
+    "less memory": (
+        sharing(lambda s: s["diagnostics"].update(memory_bytes=8)),
+        "sharing.json",
+        "diagnostics.memory_bytes: 8; the stored policy gives",
+    ),
+    "other masks": (
+        sharing(lambda s: s["diagnostics"]["masks"]["actor"].update(kept=0.5)),
+        "sharing.json",
+        r"diagnostics.masks.actor.kept: 0\.5",
+    ),
+    "masks taken away": (
+        sharing(lambda s: s["diagnostics"].update(masks={})),
+        "sharing.json",
+        "diagnostics.masks.actor: nothing; the stored policy gives",
+    ),
+    "another sharing map": (
+        sharing(lambda s: s["diagnostics"]["sharing"]["parts"]["actor"].update(used=[1])),
+        "sharing.json",
+        r"diagnostics.sharing.parts.actor.used\[0\]: 1;",
+    ),
+    "other mask overlap": (
+        sharing(lambda s: s["summary"].update(actor_mask_overlap=[[0.5]])),
+        "sharing.json",
+        r"summary.actor_mask_overlap\[0\]\[0\]: 0\.5",
+    ),
+    "a remark in the summary": (
+        sharing(lambda s: s["summary"].update(remark="the best")),
+        "sharing.json",
+        "summary.remark: 'the best'; the stored policy gives nothing",
+    ),
+    "types said to be told": (
+        sharing(lambda s: s["summary"].update(told_types=True)),
+        "sharing.json",
+        "summary.told_types: True; the stored policy gives False",
+    ),
+    "cheaper decisions": (
+        sharing(lambda s: s["parameters"].update(flops_per_decision=1)),
+        "sharing.json",
+        "parameters.flops_per_decision: 1;",
+    ),
+    "no pretraining": (
+        sharing(lambda s: s["parameters"].update(pretraining_parameters=0)),
+        "sharing.json",
+        "parameters.pretraining_parameters: 0;",
+    ),
+    "a count taken away": (
+        sharing(lambda s: s["parameters"].pop("fixed_bits") and None),
+        "sharing.json",
+        "parameters.fixed_bits: nothing;",
+    ),
+    "ARI and groups taken away": (
+        sharing(lambda s: s.update(ari=None, assignment=None)),
+        "sharing.json",
+        r"assignment: None; the stored policy gives \[",
+    ),
+    "another activation": (
+        header(lambda h: h["network"].update(activation_fn="torch.nn.modules.activation.Tanh")),
+        FINAL,
+        "network.activation_fn: .*Tanh'; the network has .*ReLU",
     ),
     "edited last sampled return": (returns(add("sampled", (-1, 0), 50.0)), "policy.safetensors", r"sampled\[2\]"),
     "another network": (
-        config(lambda c: c["learner"].update(net_arch=[9])),
+        together(
+            config(lambda c: c["learner"].update(net_arch=[9])), header(lambda h: h["network"].update(net_arch=[9]))
+        ),
         "policy_best.safetensors",
         "not the weights",
     ),
-    "an enormous network": (config(lambda c: c["learner"].update(net_arch=[65536] * 4)), "config.json", "net_arch"),
-    "an unknown scheme": (config(lambda c: c["scheme"].update(name="adap")), "config.json", "cannot be built"),
+    "an enormous network": (
+        together(
+            config(lambda c: c["learner"].update(net_arch=[65536] * 4)),
+            header(lambda h: h["network"].update(net_arch=[65536] * 4)),
+        ),
+        "config.json",
+        "net_arch",
+    ),
+    "an unknown scheme": (
+        together(config(lambda c: c["scheme"].update(name="adap")), header(lambda h: h.update(scheme="adap"))),
+        "config.json",
+        "cannot be built",
+    ),
     "a setting that no scheme takes": (
-        config(lambda c: c["scheme"]["settings"].update(keeep=1)),
+        together(
+            config(lambda c: c["scheme"]["settings"].update(keeep=1)),
+            header(lambda h: h["scheme_options"].update(keeep=1)),
+        ),
         "config.json",
         "cannot be built",
     ),
 }
+
+
+def borrowed_episodes(run: Path) -> None:
+    """One evaluation episode and one absolute episode as the scripted policy plays them, on a machine unlike any."""
+    config = read_run(run).config
+    returns, logs = arrays_of(run, "evaluation.npz"), arrays_of(run, "actions.npz")
+    for log, seeds, recorded in (
+        ("final", "seeds", returns["greedy"][-1]),
+        ("absolute", "absolute_seeds", returns["absolute"]),
+    ):
+        env = make_batched(config.task.env, 1, **config.task.params)
+        scripted, rng = make_policy("expert", env), np.random.default_rng(0)
+        played = play_episodes(env, lambda obs, policy=scripted, rng=rng: policy(obs, rng), int(returns[seeds][0]))
+        assert played.returns[0] > recorded[0] + 50
+        recorded[0] = played.returns[0]
+        logs[log][:, 0] = played.actions[:, 0]
+    edit_returns(run, lambda arrays: arrays.update(returns))
+    write_arrays(run, "actions.npz", logs)
+    edit_json(run, "provenance.json", lambda value: value.update(processor="one of a kind"))
+    assert int(returns["best_point"]) == int(returns["greedy"].mean(axis=1).argmax()), "the best point would betray it"
+
+
+def test_episodes_of_another_policy_are_no_rounding_of_another_processor(runs: Path) -> None:
+    alone = runs / "one/adaps/seed-1"
+    borrowed_episodes(alone)
+    assert verify_directory(alone).verified, "the replay alone was not to notice"
+    faults = [str(fault) for fault in verify_directory(alone, deep=deep_checks).all_faults]
+    for file, log in ((FINAL, "final"), (BEST, "absolute")):
+        assert any(re.search(rf"{file}: actions.npz: {log}\[\d+, 0, \d\] is", fault) for fault in faults), faults
+
+
+def test_honest_runs_verify_deeply_on_another_processor(runs: Path) -> None:
+    edit_json(runs / RUN, "provenance.json", lambda value: value.update(processor="one of a kind"))
+    assert verify_directory(runs / RUN, deep=deep_checks).verified
+
+
+def test_the_metadata_has_the_key_that_its_writer_gives_it() -> None:
+    assert export.weights.METADATA_KEY == METADATA_KEY
 
 
 @pytest.mark.parametrize("kind", DEEP_KINDS)

@@ -1,0 +1,45 @@
+"""Measuring anew what ``sharing.json`` says of a policy: counts, groups, masks, diversity. This needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from baselines.leaderboard.diagnosis import sharing_of
+from baselines.leaderboard.record import RunRecord
+from baselines.leaderboard.verify.compare import ABSENT, different_leaves
+from baselines.leaderboard.verify.replay import open_environment
+from baselines.leaderboard.verify.verdict import Fault
+
+__all__ = ["DIAGNOSTICS_APART", "SAME_KIND_APART", "sharing_faults"]
+
+SAME_KIND_APART = 1e-6
+"""By how much measured shares and distances may differ on the kind of machine that the record names."""
+
+DIAGNOSTICS_APART = 5e-3
+"""The same elsewhere, where agents may rank two almost equally likely actions otherwise."""
+
+# The autoencoder is discarded after the identity phase; the curve is shown nowhere but in the record.
+_LOST = ("summary.selection_curve",)
+
+
+def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fault]:
+    """Yield every entry of ``sharing.json`` that the final policy does not give.
+
+    Args:
+        record: a finished run.
+        policy: sharing policy with its final weights.
+        near: whether this is the kind of machine that the record names.
+    """
+    sharing = record.sharing
+    assert sharing is not None
+    types = open_environment(record.config.task).agent_types
+    rule = sharing_of(record.config, policy, sharing.env_steps, types).model_dump(mode="json")
+    found = sharing.model_dump(mode="json")
+    if sharing.diagnostics is None:
+        del found["diagnostics"], rule["diagnostics"]
+    tolerance = SAME_KIND_APART if near else DIAGNOSTICS_APART
+    for where, is_there, should_be in different_leaves(found, rule, tolerance):
+        if should_be is ABSENT and where.startswith(_LOST):
+            continue
+        yield Fault("sharing.json", where, f"{is_there!r}; the stored policy gives {should_be!r}")

@@ -1,0 +1,169 @@
+"""Checks of stored weights that need no network: for what they say they are, and what they hold beside weights.
+
+Files are read as numpy arrays; nothing is unpickled and torch is not needed. Whether the weights play as recorded,
+:mod:`~baselines.leaderboard.verify.deep` finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.values import json_values
+from baselines.leaderboard.artifacts import Evaluation, Weights, decode_weights, decode_weights_metadata
+from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.files import parse_json
+from baselines.leaderboard.record import RunRecord
+from baselines.leaderboard.sidecars import Sharing
+from baselines.leaderboard.verify.verdict import Fault
+
+__all__ = ["BEST", "FINAL", "METADATA_KEY", "check_weights", "handed_types"]
+
+FINAL, BEST = "policy.safetensors", "policy_best.safetensors"
+
+METADATA_KEY = "adaps"
+"""The one key of a file's metadata; ``adaps_agents.export.weights`` writes it, but cannot be imported without torch."""
+
+_FORMAT = 1
+# Buffers that every scheme has; see ``adaps_agents.sharing.base.SharingScheme``.
+_LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
+
+
+def check_weights(record: RunRecord, files: Mapping[str, bytes], env: BatchedEnv) -> Iterator[Fault]:
+    """Yield what is wrong with a finished run's two files of weights.
+
+    Args:
+        record: the run.
+        files: bytes of its files by name.
+        env: the environment of its task, for sizes, parameters and hidden types.
+    """
+    evaluation, sharing = record.evaluation, record.sharing
+    assert evaluation is not None
+    assert sharing is not None
+    weights: dict[str, Weights] = {}
+    for file in (FINAL, BEST):
+        try:
+            weights[file] = decode_weights(files[file])
+            said = _header(decode_weights_metadata(files[file]))
+        except ValueError as error:
+            yield Fault(file, "", str(error))
+            continue
+        for where, found, rule in _header_differences(said, record, env):
+            yield Fault(file, f"__metadata__.{where}", f"{found!r}, not {rule!r}")
+        yield from _told_faults(file, said, record.config, sharing)
+        yield from _array_faults(file, weights[file])
+        yield from _identity_faults(file, weights[file], sharing)
+    if len(weights) == 2:
+        yield from _label_faults(weights[FINAL], sharing, env.num_agents)
+        yield from _pair_faults(weights[FINAL], weights[BEST], evaluation)
+
+
+def handed_types(config: RunConfig, options: Mapping[str, Any]) -> bool:
+    """Whether the learner handed the hidden types to a scheme with these options, as they were written down."""
+    given = config.scheme.settings
+    return given.get("labels") == "true" or ("types" in options and "types" not in given)
+
+
+def _header(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if metadata.keys() != {METADATA_KEY}:
+        raise ValueError(f"its metadata has the keys {sorted(metadata)}, not {METADATA_KEY!r} alone")
+    header = parse_json(metadata[METADATA_KEY])
+    objects = ("scheme_options", "environment_params", "network")
+    if not isinstance(header, dict) or not all(isinstance(header.get(name), dict) for name in objects):
+        raise ValueError(f"its metadata does not tell {', '.join(objects)}")
+    return header
+
+
+def _header_differences(said: Mapping[str, Any], record: RunRecord, env: BatchedEnv) -> Iterator[tuple[str, Any, Any]]:
+    """Yield entries of a file's header that are not the run's: where, what is there, what the run has."""
+    config = record.config
+    facts = {
+        "format": _FORMAT,
+        "scheme": config.scheme.name,
+        "environment": env.spec_id,
+        "num_agents": env.num_agents,
+        "obs_dim": env.obs_dim,
+        "num_actions": env.num_actions,
+        "library": record.provenance.packages.get("adaps", "unknown"),
+    }
+    central = config.learner.policy_settings.get("critic") == "central"
+    network = {
+        **{name: value for name, value in config.learner.policy_settings.items() if name in said["network"]},
+        "net_arch": list(config.learner.net_arch),
+        "state_dim": env.state_dim if central else 0,
+    }
+    # Not named by files from before there were recurrent networks, nor by those without.
+    recurrent = {"recurrent": said["network"].get("recurrent", "none")}
+    options = {**config.scheme.settings}
+    if "types" in said["scheme_options"] and "types" not in options:
+        options["types"] = np.unique(env.agent_types, return_inverse=True)[1].tolist()
+    params = json_values(env.params)
+    # An environment may have got parameters since; those that the task sets must be there.
+    known = {name: params[name] for name in params if name in said["environment_params"] or name in config.task.params}
+    for part, found, rule in (
+        ("", {name: said.get(name) for name in facts}, facts),
+        ("network.", {name: said["network"].get(name) for name in network}, network),
+        ("network.", recurrent, {"recurrent": config.learner.recurrent}),
+        ("scheme_options.", said["scheme_options"], options),
+        ("environment_params.", said["environment_params"], known),
+    ):
+        for name in sorted(found.keys() | rule.keys()):
+            if found.get(name) != rule.get(name):
+                yield f"{part}{name}", found.get(name), rule.get(name)
+
+
+def _told_faults(file: str, said: Mapping[str, Any], config: RunConfig, sharing: Sharing) -> Iterator[Fault]:
+    if handed_types(config, said["scheme_options"]) and sharing.summary.get("told_types") is not True:
+        message = f"{sharing.summary.get('told_types')!r}; {file} says that the scheme was handed the hidden types"
+        yield Fault("sharing.json", "summary.told_types", message)
+
+
+def _array_faults(file: str, arrays: Weights) -> Iterator[Fault]:
+    if not arrays:
+        yield Fault(file, "", "holds no weights")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            yield Fault(file, ascii(name), "holds a value that is not finite")
+
+
+def _identity_faults(file: str, arrays: Weights, sharing: Sharing) -> Iterator[Fault]:
+    stored = arrays.get(_IDENTITY_STEPS)
+    if stored is None or stored.size != 1 or stored.dtype != np.int64:
+        yield Fault(file, _IDENTITY_STEPS, "missing, or not one whole number")
+    elif int(stored.item()) != sharing.identity_steps:
+        message = f"{sharing.identity_steps}; {file} has {_IDENTITY_STEPS} = {int(stored.item())}"
+        yield Fault("sharing.json", "identity_steps", message)
+
+
+def _label_faults(arrays: Weights, sharing: Sharing, num_agents: int) -> Iterator[Fault]:
+    """The groups are part of the weights, by whatever name ``sharing.json`` tells them once more."""
+    stored = arrays.get(_LABELS)
+    if stored is None or stored.shape != (num_agents,) or stored.dtype != np.int64:
+        yield Fault(FINAL, _LABELS, f"missing, or not one whole number for each of {num_agents} agents")
+        return
+    labels = stored.tolist()
+    named = {f"agent_{agent}": group for agent, group in enumerate(labels)}
+    told: dict[str, tuple[Any, Any]] = {"summary.agents": (sharing.summary.get("agents"), named)}
+    if sharing.assignment is not None:
+        told["assignment"] = (sharing.assignment, labels)
+        if sharing.diagnostics is not None:
+            told["diagnostics.sharing.groups"] = (sharing.diagnostics.sharing.get("groups"), named)
+    for where, (found, rule) in told.items():
+        if found is not None and found != rule:
+            yield Fault("sharing.json", where, f"{found!r}; {FINAL} has {_LABELS} = {labels}")
+
+
+def _pair_faults(final: Weights, best: Weights, evaluation: Evaluation) -> Iterator[Fault]:
+    """Both files are of one network; where the last point is the best one, they are equal."""
+    if final.keys() != best.keys():
+        yield Fault(BEST, "", f"its names are not those of {FINAL}")
+        return
+    last = int(evaluation.best_point) == len(evaluation.marks) - 1
+    for name in final:
+        if final[name].dtype != best[name].dtype or final[name].ndim != best[name].ndim:
+            yield Fault(BEST, ascii(name), f"of another type or number of axes than in {FINAL}")
+        elif last and not np.array_equal(final[name], best[name]):
+            yield Fault(BEST, ascii(name), "the last point is the best; its weights differ")
