@@ -99,7 +99,7 @@ def _train(config: RunConfig, evaluate: bool) -> None:
 
 def _round(suite: str, workers: int) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "baselines.cli", "leaderboard", "run", "--suite", suite, "--jobs", str(workers), "--out"]
+        command = ["-m", "baselines", "leaderboard", "run", "--suite", suite, "--jobs", str(workers), "--out"]
         return {
             "bare": _spent("-c", _TRAIN_BARE.format(suite=suite, evaluate=False, workers=workers)),
             "evaluated": _spent("-c", _TRAIN_BARE.format(suite=suite, evaluate=True, workers=workers)),

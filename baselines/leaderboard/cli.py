@@ -72,15 +72,15 @@ def run(
     Runs that have finished are kept: the same command continues an interrupted suite. Exit codes: 0 all runs are done,
     1 some have failed (the board is written all the same), 2 wrong use or an unusable directory, 130 interrupted.
     """
-    from baselines.leaderboard.signals import end_on_signal
-
-    console = _console()
     try:
+        from baselines.leaderboard.signals import end_on_signal
+
         with end_on_signal():
             from baselines.leaderboard.plan import JobOptions, parse_shard
             from baselines.leaderboard.sinks import require_sinks
             from baselines.leaderboard.suite import load_suite, select
 
+            console = _console()
             share = parse_shard(shard)
             start = _engine(engine, address)
             sinks = require_sinks(sink or [])

@@ -39,7 +39,7 @@ def shell(clean_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
     own, offline."""
     commands, target = tmp_path / "bin", tmp_path / "site-packages"
     commands.mkdir()
-    for name, words in (("python", ""), ("pip", "-m pip"), ("adaps", "-m baselines.cli")):
+    for name, words in (("python", ""), ("pip", "-m pip"), ("adaps", "-m baselines")):
         script = commands / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n')
         script.chmod(0o755)

@@ -55,7 +55,7 @@ def run_cli(*words: str | Path) -> int:
 
 def start_run(suite_file: Path, out: Path, *words: str) -> subprocess.Popen[str]:
     """Start ``adaps leaderboard run`` in a process group of its own; its output can be read."""
-    command = [sys.executable, "-m", "baselines.cli", "leaderboard", "run"]
+    command = [sys.executable, "-m", "baselines", "leaderboard", "run"]
     return subprocess.Popen(
         [*command, "--suite", str(suite_file), "--out", str(out), *words],
         stdout=subprocess.PIPE,

@@ -31,7 +31,7 @@ def records(out: Path) -> dict[str, bytes]:
 
 
 def start(suite_file: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "baselines.cli", "leaderboard", "run", "--suite", str(suite_file)]
+    command = [sys.executable, "-m", "baselines", "leaderboard", "run", "--suite", str(suite_file)]
     command += ["--out", str(out), "--jobs", "2", "--checkpoint-seconds", "0.1"]
     log = (out.parent / "log").open("ab")
     with log:

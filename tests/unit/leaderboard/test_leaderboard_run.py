@@ -70,9 +70,7 @@ def test_an_interrupted_suite_says_how_to_go_on(tmp_path: Path, number: signal.S
 
     words = shlex.split(message[1])
     assert words == ["adaps", "leaderboard", "run", "--suite", str(suite_file), "--out", str(out), "--jobs", "2"]
-    again = subprocess.run(
-        [sys.executable, "-m", "baselines.cli", *words[1:]], capture_output=True, text=True, check=False
-    )
+    again = subprocess.run([sys.executable, "-m", "baselines", *words[1:]], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "page:" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in finished} == finished, "a finished run was made again"
@@ -96,6 +94,19 @@ def test_an_interruption_at_any_other_time_says_how_to_go_on(
         f"interrupted. To go on: adaps leaderboard run --suite {suite_file} --out {tmp_path / 'out'} --seed 1 --seed 0"
     )
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_an_interruption_during_the_imports_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    stopped = subprocess.run(
+        [sys.executable, "-m", "baselines", "leaderboard", "run", "--out", "a folder"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert stopped.returncode == 130
+    assert stopped.stderr.strip() == (
+        "interrupted before anything began. To go on: adaps leaderboard run --out 'a folder'"
+    )
 
 
 def test_tidying_up_is_not_interrupted() -> None:
