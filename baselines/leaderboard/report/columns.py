@@ -12,6 +12,7 @@ from baselines.leaderboard.report.rows import Row
 __all__ = [
     "ARCHIVE_COLUMNS",
     "COST_COLUMNS",
+    "LEGEND",
     "README_COLUMNS",
     "SCHEME",
     "SCORE_COLUMNS",
@@ -20,6 +21,18 @@ __all__ = [
     "Column",
     "present",
 ]
+
+
+# What stands behind a column. Replayed ones have no mark.
+DEEP, TOLD = "‡", "†"
+
+LEGEND = (
+    "Columns without a mark follow from recorded actions, which verification replays, from the groups in the stored "
+    f"weights and from the hidden types. {DEEP} follows from the stored policies, which deep verification plays and "
+    f"measures anew. {TOLD} is the word of whoever made the runs, and so is the number of failed ones: no verification "
+    "can recompute it."
+)
+"""The one explanation of the marks, for pages and tables."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Column:
         numeric: whether it holds numbers.
         best_high: whether a reader who sorts by it wants the highest first.
         interval: whether it shows a score's interval, which a page may draw.
+        mark: how far it can be verified, see :data:`LEGEND`.
     """
 
     heading: str
@@ -43,6 +57,12 @@ class Column:
     numeric: bool = True
     best_high: bool = False
     interval: bool = False
+    mark: str = ""
+
+    @property
+    def marked(self) -> str:
+        """The heading with its mark."""
+        return f"{self.heading} {self.mark}".rstrip()
 
     def value(self, row: Row) -> Any:
         """Return what the row sorts by; None sorts last."""
@@ -54,15 +74,17 @@ def present(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     return [column for column in columns if any(column.value(row) is not None for row in rows)]
 
 
-def _number(heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False) -> Column:
+def _number(
+    heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False, mark: str = ""
+) -> Column:
     def show(row: Row) -> str:
         return "" if row.get(key) is None else f"{row[key]:.{digits}f}"
 
-    return Column(heading, meaning, show, key, best_high=best_high)
+    return Column(heading, meaning, show, key, best_high=best_high, mark=mark)
 
 
-def _count(heading: str, meaning: str, key: str) -> Column:
-    return Column(heading, meaning, lambda row: "" if row.get(key) is None else f"{row[key]:,}", key)
+def _count(heading: str, meaning: str, key: str, *, mark: str = "") -> Column:
+    return Column(heading, meaning, lambda row: "" if row.get(key) is None else f"{row[key]:,}", key, mark=mark)
 
 
 def _text(heading: str, meaning: str, key: str, *, numeric: bool = False) -> Column:
@@ -107,7 +129,11 @@ INTERVAL = Column(
     interval=True,
 )
 AREA = _number(
-    "area", "mean height of the learning curve up to the budget, identity steps included", "auc", best_high=True
+    "area",
+    "mean height of the learning curve up to the budget, identity steps included; its inner points have no actions",
+    "auc",
+    best_high=True,
+    mark=TOLD,
 )
 BETTER = Column(
     f"P(> {BASELINE})",
@@ -123,11 +149,12 @@ TYPES = Column(
     lambda row: "told" if row.get("told_types") else "",
     "told_types",
     numeric=False,
+    mark=DEEP,
 )
 RUNS = Column("runs", "finished runs; failed and open ones are named", _runs, "runs", best_high=True)
-TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters")
-FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision")
-CPU = _number("CPU s", "processor seconds of a run, evaluation included (mean)", "cpu_seconds", 1)
+TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters", mark=DEEP)
+FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision", mark=DEEP)
+CPU = _number("CPU s", "processor seconds of a run, evaluation included (mean)", "cpu_seconds", 1, mark=TOLD)
 MEDIAN = _number("median", "median over runs; over several tasks, of the tasks' means", "median", best_high=True)
 MEAN = _number("mean", "mean over runs; over several tasks, of the tasks' means", "mean", best_high=True)
 GAP = _number("gap", "optimality gap: how far below 1 on average, runs above 1 counting as 1", "optimality_gap")
@@ -138,7 +165,7 @@ SCORE_COLUMNS = (
     SCORE,
     INTERVAL,
     _number("return", "mean team return at the budget, greedy, not normalised", "return_mean", 1, best_high=True),
-    _number("sampled", "score with sampled actions", "sampled_iqm", best_high=True),
+    _number("sampled", "score with sampled actions", "sampled_iqm", best_high=True, mark=DEEP),
     _number(
         "best", "score of the best point's policy in fresh episodes (absolute metric)", "absolute_iqm", best_high=True
     ),
@@ -152,22 +179,27 @@ SCORE_COLUMNS = (
 COST_COLUMNS = (
     SCHEME,
     TRAINABLE,
-    _count("actor", "trainable parameters of the actor", "trainable_actor"),
-    _count("critic", "trainable parameters of the critic", "trainable_critic"),
-    _count("fixed", "parameters that are never trained", "fixed_parameters"),
-    _count("fixed bits", "bits of fixed masks", "fixed_bits"),
-    _count("pretraining", "parameters used in the identity phase alone", "pretraining_parameters"),
+    _count("actor", "trainable parameters of the actor", "trainable_actor", mark=DEEP),
+    _count("critic", "trainable parameters of the critic", "trainable_critic", mark=DEEP),
+    _count("fixed", "parameters that are never trained", "fixed_parameters", mark=DEEP),
+    _count("fixed bits", "bits of fixed masks", "fixed_bits", mark=DEEP),
+    _count("pretraining", "parameters used in the identity phase alone", "pretraining_parameters", mark=DEEP),
     FLOPS,
     _number(
-        "SND", "System Neural Diversity: mean Jensen-Shannon distance between two agents' action distributions", "snd"
+        "SND",
+        "System Neural Diversity: mean Jensen-Shannon distance between two agents' action distributions",
+        "snd",
+        mark=DEEP,
     ),
-    _count("identity steps", "environment steps of the identity phase, part of the budget", "identity_steps"),
-    _count("steps", "environment steps in all", "env_steps"),
-    _count("tried", "settings tried in tuning, as declared; 0: defaults", "tuning_configurations"),
-    _count("tuning steps", "environment steps spent on tuning, as declared", "tuning_env_steps"),
+    _count(
+        "identity steps", "environment steps of the identity phase, part of the budget", "identity_steps", mark=TOLD
+    ),
+    _count("steps", "environment steps in all", "env_steps", mark=TOLD),
+    _count("tried", "settings tried in tuning, as declared; 0: defaults", "tuning_configurations", mark=TOLD),
+    _count("tuning steps", "environment steps spent on tuning, as declared", "tuning_env_steps", mark=TOLD),
     CPU,
-    _number("wall s", "seconds of a run (mean)", "wall_seconds", 1),
-    Column("peak MiB", "peak memory of the run's process (mean)", _memory, "peak_memory_bytes"),
+    _number("wall s", "seconds of a run (mean)", "wall_seconds", 1, mark=TOLD),
+    Column("peak MiB", "peak memory of the run's process (mean)", _memory, "peak_memory_bytes", mark=TOLD),
 )
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)

@@ -20,6 +20,7 @@ from baselines.leaderboard.report.collect import Problem
 from baselines.leaderboard.report.columns import (
     ARCHIVE_COLUMNS,
     COST_COLUMNS,
+    LEGEND,
     SCHEME,
     SCORE_COLUMNS,
     TASK,
@@ -86,6 +87,7 @@ class SitePages:
             site_title=self.title,
             protocol=PROTOCOL,
             policy=_POLICY,
+            marks_legend=LEGEND,
             **context,
         )
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from baselines.leaderboard.report.board import Board
 from baselines.leaderboard.report.columns import (
     COST_COLUMNS,
+    LEGEND,
     README_COLUMNS,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
@@ -57,7 +58,7 @@ def markdown_board(board: Board) -> str:
     if board.problems:
         lines = [f"- {problem.kind} `{_cell(problem.run)}`: {_cell(problem.message)}" for problem in board.problems]
         parts.append("## Runs without a result\n\n" + "\n".join(lines) + "\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, f"{LEGEND}\n"])
 
 
 def markdown_table(board: Board) -> str:
@@ -66,7 +67,7 @@ def markdown_table(board: Board) -> str:
     tables = [_markdown_table(task, present(README_COLUMNS, rows[task]), rows[task], level=3) for task in rows]
     if board.totals:
         tables.insert(0, _markdown_table("All tasks", present(README_COLUMNS, board.totals), board.totals, level=3))
-    return "\n".join(tables)
+    return "\n".join([*tables, f"{LEGEND}\n"])
 
 
 def csv_rows(rows: Sequence[Row]) -> str:
@@ -89,7 +90,7 @@ def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> T
 
 def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[Row], level: int = 2) -> str:
     lines = [f"{'#' * level} {_cell(title)}", ""]
-    lines.append("| " + " | ".join(_cell(column.heading) for column in columns) + " |")
+    lines.append("| " + " | ".join(_cell(column.marked) for column in columns) + " |")
     lines.append("|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|")
     lines += ["| " + " | ".join(_cell(column.show(row)) for column in columns) + " |" for row in rows]
     return "\n".join(lines) + "\n"

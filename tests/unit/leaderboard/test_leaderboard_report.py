@@ -15,7 +15,8 @@ from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.plan import write_suite_file
 from baselines.leaderboard.report import collect_board, print_board, write_report
-from baselines.leaderboard.report.tables import csv_rows, markdown_board
+from baselines.leaderboard.report.columns import LEGEND
+from baselines.leaderboard.report.tables import csv_rows, markdown_board, markdown_table
 
 REQUIRED_KEYS = {
     "task", "scheme", "runs", "failed", "iqm", "ci_low", "ci_high", "return_mean", "trainable_parameters", "ari",
@@ -144,6 +145,24 @@ def test_csv_holds_every_row_and_no_formula(tmp_path: Path, suite: SuiteConfig) 
     assert len(rows) == 5
     assert set(rows[0]) == set(board.rows[0])
     assert "'=cmd()" in {row["scheme"] for row in rows}
+
+
+def test_what_no_verification_can_recompute_is_marked_and_the_marks_are_explained_once(
+    tmp_path: Path, suite: SuiteConfig
+) -> None:
+    fabricate_suite(tmp_path, suite)
+    board = collect_board(tmp_path)
+    for text in (markdown_board(board), markdown_table(board)):
+        assert text.count(LEGEND) == 1
+        assert "CPU s †" in text
+        assert "trainable ‡" in text
+        assert "| score |" in text
+    write_report(tmp_path)
+    for page in (f"tasks/{suite.tasks[0].name}.html", "index.html", "about.html"):
+        html = (tmp_path / "site" / page).read_text()
+        assert html.count(LEGEND) == 1, page
+        assert "CPU s †" in html
+    assert all(name in html for name in ("area †", "sampled ‡", "SND ‡"))
 
 
 def test_markdown_tables_are_rectangular(tmp_path: Path, suite: SuiteConfig) -> None:
