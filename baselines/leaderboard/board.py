@@ -11,7 +11,8 @@ from baselines.leaderboard.lock import directory_lock
 from baselines.leaderboard.plan import differences, read_suite_file, write_suite_file
 from baselines.leaderboard.record import REPRODUCIBLE_FILES, RunRecord, find_runs, read_run
 from baselines.leaderboard.report.collect import check_comparable
-from baselines.leaderboard.verify.runset import ExtraChecks, doubled_runs, verify_directory
+from baselines.leaderboard.verify.beside import doubled_runs
+from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
 from baselines.leaderboard.verify.submission import SubmissionError, unpacked_submission
 from baselines.leaderboard.verify.verdict import Verdict
 from baselines.leaderboard.writer import install_run, remove_stale_partials

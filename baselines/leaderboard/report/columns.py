@@ -18,6 +18,7 @@ __all__ = [
     "SCORE_COLUMNS",
     "TASK",
     "TOTAL_COLUMNS",
+    "TYPES",
     "Column",
     "present",
 ]
@@ -145,8 +146,8 @@ BETTER = Column(
 ARI = _number("ARI", "adjusted Rand index of the partition used against the hidden types", "ari", 2, best_high=True)
 TYPES = Column(
     "types",
-    "told: the scheme is handed the hidden types, so that its ARI is 1 by definition",
-    lambda row: "told" if row.get("told_types") else "",
+    "told: the scheme is handed the hidden types, so that its ARI is 1 by definition; given: it is handed its groups",
+    lambda row: "told" if row.get("told_types") else "given" if row.get("given_groups") else "",
     "told_types",
     numeric=False,
     mark=DEEP,

@@ -102,6 +102,7 @@ def _sharing_columns(group: Group) -> Row:
         "ari": mean([entry.ari for entry in sharing]),
         "ari_min": minimum([entry.ari for entry in sharing]),
         "told_types": _told([entry.summary.get("told_types") for entry in sharing]),
+        "given_groups": any(isinstance(record.config.scheme.settings.get("labels"), list) for record in group.done),
         "snd": mean([entry.diagnostics.snd for entry in sharing if entry.diagnostics is not None]),
         "groups": mean([len(set(partition)) for partition in partitions]),
         "env_steps": whole(mean([entry.env_steps for entry in sharing])),

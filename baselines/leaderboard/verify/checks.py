@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.leaderboard.artifacts import Evaluation
-from baselines.leaderboard.config import RunConfig, TaskConfig, evaluation_marks, seeds_of
+from baselines.leaderboard.config import RunConfig, SchemeConfig, TaskConfig, evaluation_marks, seeds_of
 from baselines.leaderboard.record import RunRecord
+from baselines.leaderboard.report.comparisons import BASELINE
 from baselines.leaderboard.sidecars import Costs, Sharing
 from baselines.leaderboard.suite import builtin_tasks
 from baselines.leaderboard.verify.verdict import Fault
@@ -19,6 +20,7 @@ from baselines.leaderboard.verify.verdict import Fault
 __all__ = [
     "check_costs",
     "check_evaluation",
+    "check_label",
     "check_metrics",
     "check_sharing",
     "check_task",
@@ -29,6 +31,9 @@ __all__ = [
 _MEAN_TOLERANCE = 1e-9
 # Steps of one rollout where the settings name none: stable-baselines3's own values.
 _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
+_LONGEST_ROLLOUT = 10**12
+# Seconds are stored with three digits.
+_ROUNDED = 1e-3
 
 
 def check_task(task: TaskConfig) -> Iterator[Fault]:
@@ -41,6 +46,14 @@ def check_task(task: TaskConfig) -> Iterator[Fault]:
         found = getattr(task, name)
         if found != value:
             yield Fault("config.json", f"config.task.{name}", f"{found!r}; the built-in task {task.name} has {value!r}")
+
+
+def check_label(scheme: SchemeConfig) -> Iterator[Fault]:
+    """The name of the scheme that all others are compared with stands for that scheme."""
+    if scheme.label == BASELINE and scheme.name != BASELINE:
+        yield Fault(
+            "config.json", "config.scheme.label", f"{scheme.label!r} is scheme {scheme.name!r}, not the baseline"
+        )
 
 
 def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
@@ -116,6 +129,9 @@ def check_costs(costs: Costs) -> Iterator[Fault]:
         value = getattr(costs, name)
         if value is None or value < 0:
             yield Fault("costs.json", name, f"{value!r}; a finished run took some seconds")
+    if (costs.evaluation_seconds or 0.0) > (costs.wall_seconds or 0.0) + _ROUNDED:
+        message = f"{costs.evaluation_seconds}; evaluation is a part of the {costs.wall_seconds} wall_seconds"
+        yield Fault("costs.json", "evaluation_seconds", message)
     if costs.peak_memory_bytes is not None and costs.peak_memory_bytes < 1:
         yield Fault("costs.json", "peak_memory_bytes", f"{costs.peak_memory_bytes} bytes are not possible")
 
@@ -132,16 +148,28 @@ def environment_faults(record: RunRecord, digest: str) -> Iterator[Fault]:
 
 
 def _check_steps(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
+    """Hold the steps of all points to those at which a learner comes by their marks.
+
+    A point is due with the first step of all lanes that reaches its mark, the last one after the last rollout.
+    """
     marks = np.array(evaluation_marks(config.task), np.int64)
     rollout = config.learner.settings.get("n_steps", _ROLLOUT_STEPS[config.learner.algorithm])
-    slack = config.learner.num_lanes * (rollout if isinstance(rollout, int) else 1)
-    earliest = np.maximum(marks, sharing.identity_steps)
-    for place in np.flatnonzero((evaluation.steps < earliest) | (evaluation.steps > earliest + slack))[:1]:
+    strides = np.full(len(marks), config.learner.num_lanes, np.int64)
+    strides[-1] *= rollout if isinstance(rollout, int) and 0 < rollout <= _LONGEST_ROLLOUT else 1
+    spent = sharing.identity_steps
+    expected = spent + -(-np.maximum(marks - spent, 0) // strides) * strides
+    for place in np.flatnonzero(evaluation.steps != expected)[:1]:
         yield Fault(
             "evaluation.npz",
             f"steps[{place}]",
-            f"{evaluation.steps[place]}; its mark and the identity phase allow {earliest[place]} to one rollout more",
+            f"{evaluation.steps[place]}; its mark, the identity phase and the lanes give {expected[place]}",
         )
+    same = np.diff(evaluation.steps) == 0
+    for name in ("greedy", "sampled"):
+        returns = getattr(evaluation, name)
+        for place in np.flatnonzero(same & (returns[1:] != returns[:-1]).any(axis=1))[:1]:
+            message = f"not those of {name}[{place}], though both are of the policy after the same steps"
+            yield Fault("evaluation.npz", f"{name}[{place + 1}]", message)
 
 
 def _ari(sharing: Sharing, agent_types: NDArray[np.int64]) -> float | None:

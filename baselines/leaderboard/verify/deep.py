@@ -26,7 +26,7 @@ from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import RunRecord, read_actions, read_weights
 from baselines.leaderboard.verify.choices import choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
-from baselines.leaderboard.verify.measured import sharing_faults
+from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.replay import RETURN_TOLERANCE, open_environment
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
@@ -77,6 +77,7 @@ def deep_checks(record: RunRecord) -> Iterator[Fault]:
             return
         yield from _play_faults(record, policy, evaluator, best=best, near=near)
     yield from sharing_faults(record, policy, near=near)
+    yield from identity_faults(record, policy.scheme)
 
 
 def _size_faults(config: RunConfig) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from baselines.leaderboard.verify.compare import ABSENT, different_leaves
 from baselines.leaderboard.verify.replay import open_environment
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["DIAGNOSTICS_APART", "SAME_KIND_APART", "sharing_faults"]
+__all__ = ["DIAGNOSTICS_APART", "SAME_KIND_APART", "identity_faults", "sharing_faults"]
 
 SAME_KIND_APART = 1e-6
 """By how much measured shares and distances may differ on the kind of machine that the record names."""
@@ -43,3 +43,20 @@ def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fa
         if should_be is ABSENT and where.startswith(_LOST):
             continue
         yield Fault("sharing.json", where, f"{is_there!r}; the stored policy gives {should_be!r}")
+
+
+def identity_faults(record: RunRecord, scheme: Any) -> Iterator[Fault]:
+    """Yield a fault if a scheme cannot have spent the identity steps that are recorded."""
+    sharing = record.sharing
+    assert sharing is not None
+    spent, settings = sharing.identity_steps, getattr(scheme, "identity_config", None)
+    if not scheme.waits():
+        low = high = 0
+    elif settings is None:
+        return
+    else:
+        # The last round of play ends with a step of all lanes.
+        low, high = settings.env_steps, int(settings.patience * settings.env_steps) + record.config.learner.num_lanes
+    if not low <= spent <= high:
+        message = f"{spent}; the scheme's identity phase takes {low} to {high}"
+        yield Fault("sharing.json", "identity_steps", message)

@@ -17,7 +17,7 @@ from adaps_envs.testing.digest import trace_digest
 from baselines.leaderboard.artifacts import encode_metrics
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
-from baselines.leaderboard.files import canonical_json, parse_json, pretty_json, sha256_hex
+from baselines.leaderboard.files import canonical_json, parse_json, pretty_json
 from baselines.leaderboard.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.record import (
     COMMON_FILES,
@@ -33,12 +33,13 @@ from baselines.leaderboard.report.collect import check_comparable
 from baselines.leaderboard.sidecars import SCHEMA, encode_sidecar
 from baselines.leaderboard.suite import builtin_tasks
 from baselines.leaderboard.verify import checks
+from baselines.leaderboard.verify.beside import doubled_runs, equal_play, set_notes, unequal_diagnostics
 from baselines.leaderboard.verify.replay import ReplayError, first_difference, open_environment, replay
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 from baselines.leaderboard.verify.weights import check_weights
 from baselines.leaderboard.writer import UNFINISHED_NAME
 
-__all__ = ["ExtraChecks", "doubled_runs", "verify_directory"]
+__all__ = ["ExtraChecks", "verify_directory"]
 
 ExtraChecks = Callable[[RunRecord], Iterator[Fault]]
 """Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
@@ -79,7 +80,9 @@ def verify_directory(
         if record is not None and not outcome.faults:
             sound.append(record)
     if not alone:
-        verdict.faults += [*doubled_runs(sound), *_set_faults(directory, records, verdict, complete)]
+        verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
+        verdict.faults += _set_faults(directory, records, verdict, complete)
+        verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
     for task in dict.fromkeys(record.config.task.name for record in records):
         if task not in builtin_tasks():
             verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")
@@ -140,6 +143,7 @@ def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault
         if (directory / name).read_bytes() != data:
             yield Fault(name, "", "its content is not laid out as it is written; keys, blanks or digits differ")
     yield from checks.check_task(record.config.task)
+    yield from checks.check_label(record.config.scheme)
 
 
 def _canonical_files(record: RunRecord) -> dict[str, bytes]:
@@ -248,19 +252,3 @@ def _suite_faults(suite: SuiteConfig, records: list[RunRecord], verdict: Verdict
         yield Fault(missing[0], "", f"missing; {SUITE_FILE} names it ({len(missing)} runs are missing)")
     elif missing:
         verdict.notes.append(f"{len(missing)} of {len(planned)} runs of {SUITE_FILE} are still to come")
-
-
-def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
-    """Yield a fault for each of some sound runs that was handed in as another one, too.
-
-    Two seeds of one scheme never learn the same weights.
-    """
-    seen: dict[tuple[str, str, str], RunRecord] = {}
-    for record in records:
-        if record.status != "done":
-            continue
-        weights = sha256_hex((record.directory / "policy.safetensors").read_bytes())
-        config = record.config
-        first = seen.setdefault((config.task.name, config.scheme.label, weights), record)
-        if first is not record:
-            yield Fault(f"{config.run_id}/policy.safetensors", "", f"the weights of {first.config.run_id} once more")

@@ -62,7 +62,7 @@ def check_weights(record: RunRecord, files: Mapping[str, bytes], env: BatchedEnv
 
 
 def handed_types(config: RunConfig, options: Mapping[str, Any]) -> bool:
-    """Whether the learner handed the hidden types to a scheme with these options, as they were written down."""
+    """Whether a scheme with these options, as they were written down, was handed the hidden types."""
     given = config.scheme.settings
     return given.get("labels") == "true" or ("types" in options and "types" not in given)
 

@@ -15,7 +15,7 @@ from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.plan import write_suite_file
 from baselines.leaderboard.report import collect_board, print_board, write_report
-from baselines.leaderboard.report.columns import LEGEND
+from baselines.leaderboard.report.columns import LEGEND, TYPES
 from baselines.leaderboard.report.tables import csv_rows, markdown_board, markdown_table
 
 REQUIRED_KEYS = {
@@ -187,3 +187,10 @@ def test_curves_are_drawn_over_real_steps(tmp_path: Path, suite: SuiteConfig) ->
     np.testing.assert_array_equal(curve.steps, [300, 1000, 2000])
     np.testing.assert_allclose(curve.centre, [0.0, 0.45, 0.9], atol=1e-12)
     assert curve.identity_steps == 300
+
+
+def test_groups_from_the_configuration_are_shown_as_given(tmp_path: Path, suite: SuiteConfig) -> None:
+    run = next(config for config in suite.runs() if config.scheme.name == "adaps")
+    scheme = run.scheme.model_copy(update={"settings": {"labels": [0, 0, 1, 1]}})
+    fabricate_run(tmp_path, run.model_copy(update={"scheme": scheme}), 0.9)
+    assert [TYPES.show(row) for row in collect_board(tmp_path).rows] == ["given"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fabricate import fabricate_failure
 from tamper import (
     arrays_of,
     edit_arrays,
@@ -265,6 +266,30 @@ def spend_less(steps: int) -> Callable[[Path], None]:
     return together(sharing(edit), evaluation(put("steps", 0, steps)), metrics(edit_step))
 
 
+def stretch(run: Path) -> None:
+    """Eleven points, the second of which is as early as the first and better."""
+
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        marks = np.arange(11) * 200
+        old = np.array([0, *[0] * 2, *[1] * 7, 2])
+        for name in ("greedy", "sampled"):
+            arrays[name] = arrays[name][old]
+        arrays["greedy"][1] += 1.0
+        arrays.update(marks=marks, steps=np.maximum(marks, 400), best_point=np.array(arrays["greedy"].mean(1).argmax()))
+
+    edit_arrays(run, "evaluation.npz", edit)
+
+
+def as_baseline(run: Path) -> None:
+    edit_config(run, lambda c: c["scheme"].update(label="fups_id"))
+    edit_json(run, "sharing.json", lambda value: value.update(scheme="fups_id"))
+
+
+def noisy(weights: dict[str, np.ndarray], name: str) -> None:
+    if weights[name].dtype.kind == "f":
+        weights[name] *= np.float32(1.001)
+
+
 def behind_the_header(run: Path) -> None:
     data = (run / FINAL).read_bytes()
     size = int.from_bytes(data[:8], "little")
@@ -373,7 +398,27 @@ KINDS: dict[str, Kind] = {
         "digest or seeds",
     ),
     "moved mark": (evaluation(add("marks", 1, 1)), "evaluation.npz", r"marks\[1\]: 1001"),
-    "hidden identity steps": (evaluation(put("steps", 0, 0)), "evaluation.npz", r"steps\[0\]: 0; its mark and the id"),
+    "hidden identity steps": (evaluation(put("steps", 0, 0)), "evaluation.npz", r"steps\[0\]: 0; its mark, the id"),
+    "points moved by a step of all lanes": (
+        together(evaluation(add("steps", 1, 4)), metrics(lambda lines: lines[1].update(step=1004))),
+        "evaluation.npz",
+        r"steps\[1\]: 1004; .* give 1000",
+    ),
+    "a better point of the same policy": (
+        together(config(lambda c: c["task"].update(eval_points=11)), stretch),
+        "evaluation.npz",
+        r"greedy\[1\]: not those of greedy\[0\]",
+    ),
+    "another scheme as the baseline": (
+        lambda run: as_baseline(run),
+        "config.json",
+        "label: 'fups_id' is scheme 'adaps', not the baseline",
+    ),
+    "evaluation longer than the run": (
+        sidecar("costs.json", evaluation_seconds=1e4),
+        "costs.json",
+        r"evaluation_seconds: 10000\.0; evaluation is a part of",
+    ),
     "overspent budget": (evaluation(add("steps", -1, 500)), "evaluation.npz", r"steps\[2\]"),
     "steps that go back": (evaluation(put("steps", 1, 0)), "evaluation.npz", "must not decrease"),
     "best point moved": (
@@ -538,6 +583,16 @@ KINDS: dict[str, Kind] = {
     "an array of 8 TB": (enormous_shape, "evaluation.npz", "not those of its shape"),
 }
 SET_KINDS: dict[str, Kind] = {
+    "doubled job, relabelled and noisy": (
+        together(double_and_relabel, both_weights(lambda w: [noisy(w, name) for name in list(w)] and None)),
+        f"{OTHER}/policy.safetensors",
+        f"weights of {RUN} once more",
+    ),
+    "diagnostics of one seed taken away": (
+        sharing(lambda s: s.pop("diagnostics") and None),
+        f"{RUN}/sharing.json",
+        "diagnostics: missing; other runs of this scheme have them",
+    ),
     "doubled job": (double, f"{RUN}/config.json", f"belongs to {OTHER}"),
     "doubled job, relabelled": (double_and_relabel, f"{OTHER}/policy.safetensors", f"weights of {RUN} once more"),
     "missing job": (lambda run: shutil.rmtree(run), RUN, "missing"),
@@ -560,6 +615,29 @@ def test_tampering_with_a_run_is_named(runs: Path, kind: str) -> None:
     tamper, file, message = KINDS[kind]
     tamper(runs / RUN)
     assert_named(runs, f"{RUN}/{file}", message)
+
+
+def test_choices_of_the_author_are_noted(runs: Path) -> None:
+    shutil.rmtree(runs / RUN)
+    fabricate_failure(runs, read_run(runs / OTHER).config.model_copy(update={"seed": 7}))
+    notes = verify_directory(runs, complete=True).notes
+    for text in (
+        "1 runs are recorded as failed (one/adaps/seed-7): that is the word of their author",
+        "one/adaps has the seeds [1, 7]: chosen by their author, not the first ones",
+    ):
+        assert text in notes, notes
+
+
+def test_a_policy_disguised_as_another_seeds_is_noted(runs: Path) -> None:
+    """Its weights turned round, which a forger makes up for by the order of a layer's units."""
+    double_and_relabel(runs / RUN)
+    for name in (FINAL, BEST):
+        edit_weights(
+            runs / RUN, name, lambda w: w.update({k: v[..., ::-1] for k, v in w.items() if v.dtype.kind == "f"})
+        )
+    verdict = verify_directory(runs)
+    assert verdict.verified, [str(fault) for fault in verdict.all_faults]
+    assert f"{OTHER} takes every recorded action that {RUN} takes" in verdict.notes
 
 
 @pytest.mark.parametrize("kind", SET_KINDS)
@@ -656,6 +734,11 @@ DEEP_KINDS: dict[str, Kind] = {
         sharing(lambda s: s["parameters"].pop("fixed_bits") and None),
         "sharing.json",
         "parameters.fixed_bits: nothing;",
+    ),
+    "fewer identity steps in every file": (
+        together(both_weights(lambda w: w["scheme.identity_steps"].fill(40)), spend_less(40)),
+        "sharing.json",
+        "identity_steps: 40; the scheme's identity phase takes 400 to 12804",
     ),
     "ARI and groups taken away": (
         sharing(lambda s: s.update(ari=None, assignment=None)),
