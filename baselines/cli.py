@@ -7,6 +7,7 @@ To add a command, write a function below with ``@app.command()``; to add a group
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import typer
 from adaps_envs.errors import AdapsError
 from baselines.env_tools import add_commands as add_env_commands
 from baselines.leaderboard.cli import app as leaderboard_app
+from baselines.leaderboard.errors import InterruptedCommandError
 
 __all__ = ["app", "main"]
 
@@ -97,15 +99,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=True)
     except SystemExit as stop:
         code = stop.code
+        if code == EXIT_INTERRUPTED:  # typer's, for a Ctrl-C outside of what a command does
+            _say(_interrupted(arguments))
+    except InterruptedCommandError as stop:
+        _say(str(stop))
+        code = EXIT_INTERRUPTED
     except AdapsError as error:
         typer.echo(f"error: {error}", err=True)
         code = EXIT_USAGE
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        _say(_interrupted(arguments))
         code = EXIT_INTERRUPTED
     if arguments is None and code == EXIT_INTERRUPTED:
         _end_process(EXIT_INTERRUPTED)
     sys.exit(code)
+
+
+def _interrupted(arguments: Sequence[str] | None) -> str:
+    words = sys.argv[1:] if arguments is None else arguments
+    return f"interrupted. To go on: {shlex.join(['adaps', *words])}"
+
+
+def _say(message: str) -> None:
+    """On a line of its own: the terminal has just shown ^C."""
+    typer.echo(f"\n{message}", err=True)
 
 
 def _end_process(code: int) -> NoReturn:

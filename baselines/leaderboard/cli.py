@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from baselines.leaderboard.errors import InterruptedCommandError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,7 +28,6 @@ app.add_typer(board_app, name="board")
 
 EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
-EXIT_INTERRUPTED = 130
 
 
 class EngineName(str, Enum):
@@ -103,8 +104,7 @@ def run(
             )  # fmt: skip
             _report(console, out)
     except KeyboardInterrupt as stop:
-        typer.echo(f"\n{str(stop) or 'interrupted'}. To go on: {_same_command(context)}", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise InterruptedCommandError(f"{str(stop) or 'interrupted'}. To go on: {_same_command(context)}") from None
     if summary.failed:
         typer.echo(f"{summary.failed} runs failed; --retry-failed runs them again.", err=True)
         raise typer.Exit(EXIT_FAILED_RUNS)

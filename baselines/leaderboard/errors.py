@@ -1,10 +1,17 @@
-"""The leaderboard's exceptions; the command line turns each into one line and exit code 2."""
+"""The leaderboard's exceptions; the command line turns each into one line and exit code 2, or 130."""
 
 from __future__ import annotations
 
 from adaps_envs.errors import AdapsError, InvalidParameterError
 
-__all__ = ["ConfigError", "ConfigMismatchError", "DamagedRecordError", "DirectoryLockedError", "OutputDirectoryError"]
+__all__ = [
+    "ConfigError",
+    "ConfigMismatchError",
+    "DamagedRecordError",
+    "DirectoryLockedError",
+    "InterruptedCommandError",
+    "OutputDirectoryError",
+]
 
 
 class ConfigError(InvalidParameterError):
@@ -35,3 +42,7 @@ class OutputDirectoryError(AdapsError, OSError):
 
 class DirectoryLockedError(AdapsError, RuntimeError):
     """Another process is running jobs in this output directory."""
+
+
+class InterruptedCommandError(AdapsError):
+    """Ctrl-C or SIGTERM has ended a command; the message says how to go on. The command line's exit code is 130."""

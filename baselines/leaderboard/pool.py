@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -22,6 +23,7 @@ from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.engine import ATTEMPTS, THREAD_VARIABLES, Died, Event, Finished, Progress, Started, Throttle
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.plan import Job, JobOptions
+from baselines.leaderboard.signals import signals_deferred
 
 __all__ = ["WorkerPool", "available_cores"]
 
@@ -174,13 +176,12 @@ def _quiet_start() -> Iterator[None]:
     """Start children with one thread each and deaf to Ctrl-C, which is for the parent to answer."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    if os.name == "posix":
+        resource_tracker.ensure_running()  # the first worker would start it, and it lets signals through again
     try:
-        yield
+        with signals_deferred():
+            yield
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -21,7 +21,7 @@ from baselines.leaderboard.progress import ProgressDisplay
 from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sidecars import Costs
-from baselines.leaderboard.signals import deaf_to_signals
+from baselines.leaderboard.signals import signals_deferred
 from baselines.leaderboard.sinks import LOG_DIRECTORY
 from baselines.leaderboard.writer import RunWriter, partials_of, remove_stale_partials
 
@@ -145,7 +145,7 @@ def _tidy(start: Callable[[], Engine], out: Path) -> Iterator[Engine]:
     try:
         yield engine
     finally:
-        with deaf_to_signals():
+        with signals_deferred():
             _remove_partials(out, engine.end())
 
 

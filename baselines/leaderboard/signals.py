@@ -1,4 +1,4 @@
-"""Interruption from outside: SIGTERM, which batch systems send, counts as Ctrl-C; tidying up is not interrupted."""
+"""Interruption from outside: SIGTERM, which batch systems send, counts as Ctrl-C; some moments must end first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["deaf_to_signals", "end_on_signal"]
+__all__ = ["end_on_signal", "signals_deferred"]
 
 
 @contextmanager
@@ -19,10 +19,33 @@ def end_on_signal() -> Iterator[None]:
 
 
 @contextmanager
-def deaf_to_signals() -> Iterator[None]:
-    """Let nothing but SIGKILL interrupt what takes a second at most."""
-    with _answering({signal.SIGTERM: signal.SIG_IGN, signal.SIGINT: signal.SIG_IGN}):
+def signals_deferred() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait for the end of what takes a second at most; none is lost.
+
+    Processes started meanwhile are deaf to SIGINT, which is for their parent to answer.
+    """
+    waiting: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        waiting.append(number)
+
+    with _answering({signal.SIGTERM: note, signal.SIGINT: note}), _sigint_blocked():
         yield
+    if waiting:
+        signal.raise_signal(waiting[0])
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A mask is inherited, other than a handler; it must not hold SIGTERM, by which children are ended."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from fabricate import fabricate_failure, fabricate_run, snapshot
 from rich.console import Console
 
 from adaps_agents import SharingA2C
-from baselines.leaderboard import check, report
+from baselines.leaderboard import check, pool, report
+from baselines.leaderboard import suite as suite_module
 from baselines.leaderboard.config import LearnerConfig, RunConfig, SuiteConfig
 from baselines.leaderboard.engine import Died, Finished, Progress, Started
 from baselines.leaderboard.lock import directory_lock
@@ -29,8 +30,8 @@ from baselines.leaderboard.plan import Job, JobState, make_plan
 from baselines.leaderboard.pool import WorkerPool
 from baselines.leaderboard.progress import ProgressDisplay, duration, time_left
 from baselines.leaderboard.record import find_runs, read_run
-from baselines.leaderboard.run import run_suite
-from baselines.leaderboard.signals import deaf_to_signals, end_on_signal
+from baselines.leaderboard.run import RunInterrupted, run_suite
+from baselines.leaderboard.signals import end_on_signal, signals_deferred
 from baselines.leaderboard.suite import load_suite
 
 
@@ -109,13 +110,45 @@ def test_an_interruption_during_the_imports_says_how_to_go_on(tmp_path: Path) ->
     )
 
 
-def test_tidying_up_is_not_interrupted() -> None:
-    with end_on_signal():
-        with deaf_to_signals():
+def test_an_interruption_that_no_command_answers_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite_module, "list_suites", interrupt)
+    assert run_cli("leaderboard", "suites") == 130
+    assert capsys.readouterr().err.strip() == "interrupted. To go on: adaps leaderboard suites"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_must_end_first_is_not_interrupted_but_the_signal_is_not_lost(number: signal.Signals) -> None:
+    ended: list[str] = []
+
+    def work() -> None:
+        with signals_deferred():
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            ended.append("work")
+
+    with end_on_signal(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert ended == ["work"]
+    with end_on_signal(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+def test_an_interruption_while_a_worker_starts_is_heard(
+    tmp_path: Path, suite_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(pool._Worker):
+        def __init__(self) -> None:
+            super().__init__()
             signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(pool, "_Worker", Interrupting)
+    with pytest.raises(RunInterrupted):
+        run_suite(load_suite(suite_file), tmp_path / "out", jobs=1, console=Console(file=io.StringIO()))
 
 
 def job_of(config: RunConfig, out: Path) -> Job:
