@@ -65,7 +65,7 @@ def _any_warehouse(draw: st.DrawFn, layout: str) -> dict[str, Any]:
     return {
         "layout": layout,
         "request_queue_size": draw(st.integers(max(1, shelves - 3), shelves - 1)),
-        "sensor_range": draw(st.integers(1, 3)),
+        "sensor_range": draw(st.integers(0, 3)),
         "reward_type": draw(st.sampled_from(REWARD_TYPES)),
         "max_cycles": draw(st.integers(5, 60)),
         "max_inactivity_steps": draw(st.none() | st.integers(3, 20)),
@@ -87,7 +87,7 @@ def coloured_warehouses(draw: st.DrawFn) -> dict[str, Any]:
             {
                 "count": draw(st.integers(1, max(1, min(4, cells // (colours + 1))))),
                 "colours": [index, *others],
-                "sensor_range": draw(st.integers(1, params["sensor_range"])),
+                "sensor_range": draw(st.integers(0, params["sensor_range"])),
                 "action_rotation": draw(st.none() | st.integers(0, 4)),
                 "actions": draw(_actions(MOVES)),
             }
@@ -147,7 +147,7 @@ def foraging(draw: st.DrawFn) -> dict[str, Any]:
     seen = grid or draw(st.booleans())
     params: dict[str, Any] = {
         "field_size": sides,
-        "max_num_food": draw(st.integers(1, (sides[0] - 2) * (sides[1] - 2))),
+        "max_num_food": draw(st.integers(1, sides[0] * sides[1])),
         "sight": draw(st.none() | st.integers(0, 7)),
         "force_coop": draw(st.booleans()),
         "normalize_reward": draw(st.booleans()),

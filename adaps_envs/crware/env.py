@@ -51,7 +51,8 @@ class Warehouse(BatchedEnv):
         self.obs_space_low = np.array([item.low for item in self.obs_fields], np.float32)
         self.obs_space_high = np.array([item.high for item in self.obs_fields], np.float32)
         self._codes = tables.make_codes(params)
-        self.floor = tables.make_floor(self.plan, params.sensor_range)
+        # Steps look one cell ahead, even where nothing is seen.
+        self.floor = tables.make_floor(self.plan, max(1, params.sensor_range))
         self._words = tables.make_words(params, self._codes, self.floor)
         self.action_map = tables.action_map(params, self.agent_types)
         self._declare_scratch()

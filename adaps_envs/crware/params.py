@@ -49,7 +49,7 @@ class WarehouseParams:
             small (2, 3, 8), medium (2, 5, 8), large (3, 5, 8).
         layout: a plan as text instead (``x`` shelf, ``.`` corridor, ``g`` goal); it overrides the three sizes.
         num_agents: N; None takes 4, or in C-RWARE what ``groups`` or ``roster`` says.
-        sensor_range: s; a robot sees the ``2 s + 1`` by ``2 s + 1`` cells around it.
+        sensor_range: s; a robot sees the ``2 s + 1`` by ``2 s + 1`` cells around it; with 0 its own cell only.
         difficulty: ``easy``, ``normal`` or ``hard``: 2, 1 or 0.5 requested shelves a robot.
         request_queue_size: Q, the number of requested shelves; None takes it from ``difficulty``.
         reward_type: ``individual`` (1 for the deliverer), ``global`` (1 for everybody) or ``two_stage`` (0.5 at the
@@ -102,13 +102,13 @@ class WarehouseParams:
         """Fill in what a family adds; after the plan is known, before the robots are counted."""
 
     def _check_scalars(self) -> None:
-        limits = {"max_cycles": MAX_STEPS, "sensor_range": MAX_SENSOR_RANGE, "num_agents": MAX_AGENTS}
-        for name, limit in limits.items():
+        limits = {"max_cycles": (1, MAX_STEPS), "sensor_range": (0, MAX_SENSOR_RANGE), "num_agents": (1, MAX_AGENTS)}
+        for name, (least, most) in limits.items():
             value = getattr(self, name)
             if name == "num_agents" and value is None:
                 continue
-            if not is_int(value) or not 1 <= value <= limit:
-                raise InvalidParameterError(f"{name} is {value!r}; it must be an integer from 1 to {limit}.")
+            if not is_int(value) or not least <= value <= most:
+                raise InvalidParameterError(f"{name} is {value!r}; it must be an integer from {least} to {most}.")
         limit_steps = self.max_inactivity_steps
         if limit_steps is not None and (not is_int(limit_steps) or not 1 <= limit_steps <= MAX_STEPS):
             raise InvalidParameterError(

@@ -167,9 +167,9 @@ def _filled(index: int, kind: CRWAREType, colours: tuple[int, ...], size: int, p
     if not is_int(rotation) or not 0 <= rotation < len(MOVES):
         raise InvalidParameterError(f"type {index} has action_rotation {rotation!r}; it must be 0..{len(MOVES) - 1}.")
     sight = params.sensor_range if kind.sensor_range is None else kind.sensor_range
-    if not is_int(sight) or not 1 <= sight <= params.sensor_range:
+    if not is_int(sight) or not 0 <= sight <= params.sensor_range:
         raise InvalidParameterError(
-            f"type {index} has sensor_range {sight!r}; it must be 1 to the warehouse's sensor_range "
+            f"type {index} has sensor_range {sight!r}; it must be 0 to the warehouse's sensor_range "
             f"{params.sensor_range}, which you may raise."
         )
     return replace(

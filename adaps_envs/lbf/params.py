@@ -218,13 +218,8 @@ class LBFParams:
         self._set("players", players)
 
     def _check_numbers(self) -> None:
-        room = (self.rows - 2) * (self.cols - 2)
-        self._set("max_num_food", whole_number("max_num_food", self.max_num_food, 1))
-        if self.max_num_food > room:
-            raise InvalidParameterError(
-                f"max_num_food is {self.max_num_food}; a board of {self.rows} x {self.cols} has {room} cells off the "
-                "border, take a larger field_size."
-            )
+        # More than fit are legal, as in the original: the board then gets fewer.
+        self._set("max_num_food", whole_number("max_num_food", self.max_num_food, 1, self.rows * self.cols))
         self._set("max_cycles", whole_number("max_cycles", self.max_cycles, 1, MAX_STEPS))
         if self.sight is not None:
             self._set("sight", whole_number("sight", self.sight, 0, MAX_SIDE))

@@ -34,6 +34,8 @@ CASES: list[tuple[Any, ...]] = [
     (7, 2, 1, "GLOBAL", "FLATTENED", {}),
     (6, 0, 2, "TWO_STAGE", "FLATTENED", {"normalised_coordinates": True}),
     (9, 1, 2, "TWO_STAGE", "DICT", {}),
+    (7, 1, 0, "INDIVIDUAL", "FLATTENED", {}),
+    (7, 0, 0, "GLOBAL", "IMAGE_DICT", {}),
     (8, 0, 1, "INDIVIDUAL", "IMAGE", {"image_observation_directional": True}),
     (5, 0, 2, "GLOBAL", "IMAGE_DICT", {"image_observation_directional": False}),
     (5, 0, 2, "GLOBAL", "IMAGE_DICT", {"image_observation_directional": True}),

@@ -37,7 +37,7 @@ def warehouse_configs(draw: st.DrawFn, family: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "family": family, "shelf_rows": rows, "shelf_columns": columns, "column_height": draw(st.integers(2, 8)),
         "n_agents": agents, "request_queue_size": draw(st.integers(1, 7)), "msg_bits": 0,
-        "sensor_range": draw(st.integers(1, 3)), "max_steps": draw(st.sampled_from([None, 1, 500])),
+        "sensor_range": draw(st.integers(0, 3)), "max_steps": draw(st.sampled_from([None, 1, 500])),
         "reward_type": draw(st.sampled_from(["INDIVIDUAL", "GLOBAL", "TWO_STAGE"])),
         "max_inactivity_steps": draw(st.sampled_from([None, 1, 50])),
     }  # fmt: skip

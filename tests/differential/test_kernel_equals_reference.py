@@ -61,6 +61,7 @@ BUSY: list[tuple[str, dict[str, Any]]] = [
     ("BPS-6", {"max_cycles": 5, "cooperative": True}),
     ("CRWARE-tiny-4a-2c", {"num_agents": 9, "max_cycles": 6, **FLOOR}),
     ("CRWARE-small-9a-3c", {"sensor_range": 3, "unequal_spaces": True, "max_cycles": 40}),
+    ("CRWARE-tiny-4a-2c", {"num_agents": 9, "sensor_range": 0, "max_cycles": 6, **FLOOR}),
     ("RWARE-tiny-4a", {"num_agents": 10, "msg_bits": 1, "reward_type": "two_stage", "max_cycles": 15, **FLOOR}),
     ("RWARE-tiny-4a", {"observation_type": "image_dict", "max_inactivity_steps": 9, **FLOOR}),
     ("LBF-8x8-2p-3f", {"max_cycles": 9}),

@@ -62,7 +62,7 @@ def _same(env: LBF, game: Original) -> None:
 
 @given(
     field_size=st.tuples(st.integers(4, 12), st.integers(4, 12)), players=st.integers(1, 8),
-    max_num_food=st.integers(1, 4), sight=st.integers(1, 12), force_coop=st.booleans(), grid=st.booleans(),
+    max_num_food=st.integers(1, 14), sight=st.integers(1, 12), force_coop=st.booleans(), grid=st.booleans(),
     observe=st.booleans(), normalize=st.booleans(), penalty=st.sampled_from([0.0, 0.1, 1.0]),
     seed=st.integers(0, 2**32),
 )  # fmt: skip
