@@ -121,8 +121,14 @@ def params_from_golden(config: Mapping[str, Any]) -> BPSParams:
     The original ends an episode two steps after its ``max_frames``; the recorded length is taken where it is given.
     """
     length = config.get("episode_length", config.get("max_frames", 100) + 2)
+    groups = config["groups"]
+    orders = config.get("obs_permutation", [None] * len(groups))
+    if len(orders) != len(groups):
+        raise InvalidParameterError(
+            f"obs_permutation has {len(orders)} entries; give one for each of {len(groups)} groups."
+        )
     return BPSParams(
-        groups=tuple(config["groups"]),
+        roster=tuple(BPSType(count=count, obs_permutation=order) for count, order in zip(groups, orders, strict=True)),
         max_cycles=length,
         local_ratio=config.get("local_ratio", 0.5),
         cooperative=config.get("cooperative", False),

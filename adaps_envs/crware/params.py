@@ -11,7 +11,7 @@ from adaps_envs.core.batched import REWARD_MODES
 from adaps_envs.core.limits import MAX_STEPS, check_observation_size
 from adaps_envs.core.roster import is_int, is_list
 from adaps_envs.crware.layout import Layout, grid_layout, text_layout
-from adaps_envs.crware.roster import MOVES, OWN_ENTRIES, CRWAREType, build_roster
+from adaps_envs.crware.roster import MOVES, OWN_ENTRIES, CRWAREType, build_roster, split_evenly
 from adaps_envs.crware.roster import vector_size as colour_vector_size
 from adaps_envs.errors import InvalidParameterError
 
@@ -272,16 +272,22 @@ def params_from_golden(config: Mapping[str, Any]) -> WarehouseParams:
 
 
 def _golden_roster(config: Mapping[str, Any]) -> tuple[CRWAREType, ...]:
-    colours = config["colors"]
-    share = config["n_agents"] // colours
-    owners = config.get("agent_color", [0] * (config["n_agents"] - share * colours))
-    counts = [owners.count(kind) if "agent_color" in config else share for kind in range(colours)]
-    if "agent_color" not in config:
-        counts[0] += len(owners)
+    colours, agents = config["colors"], config["n_agents"]
+    owners = config.get(
+        "agent_color", [kind for kind, share in enumerate(split_evenly(agents, colours)) for _ in range(share)]
+    )
+    if owners != sorted(owners) or len(owners) != agents:
+        raise InvalidParameterError(
+            f"agent_color is {owners!r}; it must number {agents} robots colour after colour, as the original does."
+        )
     size = colour_vector_size(colours, config.get("sensor_range", 1))
     orders = config.get("obs_permutation", [list(range(size))] * colours)
+    if len(orders) != colours:
+        raise InvalidParameterError(
+            f"obs_permutation has {len(orders)} entries; give one for each of {colours} colours."
+        )
     return tuple(
-        CRWAREType(count=counts[kind], obs_permutation=tuple(orders[kind]), action_rotation=kind % len(MOVES))
+        CRWAREType(count=owners.count(kind), obs_permutation=tuple(orders[kind]), action_rotation=kind % len(MOVES))
         for kind in range(colours)
     )
 

@@ -288,7 +288,7 @@ def params_from_golden(config: Mapping[str, Any]) -> LBFParams:
         "field_size", "sight", "force_coop", "normalize_reward", "grid_observation", "penalty",
         "observe_agent_levels", "max_player_level",
     )  # fmt: skip
-    common = {name: _as_tuple(config[name]) for name in names if name in config}
+    common = _given(config, *names)
     common["max_cycles"] = config.get("max_episode_steps", 50)
     if config["family"] == "lbfseps":
         counts = [len(range(level, config["players"], 3)) for level in range(min(3, config["players"]))]
@@ -297,12 +297,14 @@ def params_from_golden(config: Mapping[str, Any]) -> LBFParams:
             roster=roster, roster_order="alternating", zero_agent_levels=True,
             exclusive_max_food_level=True, max_num_food=config["max_food"], **common,
         )  # fmt: skip
-    ranges = {name: _as_tuple(config[name]) for name in ("min_player_level", "min_food_level", "max_food_level")}
-    return LBFParams(players=config["players"], max_num_food=config["max_num_food"], **ranges, **common)
+    common |= _given(config, "min_player_level", "min_food_level", "max_food_level")
+    return LBFParams(players=config["players"], max_num_food=config["max_num_food"], **common)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _given(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return what ``config`` says of ``names``, lists as tuples."""
+    values = {name: config[name] for name in names if name in config}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _spread(value: Any, size: int) -> tuple[int, ...]:

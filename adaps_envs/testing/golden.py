@@ -51,12 +51,16 @@ def make_env(config: Mapping[str, Any], num_envs: int) -> BatchedEnv:
     """Build the environment that a golden file's ``config`` describes.
 
     Args:
-        config: the parsed JSON of the file's ``config`` array; ``config["family"]`` names the family.
+        config: the parsed JSON of the file's ``config`` array; ``config["family"]`` names the family. Arrays, tuples
+            and whole floats stand for JSON's lists and integers, None for a key that is not there, and keys that say
+            nothing about the game are passed over.
         num_envs: B.
 
     Raises:
         UnknownNameError: the family is unknown or has no recorded trajectories.
+        InvalidParameterError: a key is missing that no default stands for, or a value breaks its rule.
     """
+    config = _Config({key: _as_json(value) for key, value in config.items() if value is not None})
     replayable = {
         name: (family.env, function) for family in families().values() for name, function in family.golden.items()
     }
@@ -66,6 +70,25 @@ def make_env(config: Mapping[str, Any], num_envs: int) -> BatchedEnv:
     env_class, function = replayable[name]
     env: BatchedEnv = load(env_class)(num_envs, load(function)(config))
     return env
+
+
+class _Config(dict[str, Any]):
+    """A configuration that says which key it lacks."""
+
+    def __missing__(self, key: str) -> Any:
+        raise InvalidParameterError(
+            f"the config has no {key!r}, which a recorded trajectory of family {self.get('family')!r} must name; "
+            f"it has {', '.join(sorted(self))}."
+        )
+
+
+def _as_json(value: Any) -> Any:
+    """Return ``value`` as a parser of JSON would have built it, with whole numbers as integers."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_as_json(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def load_golden(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

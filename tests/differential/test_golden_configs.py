@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adaps_envs import InvalidParameterError
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.testing import make_env
 
@@ -133,3 +135,84 @@ def test_foraging(config: dict[str, Any]) -> None:
     assert env.obs_dim == (grid if config.get("grid_observation") else vector)
     if config["family"] == "lbfseps":
         assert (env.get_state()["player_level"] == [i % 3 + 1 for i in range(config["players"])]).all()
+
+
+# -- the same configuration in other words -----------------------------------------------------------------------------
+
+PLAIN = [
+    {"family": "bps", "groups": [3, 2], "local_ratio": 0.5, "max_frames": 20},
+    {
+        "family": "crware", "shelf_rows": 1, "shelf_columns": 3, "column_height": 2, "n_agents": 4, "colors": 2,
+        "sensor_range": 1, "request_queue_size": 6, "max_steps": 500, "agent_color": [0, 0, 1, 1],
+        "obs_permutation": [list(range(44)), list(range(44))[::-1]],
+    },
+    {
+        "family": "rware", "layout": ".x.x.\n..g..", "n_agents": 3, "request_queue_size": 1, "msg_bits": 0,
+        "max_steps": 9, "reward_type": "GLOBAL",
+    },
+    {
+        "family": "lbf", "players": 3, "field_size": [6, 7], "sight": 2, "max_num_food": 2, "penalty": 1.0,
+        "min_player_level": [1, 1, 2], "max_player_level": 2, "min_food_level": 1, "max_food_level": [2, 3],
+    },
+    {"family": "lbfseps", "players": 4, "field_size": [8, 8], "sight": 8, "max_food": 3},
+]  # fmt: skip
+
+
+def _as_arrays(value: Any) -> Any:
+    return np.array(value) if isinstance(value, list) else np.array(value)[()] if isinstance(value, int) else value
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _as_floats(value: Any) -> Any:
+    return float(value) if isinstance(value, int) else value
+
+
+@pytest.mark.parametrize("config", PLAIN, ids=lambda config: config["family"])
+@pytest.mark.parametrize("spelling", [_as_arrays, _as_tuples, _as_floats])
+def test_arrays_tuples_and_whole_floats_mean_what_json_means(config: dict[str, Any], spelling: Any) -> None:
+    other = {key: spelling(value) for key, value in config.items()}
+    assert make_env(other, 1).params == make_env(config, 1).params
+
+
+@pytest.mark.parametrize("config", PLAIN, ids=lambda config: config["family"])
+def test_nulls_and_remarks_say_nothing(config: dict[str, Any]) -> None:
+    names = {"comment", "max_inactivity_steps", "obs_permutation", "agent_color", "normalize_reward", "episode_length"}
+    unsaid = dict.fromkeys(names - set(config))
+    assert make_env({**config, **unsaid}, 1).params == make_env(config, 1).params
+
+
+@pytest.mark.parametrize(
+    ("family", "key"),
+    [("bps", "groups"), ("crware", "colors"), ("crware", "n_agents"), ("crware", "request_queue_size"),
+     ("crware", "shelf_rows"), ("rware", "n_agents"), ("lbf", "players"), ("lbf", "max_num_food"),
+     ("lbfseps", "players"), ("lbfseps", "max_food")],
+)  # fmt: skip
+def test_what_is_missing_is_named(family: str, key: str) -> None:
+    (config,) = (config for config in PLAIN if config["family"] == family)
+    for broken in ({name: value for name, value in config.items() if name != key}, {**config, key: None}):
+        with pytest.raises(InvalidParameterError, match=f"the config has no '{key}', which a recorded .* '{family}'"):
+            make_env(broken, 1)
+
+
+def test_levels_that_a_config_leaves_out_are_the_registered_ones() -> None:
+    config = {"family": "lbf", "players": 3, "field_size": [6, 7], "max_num_food": 2}
+    levels = {"min_player_level": 1, "max_player_level": 2, "min_food_level": 1, "max_food_level": None}
+    assert make_env(config, 1).params == make_env({**config, **levels}, 1).params
+
+
+def test_recorded_orders_of_entries_are_taken() -> None:
+    config = {**PLAIN[0], "obs_permutation": [[7, 6, 5, 4, 3, 2, 1, 0], list(range(8))]}
+    kinds = make_env(config, 1).params.roster
+    assert [list(kind.obs_permutation) for kind in kinds] == config["obs_permutation"]
+    with pytest.raises(InvalidParameterError, match="obs_permutation has 1 entries; give one for each of 2 groups"):
+        make_env({**config, "obs_permutation": [list(range(8))]}, 1)
+
+
+def test_robots_out_of_the_order_of_their_colours_are_refused() -> None:
+    with pytest.raises(InvalidParameterError, match=r"agent_color is \[0, 1, 0, 1\]; .* colour after colour"):
+        make_env({**PLAIN[1], "agent_color": [0, 1, 0, 1]}, 1)
+    with pytest.raises(InvalidParameterError, match="obs_permutation has 1 entries; give one for each of 2 colours"):
+        make_env({**PLAIN[1], "obs_permutation": [list(range(44))]}, 1)
