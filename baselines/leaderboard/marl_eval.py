@@ -58,15 +58,17 @@ def _run(record: RunRecord, episodes: bool) -> dict[str, Any]:
 
 
 def _steps(evaluation: Evaluation, task: TaskConfig, episodes: bool) -> dict[str, Any]:
+    metrics = _metrics(evaluation.greedy, task, episodes)
     return {
-        f"step_{point}": {"step_count": int(step), **_metrics(evaluation.greedy[point], task, episodes)}
-        for point, step in enumerate(evaluation.steps)
+        f"step_{point}": {"step_count": step, **{name: values[point] for name, values in metrics.items()}}
+        for point, step in enumerate(evaluation.steps.tolist())
     }
 
 
-def _metrics(returns: NDArray[np.float64], task: TaskConfig, episodes: bool) -> dict[str, list[float]]:
+def _metrics(returns: NDArray[np.float64], task: TaskConfig, episodes: bool) -> dict[str, list[Any]]:
+    """Lists of ``[..., E]`` returns, or of their means, and of the scores of them."""
     if not episodes:
-        returns = returns.mean(keepdims=True)
+        returns = returns.mean(axis=-1, keepdims=True)
     metrics = {"return": returns.tolist()}
     if task.random_score is not None:
         metrics["score"] = task.normalise(returns).tolist()
