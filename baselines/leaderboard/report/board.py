@@ -181,7 +181,7 @@ def _totals(scores: dict[str, stats.Scores], rows: list[Row], overall: Compariso
 
 def _total(scheme: str, scores: dict[str, stats.Scores], rows: list[Row]) -> Row:
     own = scores[scheme]
-    low, high = stats.bootstrap_interval(own, stats.iqm, named_generator("total", scheme))
+    low, high = stats.iqm_interval(own, named_generator("total", scheme))
     costs = {key: mean([row[key] for row in rows]) for key in _TOTAL_COSTS}
     return {
         "scheme": scheme,

@@ -64,7 +64,7 @@ def board_row(group: Group, task: TaskConfig | None) -> Row:
 
 def _scores(group: Group, task: TaskConfig) -> Row:
     final = [final_scores(group, task)]
-    low, high = stats.bootstrap_interval(final, stats.iqm, named_generator("iqm", group.task, group.scheme))
+    low, high = stats.iqm_interval(final, named_generator("iqm", group.task, group.scheme))
     sampled = task.normalise(np.array([run.sampled[-1].mean() for run in evaluations(group)]))
     absolute = task.normalise(np.array([run.absolute.mean() for run in evaluations(group)]))
     areas = [

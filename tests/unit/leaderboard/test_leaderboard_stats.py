@@ -42,6 +42,17 @@ def test_improvement_counts_ties_half() -> None:
     assert float(stats.probability_of_improvement(same, same)) == 0.5
 
 
+@pytest.mark.parametrize("chunk", [100, 4_000_000])
+def test_the_interval_of_the_interquartile_mean_is_that_of_its_resamples(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "_CHUNK_VALUES", chunk)
+    for tasks in (columns(scores()), [np.array([0.3, 0.1, 0.1, 0.7, 0.2])], [np.ones(1), np.ones(3)]):
+        slow = stats.bootstrap_interval(tasks, stats.iqm, np.random.default_rng(3), resamples=500)
+        quick = stats.iqm_interval(tasks, np.random.default_rng(3), resamples=500)
+        assert quick == pytest.approx(slow, rel=1e-12, nan_ok=True)
+
+
 def test_interval_is_reproducible_and_touches_no_global_generator() -> None:
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     one = stats.bootstrap_interval(columns(scores()), stats.iqm, np.random.default_rng(3))
