@@ -74,10 +74,10 @@ def learning_ratios(
         batch=PPO_BATCH,
     )
     yardstick = BareLoop("fups", YARDSTICK)
-    window = max(4, WINDOW_ROWS // bare.agent_steps)
+    window, yardstick_window = (max(4, WINDOW_ROWS // loop.agent_steps) for loop in (bare, yardstick))
     ours, bares, yardsticks = [], [], []
     for _ in range(repeats):
-        yardsticks.append(_rate(yardstick.iterate, WINDOW_ROWS // yardstick.agent_steps, yardstick.agent_steps))
+        yardsticks.append(_rate(yardstick.iterate, yardstick_window, yardstick.agent_steps))
         bares.append(_rate(bare.iterate, window, bare.agent_steps))
         clock = _Clock()
         model.learn((window + 1) * steps * lanes, callback=clock)

@@ -37,6 +37,7 @@ def test_learners_are_timed_beside_their_bare_loop(algorithm: str, monkeypatch: 
     monkeypatch.setattr(bench_learning, "WINDOW_ROWS", 1)
     row = learning_ratios("BPS-1", "adaps", 2, algorithm=algorithm, repeats=1)
     assert row["ratio"] == pytest.approx(row["agent_steps_per_s"] / row["bare_agent_steps_per_s"])
+    assert row["yardstick_ratio"] > 0
     assert (row["scheme"], row["algorithm"], row["lanes"], row["agents"]) == ("adaps", algorithm, 2, 15)
 
 
