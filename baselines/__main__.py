@@ -3,9 +3,9 @@
 import shlex
 import sys
 
-__all__ = ["main"]
+from baselines import EXIT_INTERRUPTED
 
-EXIT_INTERRUPTED = 130
+__all__ = ["main"]
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from adaps_envs.errors import AdapsError
+from baselines import EXIT_INTERRUPTED
 from baselines.env_tools import add_commands as add_env_commands
 from baselines.leaderboard.cli import app as leaderboard_app
 from baselines.leaderboard.errors import InterruptedCommandError
@@ -23,7 +24,6 @@ from baselines.leaderboard.errors import InterruptedCommandError
 __all__ = ["app", "main"]
 
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="adaps",

@@ -20,7 +20,7 @@ def end_on_signal() -> Iterator[None]:
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait for the end of what takes a second at most; none is lost.
+    """Let SIGINT and SIGTERM wait for the end of what takes a second at most; an error in it goes first.
 
     Processes started meanwhile are deaf to SIGINT, which is for their parent to answer.
     """

@@ -14,7 +14,7 @@ from adaps_agents.diagnostics import sharing_map, sharing_table
 from adaps_envs import spec
 from baselines.leaderboard.artifacts import encode_metrics
 from baselines.leaderboard.config import LearnerConfig, RunConfig, SchemeConfig, TaskConfig, config_error
-from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.errors import InterruptedCommandError, OutputDirectoryError
 from baselines.leaderboard.evaluate import Evaluator, LeaderboardCallback
 from baselines.leaderboard.files import make_directory, pretty_json, write_file, writing
 from baselines.leaderboard.learner import build_model
@@ -81,6 +81,7 @@ def train_once(config: RunConfig, *, out: Path, console: Console) -> None:
     Raises:
         OutputDirectoryError: ``out`` holds something, or cannot be written.
         UnknownNameError: unknown scheme.
+        InterruptedCommandError: Ctrl-C.
     """
     make_directory(out)
     if any(out.iterdir()):
@@ -97,7 +98,12 @@ def train_once(config: RunConfig, *, out: Path, console: Console) -> None:
             console.print(f"{point['step']:>12,} steps  {scores}", markup=False, highlight=False)
 
         callback = LeaderboardCallback(Evaluator(config), config, show, lambda n: progress.update(bar, completed=n))
-        model.learn(total_timesteps=config.task.budget, callback=[callback, ShowSharing(console)])
+        try:
+            model.learn(total_timesteps=config.task.budget, callback=[callback, ShowSharing(console)])
+        except KeyboardInterrupt:
+            raise InterruptedCommandError(
+                f"interrupted. A single training is not resumed: train again into another --out than {out}."
+            ) from None
     write_file(out / "metrics.jsonl", encode_metrics(points))
     with writing(out / "model.zip"):
         model.save(out / "model.zip")

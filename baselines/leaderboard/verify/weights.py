@@ -20,7 +20,7 @@ from baselines.leaderboard.record import RunRecord
 from baselines.leaderboard.sidecars import Sharing
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["BEST", "FINAL", "METADATA_KEY", "check_weights", "handed_types"]
+__all__ = ["BEST", "FINAL", "METADATA_KEY", "check_weights"]
 
 FINAL, BEST = "policy.safetensors", "policy_best.safetensors"
 
@@ -61,7 +61,7 @@ def check_weights(record: RunRecord, files: Mapping[str, bytes], env: BatchedEnv
         yield from _pair_faults(weights[FINAL], weights[BEST], evaluation)
 
 
-def handed_types(config: RunConfig, options: Mapping[str, Any]) -> bool:
+def _handed_types(config: RunConfig, options: Mapping[str, Any]) -> bool:
     """Whether a scheme with these options, as they were written down, was handed the hidden types."""
     given = config.scheme.settings
     return given.get("labels") == "true" or ("types" in options and "types" not in given)
@@ -116,7 +116,7 @@ def _header_differences(said: Mapping[str, Any], record: RunRecord, env: Batched
 
 
 def _told_faults(file: str, said: Mapping[str, Any], config: RunConfig, sharing: Sharing) -> Iterator[Fault]:
-    if handed_types(config, said["scheme_options"]) and sharing.summary.get("told_types") is not True:
+    if _handed_types(config, said["scheme_options"]) and sharing.summary.get("told_types") is not True:
         message = f"{sharing.summary.get('told_types')!r}; {file} says that the scheme was handed the hidden types"
         yield Fault("sharing.json", "summary.told_types", message)
 

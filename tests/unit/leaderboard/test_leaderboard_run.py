@@ -323,6 +323,17 @@ def test_train_leaves_a_model_that_loads(tmp_path: Path, capsys: pytest.CaptureF
     assert "not empty" in capsys.readouterr().err
 
 
+def test_an_interrupted_training_promises_nothing_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SharingA2C, "learn", interrupt)
+    assert run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", tmp_path / "model") == 130
+    assert f"into another --out than {tmp_path / 'model'}" in capsys.readouterr().err
+
+
 def test_train_takes_the_learner_of_a_suite_and_a_memory(tmp_path: Path) -> None:
     words = ("--scheme", "group_id", "--steps", "2000", "--suite", "paper", "--recurrent", "gru_actor")
     assert run_cli("train", "CRWARE-tiny-4a-2c", *words, "--out", tmp_path / "model") == 0
