@@ -218,8 +218,7 @@ class BatchedEnv(ABC):
             raise ResetNeededError("the first reset must cover every lane: call reset() without a mask once.")
         self._seed(seed, chosen)
         self._reset_lanes(0, self.num_envs, chosen)
-        self._ended[chosen] = False
-        self._any_ended = bool(self._ended.any())
+        self._any_ended = self._calls.reopen_lanes(chosen, self._ended)
         self._begun = True
         return self.observe()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from numba import config, typeof, types
 
-from adaps_envs.core.lanes import any_outside, close_lanes
+from adaps_envs.core.lanes import any_outside, close_lanes, reopen_lanes
 from adaps_envs.core.native import COMPILED, Fixed, entry_of
 from adaps_envs.core.threads import LaneThreads, SharedKernel
 
@@ -69,6 +69,11 @@ class KernelCalls:
     def close_lanes(self) -> Any:
         """:func:`~adaps_envs.core.lanes.close_lanes`, ready to be called."""
         return entry_of(close_lanes, (types.boolean[::1],) * 3)
+
+    @cached_property
+    def reopen_lanes(self) -> Any:
+        """:func:`~adaps_envs.core.lanes.reopen_lanes`, ready to be called."""
+        return entry_of(reopen_lanes, (types.Array(types.boolean, 1, "C", readonly=True), types.boolean[::1]))
 
     def close(self) -> None:
         """End the helpers; from then on the caller does everything itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["any_outside", "close_lanes"]
+__all__ = ["any_outside", "close_lanes", "reopen_lanes"]
 
 
 NO_SIGN = np.int64(2**63 - 1)
@@ -28,5 +28,15 @@ def close_lanes(terminated, truncated, ended):  # type: ignore[no-untyped-def]
     any_ended = False
     for b in range(ended.shape[0]):
         ended[b] = terminated[b] | truncated[b]
+        any_ended |= ended[b]
+    return any_ended
+
+
+@njit(nogil=True, cache=True)
+def reopen_lanes(chosen, ended):  # type: ignore[no-untyped-def]
+    """Take the lanes of ``chosen [B] bool`` out of ``ended [B] bool``, and return whether any is left there."""
+    any_ended = False
+    for b in range(ended.shape[0]):
+        ended[b] &= not chosen[b]
         any_ended |= ended[b]
     return any_ended

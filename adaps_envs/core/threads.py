@@ -38,7 +38,7 @@ __all__ = ["LaneThreads"]
 ROUNDS = 1_200_000
 NAP = 1e-4
 # Blocks for each thread: more of them even out interruptions, fewer are less to do.
-BLOCKS = 4
+BLOCKS = 2
 
 # Words on the desk; those that change while others are read lie on cache lines of their own.
 FUNCTION, FIXED, CALL, FIRST, END, SIZE = 0, 1, 2, 3, 4, 5
