@@ -61,5 +61,5 @@ def _cost_charts(rows: Sequence[Row], styles: dict[str, Style], what: str) -> li
 
 
 def _chart(caption: str, svg: str) -> Chart:
-    # Our own drawing, with every name in it escaped by matplotlib; all else goes through the autoescape.
+    # Our own drawing, with every name in it escaped; all else goes through the autoescape.
     return caption, Markup(svg)

@@ -33,10 +33,9 @@ from baselines.leaderboard.report.rows import Row
 
 __all__ = ["SitePages", "anchor", "distinct", "run_page", "task_page"]
 
-# Scripts and pictures come from the site's own folder; the drawings of matplotlib carry styles.
+# Scripts, styles and pictures come from the site's own folder; small pictures are part of a drawing.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 )
 _TABS = (("Board", "index.html"), ("Runs", "runs.html"), ("Archive", "archive.html"), ("About", "about.html"))
 

@@ -8,6 +8,7 @@ import math
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from tamper import edit_arrays
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.record import read_run
 from baselines.leaderboard.report import pictures
-from baselines.leaderboard.report.charts import cost_axis_ticks, style_of
+from baselines.leaderboard.report.charts import style_of
 from baselines.leaderboard.report.pictures import FilmError, film
+from baselines.leaderboard.report.plane import MARKERS, Plane
 from baselines.leaderboard.report.sharing_map import group_labels, mask_overlaps, sharing_map
+from baselines.leaderboard.report.ticks import decade_ticks, round_ticks, short
 from baselines.leaderboard.sidecars import Sharing
 
 
@@ -130,14 +133,87 @@ def test_styles_differ_as_long_as_they_can() -> None:
     assert len({(colour, marker) for colour, _, marker in styles}) == 28
 
 
+def drawn(plane: Plane, title: str = "title") -> ElementTree.Element:
+    """The picture, which must be well-formed XML."""
+    return ElementTree.fromstring(plane.svg(title))
+
+
+def paths(plane: Plane, **attributes: str) -> list[str]:
+    """Outlines of the shapes with these attributes."""
+    return [
+        path.attrib["d"]
+        for path in drawn(plane).iter("path")
+        if all(path.get(name.replace("_", "-")) == value for name, value in attributes.items())
+    ]
+
+
+def test_a_line_goes_from_corner_to_corner() -> None:
+    plane = Plane(height=264, left=60)
+    plane.line([1.0, 3.0], [10.0, 30.0], "#123456")
+    plane.limit(0, 1, 3)
+    plane.limit(1, 10, 30)
+    assert paths(plane, stroke="#123456") == ["M60.0 212.0L536.0 12.0"]
+
+
+@pytest.mark.parametrize("gap", [math.nan, math.inf, -math.inf])
+def test_a_line_is_broken_where_a_number_is_missing(gap: float) -> None:
+    plane = Plane()
+    plane.line(range(5), [0.0, 1.0, gap, 1.0, 0.0], "#123456")
+    plane.band(range(5), [0.0, 0.0, gap, 0.0, 0.0], np.ones(5), "#654321")
+    (path,) = paths(plane, stroke="#123456")
+    assert path.count("M") == 2
+    assert path.count("L") == 2
+    assert paths(plane, fill="#654321") == []
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0, 1e308], [-1e308, 1e308], [5.0, 5.0], [0.0, 0.0], [1e-300, 2e-300], [math.nan] * 2]
+)
+def test_numbers_of_any_size_are_drawn(values: list[float]) -> None:
+    plane = Plane()
+    plane.line([0, 1], values, "#123456")
+    plane.marker(0, values[0], "#123456", "cross")
+    text = plane.svg("title")
+    assert "nan" not in text
+    assert "inf" not in text
+    assert len(text) < 20_000
+
+
+def test_an_empty_plane_has_axes() -> None:
+    assert len(list(drawn(Plane()).iter("text"))) > 4
+
+
+def test_markup_in_names_is_text() -> None:
+    plane, name = Plane(), "<script>&\"'"
+    plane.marker(0, 0, "#123456", MARKERS[0])
+    plane.label(0, name)
+    plane.label(1, name)
+    plane.ticks(1, [(0.0, name)])
+    picture = drawn(plane, name)
+    assert picture.get("aria-label") == name
+    assert [text.text for text in picture.iter("text")].count(name) == 3
+    assert picture.find(".//script") is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.0), (-0.05, 1.05), (0.3, 0.31), (-2e6, 3e6), (1e-9, 2e-9), (99.0, 101.0)]
+)
+def test_an_axis_has_some_round_numbers(low: float, high: float) -> None:
+    ticks = round_ticks(low, high)
+    assert 3 <= len(ticks) <= 8
+    assert all(low <= tick <= high for tick in ticks)
+    assert max(len(short(tick)) for tick in ticks) <= 9
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
 def test_costs_that_are_almost_equal_still_get_a_tick() -> None:
-    (tick,) = cost_axis_ticks(math.log10(10_110), math.log10(10_190))
+    (tick,) = decade_ticks(math.log10(10_110), math.log10(10_190))
     assert 10_110 < tick < 10_190
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 7.0), (2.47, 2.68), (3.9, 5.2), (-0.1, 0.1), (2.0, 2.01)])
 def test_a_logarithmic_axis_has_some_round_numbers(low: float, high: float) -> None:
-    ticks = cost_axis_ticks(low, high)
+    ticks = decade_ticks(low, high)
     assert 1 <= len(ticks) <= 8
     assert all(low <= np.log10(tick) <= high for tick in ticks)
     assert ticks == sorted(set(ticks))
