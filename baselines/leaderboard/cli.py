@@ -91,16 +91,14 @@ def run(
                 _print_plan(console, chosen, out, share, jobs, retry_failed)
                 return
 
-            from baselines.leaderboard.check import check_suite
             from baselines.leaderboard.run import run_suite
 
-            check_suite(chosen)
             options = JobOptions(sinks=sinks)
             if checkpoint_seconds is not None:
                 options = replace(options, checkpoint_seconds=checkpoint_seconds)
             summary = run_suite(
                 whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
-                options=options, engine=start,
+                options=options, engine=start, check=True,
             )  # fmt: skip
             _report(console, out)
     except KeyboardInterrupt as stop:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.plan import Job
 
 __all__ = [
@@ -87,6 +88,13 @@ class Engine(Protocol):
     After a ``Died`` that is not final the job gives ``Started`` again. When ``Finished`` arrives, the record lies in
     the job's directory.
     """
+
+    def check(self, suite: SuiteConfig) -> None:
+        """Look a suite over before its jobs are run, as :func:`~baselines.leaderboard.check.check_suite` does.
+
+        Raises:
+            UnknownNameError, ConfigError: see there.
+        """
 
     def run(self, jobs: list[Job]) -> Iterator[Event]:
         """Run the jobs, yield events, and return when all have ended.

@@ -19,9 +19,10 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from baselines.leaderboard.config import RunConfig
+from adaps_envs.errors import AdapsError
+from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.engine import ATTEMPTS, THREAD_VARIABLES, Died, Event, Finished, Progress, Started, Throttle
-from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
 from baselines.leaderboard.plan import Job, JobOptions
 from baselines.leaderboard.signals import signals_deferred
 
@@ -78,6 +79,29 @@ class WorkerPool:
         self._workers.clear()
         return pids
 
+    def check(self, suite: SuiteConfig) -> None:
+        """Look the suite over in a worker: it has to load what learners are made of anyhow, and this process need not.
+
+        The other workers get ready meanwhile.
+
+        Raises:
+            UnknownNameError, ConfigError: see :func:`~baselines.leaderboard.check.check_suite`.
+        """
+        while len(self._workers) < min(self._count, len(suite.runs())):
+            self._start_worker()
+        worker = self._workers[0]
+        with suppress(OSError):
+            worker.connection.send(suite)
+        wait([worker.connection, worker.process.sentinel])
+        messages, _ = _drain(worker)
+        if not messages:
+            worker.process.join(_SECONDS_TO_END)
+            ending = _how_it_ended(worker.process.exitcode)
+            raise ConfigError(f"suite {suite.name!r} could not be looked over: {ending}; what it printed says why.")
+        ((_, error),) = messages
+        if error is not None:
+            raise error
+
     def run(self, jobs: list[Job]) -> Iterator[Event]:
         """Run the jobs in order and yield events until all have ended.
 
@@ -108,8 +132,9 @@ class WorkerPool:
         for worker in self._workers:
             if worker.job is None:
                 return worker
-        if len(self._workers) >= self._count:
-            return None
+        return None if len(self._workers) >= self._count else self._start_worker()
+
+    def _start_worker(self) -> _Worker:
         with _quiet_start():
             self._workers.append(_Worker())
         return self._workers[-1]
@@ -190,7 +215,7 @@ def _quiet_start() -> Iterator[None]:
 
 
 def _worker_main(connection: Connection) -> None:
-    """Run jobs from the pipe until it closes. Runs in the child."""
+    """Look suites over and run jobs from the pipe until it closes. Runs in the child."""
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -199,8 +224,22 @@ def _worker_main(connection: Connection) -> None:
     torch.set_num_threads(1)
     with suppress(EOFError, OSError):
         while True:
-            config, directory, options = connection.recv()
-            connection.send(_run_one(connection, RunConfig.model_validate(config), directory, options))
+            task = connection.recv()
+            if isinstance(task, SuiteConfig):
+                connection.send(_look_over(task))
+            else:
+                config, directory, options = task
+                connection.send(_run_one(connection, RunConfig.model_validate(config), directory, options))
+
+
+def _look_over(suite: SuiteConfig) -> tuple[str, AdapsError | None]:
+    from baselines.leaderboard.check import check_suite
+
+    try:
+        check_suite(suite)
+    except AdapsError as error:
+        return ("looked over", error)
+    return ("looked over", None)
 
 
 def _run_one(connection: Connection, config: RunConfig, directory: Path, options: JobOptions) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from baselines.leaderboard.config import RunConfig
+from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.engine import (
     ATTEMPTS,
     THREAD_VARIABLES,
@@ -88,6 +88,12 @@ class RayEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
+
+    def check(self, suite: SuiteConfig) -> None:
+        """Look the suite over in this process; see :class:`~baselines.leaderboard.engine.Engine`."""
+        from baselines.leaderboard.check import check_suite
+
+        check_suite(suite)
 
     def run(self, jobs: list[Job]) -> Iterator[Event]:
         """Run the jobs in order and yield events until all have ended.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def run_suite(
     shard: tuple[int, int] = (1, 1),
     engine: EngineFactory | None = None,
     options: JobOptions = DEFAULT_OPTIONS,
+    check: bool = False,
 ) -> RunSummary:
     """Run every job of ``suite`` that has no record in ``out`` yet.
 
@@ -69,6 +70,7 @@ def run_suite(
         shard: ``(i, n)``, to run the i-th of n shares of the jobs; the n shares may run at once in one ``out``.
         engine: what runs them; None takes processes of this machine.
         options: how each of them is run.
+        check: look the part over first, if any of its runs is open; a fault leaves ``out`` as it was.
 
     Returns:
         How many runs of the part are done and how many have failed, those of earlier calls included.
@@ -78,26 +80,42 @@ def run_suite(
         ConfigMismatchError, DamagedRecordError: ``out`` holds something that would have to be overwritten.
         DirectoryLockedError: another process runs jobs there.
         OutputDirectoryError: ``out`` cannot be written.
+        UnknownNameError, ConfigError: the part does not pass the check.
     """
-    make_directory(out)
-    with directory_lock(out, shard):
-        remove_stale_partials(out)
-        plan = make_plan(part or suite, out).shard(*shard)
-        write_suite_file(suite, out)
-        # Absolute, because a worker of a cluster has another working directory.
-        options = replace(options, logs=(options.logs or out / LOG_DIRECTORY).absolute())
-        todo = plan.to_do(retry_failed=retry_failed, options=options)
-        _remove_idle_checkpoints(plan)
-        counts = {state: plan.count(state) for state in JobState}
-        if retry_failed:
-            counts[JobState.FAILED] = 0
-        _announce(console, suite, len(plan.jobs), counts, len(todo))
-        try:
-            display = ProgressDisplay(console, suite.name, todo)
-            _run_jobs(todo, lambda: (engine or WorkerPool)(jobs), out, display, counts)
-        except KeyboardInterrupt:
-            raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
+    part, start = part or suite, engine or WorkerPool
+    check = check and (retry_failed or not all((out / config.run_id).exists() for config in part.runs()))
+    with _checked(start, jobs, part) if check else nullcontext(start) as start:
+        make_directory(out)
+        with directory_lock(out, shard):
+            remove_stale_partials(out)
+            plan = make_plan(part, out).shard(*shard)
+            write_suite_file(suite, out)
+            # Absolute, because a worker of a cluster has another working directory.
+            options = replace(options, logs=(options.logs or out / LOG_DIRECTORY).absolute())
+            todo = plan.to_do(retry_failed=retry_failed, options=options)
+            _remove_idle_checkpoints(plan)
+            counts = {state: plan.count(state) for state in JobState}
+            if retry_failed:
+                counts[JobState.FAILED] = 0
+            _announce(console, suite, len(plan.jobs), counts, len(todo))
+            try:
+                display = ProgressDisplay(console, suite.name, todo)
+                _run_jobs(todo, lambda: start(jobs), out, display, counts)
+            except KeyboardInterrupt:
+                raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
+
+
+@contextmanager
+def _checked(start: EngineFactory, jobs: int | None, suite: SuiteConfig) -> Iterator[EngineFactory]:
+    """Look a suite over, and give out the engine that did: it is ready for the jobs by then."""
+    engine = start(jobs)
+    try:
+        engine.check(suite)
+        yield lambda _: engine
+    finally:
+        with signals_deferred():
+            engine.end()
 
 
 def _remove_idle_checkpoints(plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from commands import descendants, run_cli, running, start_run, suite_text
@@ -21,10 +22,12 @@ from fabricate import fabricate_failure, fabricate_run, snapshot
 from rich.console import Console
 
 from adaps_agents import SharingA2C
-from baselines.leaderboard import check, pool, report
+from adaps_envs.errors import UnknownNameError
+from baselines.leaderboard import pool, report
 from baselines.leaderboard import suite as suite_module
 from baselines.leaderboard.config import LearnerConfig, RunConfig, SuiteConfig
 from baselines.leaderboard.engine import Died, Finished, Progress, Started
+from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.lock import directory_lock
 from baselines.leaderboard.plan import Job, JobState, make_plan
 from baselines.leaderboard.pool import WorkerPool
@@ -78,7 +81,7 @@ def test_an_interrupted_suite_says_how_to_go_on(tmp_path: Path, number: signal.S
     assert len(find_runs(out)) == 4
 
 
-@pytest.mark.parametrize("where", ["check_suite", "write_report"])
+@pytest.mark.parametrize("where", ["check", "write_report"])
 def test_an_interruption_at_any_other_time_says_how_to_go_on(
     tmp_path: Path, suite_file: Path, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,8 +89,9 @@ def test_an_interruption_at_any_other_time_says_how_to_go_on(
         signal.raise_signal(signal.SIGTERM)
 
     for config in load_suite(suite_file).runs():
-        fabricate_run(tmp_path / "out", config, 0.5)
-    monkeypatch.setattr({"check_suite": check, "write_report": report}[where], where, interrupt)
+        if where == "write_report" or config.seed == 0:
+            fabricate_run(tmp_path / "out", config, 0.5)
+    monkeypatch.setattr({"check": WorkerPool, "write_report": report}[where], where, interrupt)
     handler = signal.getsignal(signal.SIGTERM)
     code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path / "out", "--seed", "1", "--seed", "0")
     assert code == 130
@@ -211,6 +215,58 @@ def test_nothing_to_do_starts_no_process(tmp_path: Path, suite: SuiteConfig, mon
     monkeypatch.setattr("baselines.leaderboard.run.WorkerPool", None)
     summary = run_suite(suite, tmp_path, console=Console(file=io.StringIO()))
     assert (summary.done, summary.failed) == (8, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"schemes": ["fups_id", "adap"]}, UnknownNameError, "Did you mean 'adaps'"),
+        ({"learner": {"settings": {"n_step": 5}}}, ConfigError, "no setting 'n_step'. Did you mean 'n_steps'"),
+    ],
+)
+def test_a_worker_looks_the_suite_over(
+    tmp_path: Path, make_suite: Callable[..., SuiteConfig], changes: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(kind, match=message):
+        run_suite(make_suite(**changes), out, jobs=2, check=True, console=Console(file=io.StringIO()))
+    assert not out.exists()
+
+
+def test_a_check_whose_worker_dies_says_so(
+    tmp_path: Path, make_suite: Callable[..., SuiteConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(pool._Worker):
+        def __init__(self) -> None:
+            super().__init__()
+            os.kill(self.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(pool, "_Worker", Killed)
+    with pytest.raises(ConfigError, match="could not be looked over: the worker process was ended by SIGKILL"):
+        run_suite(make_suite(), tmp_path / "out", jobs=1, check=True, console=Console(file=io.StringIO()))
+    assert multiprocessing.active_children() == []
+
+
+def test_the_workers_that_look_over_run_the_jobs(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    suite = make_suite(schemes=["fups"], seeds=[0])
+    with WorkerPool(3) as workers:
+        workers.check(suite)
+        before = {worker.pid for worker in workers._workers}
+        assert len(before) == 2, "as many as there are runs"
+        events = list(workers.run([job_of(config, tmp_path) for config in suite.runs()]))
+        assert {worker.pid for worker in workers._workers} == before
+    assert [event.status for event in events if isinstance(event, Finished)] == ["done", "done"]
+
+
+def test_the_process_that_waits_loads_no_learner(tmp_path: Path, suite_file: Path) -> None:
+    program = (
+        "import sys; from baselines.cli import main\n"
+        "try: main()\n"
+        "finally: print({'torch', 'sklearn', 'stable_baselines3', 'matplotlib'} & {*sys.modules}, file=sys.stderr)"
+    )
+    options = ["leaderboard", "run", "--suite", str(suite_file), "--scheme", "nops", "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", program, *options], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "set()"
 
 
 def test_failed_runs_are_left_alone_and_give_exit_code_1(
