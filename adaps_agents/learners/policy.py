@@ -199,7 +199,7 @@ class SharingPolicy(ActorCriticPolicy):
         if frames.shape[1:] != expected:
             raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")
         with torch.no_grad():
-            return self._play(frames.to(self.device), memory, agents).cpu()
+            return self._play(frames.to(self.scheme.labels.device), memory, agents).cpu()
 
     def new_memory(self, lanes: int) -> Memory:
         """Return the empty memory of B = ``lanes`` new episodes, for :meth:`act`."""

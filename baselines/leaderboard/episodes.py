@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +38,24 @@ def play_episodes(env: BatchedEnv, act: Act, first_seed: int) -> Episodes:
         Team returns (summed over agents and steps), lengths and actions.
     """
     obs = env.reset(seed=first_seed)
-    returns = np.zeros(env.num_envs, dtype=np.float64)
     lengths = np.zeros(env.num_envs, dtype=np.int64)
-    running = np.ones(env.num_envs, dtype=bool)
-    actions: list[NDArray[Any]] = []
-    while running.any():
+    actions: list[NDArray[np.uint8]] = []
+    paid: list[NDArray[np.float64]] = []
+    while True:
         chosen = act(obs)
         obs, rewards, terminated, truncated = env.step(chosen)
-        actions.append(np.where(running[:, None], chosen, 0).astype(np.uint8))
-        returns += np.where(running, rewards.sum(axis=1, dtype=np.float64), 0.0)
-        lengths += running
+        actions.append(chosen.astype(np.uint8))
+        paid.append(rewards.sum(axis=1, dtype=np.float64))
         ended = terminated | truncated
-        running &= ~ended
-        if ended.any() and running.any():
+        if ended.any():
+            lengths[ended & (lengths == 0)] = len(actions)
+            if lengths.all():
+                break
             # A lane whose episode is over plays on, unseen, because the batch steps as one.
             obs = env.reset(mask=ended)
-    return Episodes(returns, lengths, np.stack(actions))
+    played = np.arange(len(actions))[:, None] < lengths
+    returns = np.zeros(env.num_envs, dtype=np.float64)
+    # Step by step: another order of adding would give other last digits.
+    for seen, reward in zip(played, paid, strict=True):
+        returns += np.where(seen, reward, 0.0)
+    return Episodes(returns, lengths, np.stack(actions) * played[..., None])
