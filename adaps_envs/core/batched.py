@@ -407,7 +407,7 @@ class BatchedEnv(ABC):
         if mask is None:
             return np.ones(self.num_envs, dtype=bool)
         array = as_array(mask, "mask", InvalidParameterError)
-        if array.shape != (self.num_envs,) or array.dtype != bool:
+        if array.shape != (self.num_envs,) or array.dtype.kind != "b":
             raise InvalidParameterError(
                 f"mask has shape {array.shape} and dtype {array.dtype}; give [{self.num_envs}] booleans, one a lane."
             )

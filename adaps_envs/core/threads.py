@@ -26,6 +26,7 @@ from adaps_envs.core.native import (
     add_word,
     call_kernel,
     code_address,
+    entry_of,
     native_memory,
     read_word,
     store,
@@ -135,7 +136,8 @@ class SharedKernel:
         self._kept = (fixed, native_memory(call))
         self.fixed, self.call_at = fixed.handle, self._kept[1].ctypes.data
         self.function = code_address(kernel, (types.int64, types.int64, fixed.kind, AddressOf(typeof(call))))
-        self.lead = lead
+        words = (types.int64,) * 4
+        self.lead = entry_of(lead, (types.int64[::1], types.int64, types.int64, typeof(call), *words))
 
 
 class LaneThreads:
@@ -156,8 +158,7 @@ class LaneThreads:
         office = self._office
         if True in office.asleep:
             office.wake()
-        arguments = (kernel.function, kernel.fixed, call, kernel.call_at, start, stop, ROUNDS)
-        if not kernel.lead(office.desk, *arguments):
+        if not kernel.lead(office.desk, kernel.function, kernel.fixed, call, kernel.call_at, start, stop, ROUNDS):
             while not await_blocks(office.desk, ROUNDS):
                 time.sleep(NAP)
 
