@@ -199,6 +199,7 @@ class SharingPolicy(ActorCriticPolicy):
         if frames.shape[1:] != expected:
             raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")
         with torch.no_grad():
+            # Not ``self.device``, which looks for a parameter through all modules: a noticeable part of a small step.
             return self._play(frames.to(self.scheme.labels.device), memory, agents).cpu()
 
     def new_memory(self, lanes: int) -> Memory:

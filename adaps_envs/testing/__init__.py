@@ -12,7 +12,7 @@ from adaps_envs.testing.differential import DifferentialReport, compare_with_ref
 from adaps_envs.testing.digest import pinned_digest, trace_digest
 from adaps_envs.testing.face_checks import FACE_CHECKS
 from adaps_envs.testing.golden import ReplayReport, load_golden, make_env, replay
-from adaps_envs.testing.library_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
+from adaps_envs.testing.outside_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
 from adaps_envs.testing.own_checks import OWN_CHECKS
 from adaps_envs.testing.parallel_checks import PARALLEL_CHECKS
 from adaps_envs.testing.report import FULL, QUICK, CheckReport, CheckResult, Effort, NotApplicableError

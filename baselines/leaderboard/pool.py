@@ -97,8 +97,11 @@ class WorkerPool:
         if not messages:
             worker.process.join(_SECONDS_TO_END)
             ending = _how_it_ended(worker.process.exitcode)
-            raise ConfigError(f"suite {suite.name!r} could not be looked over: {ending}; what it printed says why.")
-        ((_, error),) = messages
+            raise ConfigError(
+                f"suite {suite.name!r} could not be looked over: {ending}. Run the same command again; if it happens "
+                "again, what the worker prints says why."
+            )
+        ((error,),) = messages
         if error is not None:
             raise error
 
@@ -232,14 +235,14 @@ def _worker_main(connection: Connection) -> None:
                 connection.send(_run_one(connection, RunConfig.model_validate(config), directory, options))
 
 
-def _look_over(suite: SuiteConfig) -> tuple[str, AdapsError | None]:
+def _look_over(suite: SuiteConfig) -> tuple[AdapsError | None]:
     from baselines.leaderboard.check import check_suite
 
     try:
         check_suite(suite)
     except AdapsError as error:
-        return ("looked over", error)
-    return ("looked over", None)
+        return (error,)
+    return (None,)
 
 
 def _run_one(connection: Connection, config: RunConfig, directory: Path, options: JobOptions) -> tuple[Any, ...]:

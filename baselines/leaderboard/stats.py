@@ -313,7 +313,7 @@ def _resample(task: Array, count: int, generator: np.random.Generator) -> Array:
 def _middle_mean(values: Array) -> Array:
     """Return the mean ``[...]`` of the middle half of ``values [..., n]``: n // 4 are cut off at both ends.
 
-    It is scipy's ``trim_mean``, which takes longer to load than a small report takes to be written.
+    It is scipy's ``trim_mean``; loading scipy.stats took half a second of a small report's two and a half.
     """
     count = values.shape[-1]
     ordered = np.sort(values, axis=-1)

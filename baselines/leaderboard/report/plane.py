@@ -1,7 +1,7 @@
 """A plane with two axes, drawn as SVG text to put into a page: no file, no script, no style sheet, no network.
 
-The text is a few kilobytes and takes about a millisecond: a site has hundreds of charts, for which a plotting library
-took most of the time that the report took. The same numbers give the same text.
+The text is 8 to 43 kilobytes and takes one or two milliseconds: a site has hundreds of charts, for which a plotting
+library took half of the time that the report took. The same numbers give the same text.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ _RIGHT, _TOP, _BOTTOM = 24.0, 12.0, 52.0
 _FONT = 14
 # The ranges reach beyond what is drawn by this share.
 _MARGIN = 0.05
-# Of what is further away no difference could be formed.
-_FARTHEST = 1e150
+# Of what is further away no difference could be formed, and what is closer to zero cannot be divided by.
+_FARTHEST, _CLOSEST = 1e150, 1e-150
+# What differs by a smaller share is drawn at one place: its ticks would read the same.
+_ALIKE = 1e-9
+_LINE_WIDTH, _MARKER_RADIUS = 2.0, 5.5
 # Outlines of markers with a radius of about 1; y points down.
 _CROSS = ((-0.35, -1), (0.35, -1), (0.35, -0.35), (1, -0.35), (1, 0.35), (0.35, 0.35))
 _PLUS = np.array([*_CROSS, *(-np.array(_CROSS))])
@@ -58,25 +61,25 @@ class Plane:
         self._labels = ["", ""]
         self._ticks: list[list[tuple[float, str]] | None] = [None, None]
 
-    def line(self, x: ArrayLike, y: ArrayLike, colour: str, *, width: float = 2.0, dashes: str = "") -> None:
-        """Draw a line; it is broken where a number is not finite."""
+    def line(self, x: ArrayLike, y: ArrayLike, colour: str, *, dashes: str = "") -> None:
+        """Draw a line through points ``[P]``, ``[P]``; it is broken where a number is not finite."""
         extra = {"stroke-dasharray": dashes} if dashes else {}
-        self._add("line", x, y, {"fill": "none", "stroke": colour, "stroke-width": width, **extra})
+        self._add("line", x, y, {"fill": "none", "stroke": colour, "stroke-width": _LINE_WIDTH, **extra})
 
     def bar(self, x: ArrayLike, y: ArrayLike, colour: str, *, width: float) -> None:
-        """Draw a broad, pale line."""
+        """Draw a broad, pale line through points ``[P]``, ``[P]``, ``width`` in pixels."""
         self._add("line", x, y, {"fill": "none", "stroke": colour, "stroke-width": width, "opacity": 0.4})
 
     def band(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str) -> None:
-        """Shade the area between two lines, unless a number is not finite."""
+        """Shade the area between two lines, ``[P]`` each, unless a number is not finite."""
         across = np.asarray(x, np.float64)
         outline = np.concatenate([np.asarray(low, np.float64), np.asarray(high, np.float64)[::-1]])
         if np.isfinite(outline).all():
             self._add("area", np.concatenate([across, across[::-1]]), outline, {"fill": colour, "opacity": 0.15})
 
-    def marker(self, x: float, y: float, colour: str, shape: str, *, radius: float = 5.5) -> None:
-        """Put one of the :data:`MARKERS` at a point."""
-        self._add("marker", [x], [y], {"fill": colour, "outline": _OUTLINES[shape] * radius})
+    def marker(self, x: float, y: float, colour: str, shape: str) -> None:
+        """Put one of the :data:`MARKERS` at a point, unless a number is not finite."""
+        self._add("marker", [x], [y], {"fill": colour, "outline": _OUTLINES[shape] * _MARKER_RADIUS})
 
     def across(self, axis: int, value: float, colour: str, *, dashes: str) -> None:
         """Draw a thin line at ``value`` of an axis through the whole plane; the axis reaches there."""
@@ -104,8 +107,10 @@ class Plane:
         values = np.concatenate([np.empty(0), *seen])
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        extent, size = high - low, max(abs(low), abs(high))
         # The margin of what has no extent is one of its size, or of 1 around zero.
-        extent = high - low or abs(low) or 1.0
+        if extent <= _ALIKE * size:
+            extent = size or 1.0
         return low - _MARGIN * extent, high + _MARGIN * extent
 
     def svg(self, title: str) -> str:
@@ -126,6 +131,7 @@ class Plane:
     def _add(self, kind: str, x: ArrayLike, y: ArrayLike, style: dict[str, Any]) -> None:
         points = np.stack([np.asarray(x, np.float64), np.asarray(y, np.float64)], axis=1)
         points[np.isinf(points)] = np.nan
+        points[np.abs(points) < _CLOSEST] = 0.0
         self._shapes.append((kind, np.clip(points, -_FARTHEST, _FARTHEST), style))
 
     def _pixels(self, points: NDArray[np.float64], ranges: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:

@@ -59,6 +59,9 @@ def test_step_needs_a_reset_first_and_after_the_end() -> None:
     with pytest.raises(ResetNeededError, match=r"after the end of lanes \[0, 1, 2\]"):
         env.step(NO_MOVE)
     assert all(np.array_equal(before[name], array) for name, array in env.get_state().items())
+    env.reset(mask=[True, False, True])
+    with pytest.raises(ResetNeededError, match=r"after the end of lanes \[1\]"):
+        env.step(NO_MOVE)
     env.reset(mask=env.ended)
     env.step(NO_MOVE)
 

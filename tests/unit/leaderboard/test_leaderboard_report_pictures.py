@@ -19,7 +19,7 @@ from tamper import edit_arrays
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.record import read_run
 from baselines.leaderboard.report import pictures
-from baselines.leaderboard.report.charts import style_of
+from baselines.leaderboard.report.charts import COSTS, cost_chart, score_chart, style_of
 from baselines.leaderboard.report.pictures import FilmError, film
 from baselines.leaderboard.report.plane import MARKERS, Plane
 from baselines.leaderboard.report.sharing_map import group_labels, mask_overlaps, sharing_map
@@ -167,8 +167,12 @@ def test_a_line_is_broken_where_a_number_is_missing(gap: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [[0.0, 1e308], [-1e308, 1e308], [5.0, 5.0], [0.0, 0.0], [1e-300, 2e-300], [math.nan] * 2]
-)
+    "values",
+    [
+        [0.0, 1e308], [-1e308, 1e308], [5.0, 5.0], [0.0, 0.0], [1e-300, 2e-300], [0.0, 5e-324], [1.0, 1.0 + 2e-16],
+        [math.nan] * 2,
+    ],
+)  # fmt: skip
 def test_numbers_of_any_size_are_drawn(values: list[float]) -> None:
     plane = Plane()
     plane.line([0, 1], values, "#123456")
@@ -177,6 +181,40 @@ def test_numbers_of_any_size_are_drawn(values: list[float]) -> None:
     assert "nan" not in text
     assert "inf" not in text
     assert len(text) < 20_000
+    heights = [label.text for label in drawn(plane).iter("text") if label.get("text-anchor") == "end"]
+    assert len({*heights}) == len(heights) > 0, "ticks that read the same"
+
+
+def scored(scheme: str, iqm: float, parameters: int) -> dict[str, Any]:
+    """A row of the board, as far as the charts look at it."""
+    row = {"scheme": scheme, "iqm": iqm, "ci_low": iqm - 0.1, "ci_high": iqm + 0.1}
+    return {**row, "trainable_parameters": parameters}
+
+
+def test_charts_of_scores_show_every_scheme_once_with_its_interval() -> None:
+    rows = [scored("nops", 0.9, 150_000), scored("<b>" * 20, 0.2, 10_000)]
+    styles = {row["scheme"]: style_of(place) for place, row in enumerate(rows)}
+    for chart in (score_chart(rows, styles, "title"), cost_chart(rows, styles, COSTS[0], "title")):
+        picture = ElementTree.fromstring(chart)
+        for style in styles.values():
+            shapes = [path for path in picture.iter("path") if style.colour in (path.get("fill"), path.get("stroke"))]
+            assert len(shapes) == 2
+    labels = [text.text for text in ElementTree.fromstring(score_chart(rows, styles, "title")).iter("text")]
+    assert "nops" in labels
+    assert "<b>" * 7 + "<b…" in labels
+    costs = [text.text for text in ElementTree.fromstring(cost_chart(rows, styles, COSTS[0], "title")).iter("text")]
+    assert "10 k" in costs
+    assert "100 k" in costs
+
+
+def test_the_best_scheme_is_on_top_and_further_right() -> None:
+    rows = [scored("nops", 0.9, 2), scored("fups", 0.2, 1)]
+    styles = {row["scheme"]: style_of(place) for place, row in enumerate(rows)}
+    picture = ElementTree.fromstring(score_chart(rows, styles, "title"))
+    places = {path.get("fill"): path.attrib["d"][1:].split("L")[0].split() for path in picture.iter("path")}
+    best, other = (tuple(map(float, places[styles[name].colour])) for name in ("nops", "fups"))
+    assert best[0] > other[0]
+    assert best[1] < other[1]
 
 
 def test_an_empty_plane_has_axes() -> None:

@@ -32,7 +32,7 @@ def rliable(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         monkeypatch.setattr(getattr(bootstrap, name), "__init__", _without_state(getattr(bootstrap, name).__init__))
     before = np.random.get_state()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002
-    yield SimpleNamespace(library=library, metrics=metrics)
+    yield SimpleNamespace(intervals=library, metrics=metrics)
     np.random.set_state(before)  # noqa: NPY002
 
 
@@ -71,7 +71,7 @@ def test_aggregates(rliable: SimpleNamespace) -> None:
         (stats.median, metrics.aggregate_median),
         (stats.optimality_gap, metrics.aggregate_optimality_gap),
     ]
-    points, ends = rliable.library.get_interval_estimates(
+    points, ends = rliable.intervals.get_interval_estimates(
         {"x": matrix}, lambda x: np.array([theirs(x) for _, theirs in pairs]), reps=RLIABLE_RESAMPLES
     )
     for place, (ours, _) in enumerate(pairs):
@@ -82,7 +82,7 @@ def test_aggregates(rliable: SimpleNamespace) -> None:
 
 def test_probability_of_improvement(rliable: SimpleNamespace) -> None:
     x, y = scores(2), scores(3, runs=6) - 0.05
-    points, ends = rliable.library.get_interval_estimates(
+    points, ends = rliable.intervals.get_interval_estimates(
         {"xy": (x, y)},
         lambda a, b: np.array([rliable.metrics.probability_of_improvement(a, b)]),
         reps=RLIABLE_RESAMPLES // 2,  # it is a slow one
@@ -94,7 +94,7 @@ def test_probability_of_improvement(rliable: SimpleNamespace) -> None:
 
 def test_performance_profile(rliable: SimpleNamespace) -> None:
     matrix, thresholds = scores(4), np.linspace(-0.2, 1.4, 17)
-    points, ends = rliable.library.create_performance_profile({"x": matrix}, thresholds, reps=RLIABLE_RESAMPLES)
+    points, ends = rliable.intervals.create_performance_profile({"x": matrix}, thresholds, reps=RLIABLE_RESAMPLES)
     found = stats.profile_interval(columns(matrix), thresholds, np.random.default_rng(0), resamples=RESAMPLES)
     assert np.abs(found[0] - points["x"]).max() <= 1e-12
     # Shares of 32 runs: an end can only fall on a multiple of 1/32, or between two.
@@ -103,7 +103,7 @@ def test_performance_profile(rliable: SimpleNamespace) -> None:
 
 def test_sample_efficiency_curve(rliable: SimpleNamespace) -> None:
     curves = np.random.default_rng(5).normal(0.05, 0.1, (8, 6)).cumsum(axis=1)  # [R, P], one task
-    points, ends = rliable.library.get_interval_estimates(
+    points, ends = rliable.intervals.get_interval_estimates(
         {"x": curves[:, None, :]},
         lambda x: np.array([rliable.metrics.aggregate_iqm(x[..., point]) for point in range(x.shape[-1])]),
         reps=RLIABLE_RESAMPLES,
