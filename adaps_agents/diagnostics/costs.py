@@ -38,7 +38,8 @@ def memory_of(scheme: SharingScheme, optimizer: torch.optim.Optimizer | None = N
     states = [] if optimizer is None else [value for state in optimizer.state.values() for value in state.values()]
     return Memory(
         parameters=_bytes(scheme.parameters()),
-        buffers=_bytes(scheme.buffers()),
+        # Records do not count the flag that says whether groups are known.
+        buffers=_bytes(buffer for name, buffer in scheme.named_buffers() if name != "prepared"),
         optimiser=_bytes(value for value in states if isinstance(value, Tensor)),
     )
 

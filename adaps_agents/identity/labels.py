@@ -78,6 +78,10 @@ class IdentifiedScheme(SharingScheme):
         """Whether the true types are the groups."""
         return self.groups_from == "true"
 
+    def least_steps(self, lanes: int) -> int:
+        """Return the steps of random play that the identity phase begins with, in whole steps of all lanes."""
+        return -(-self.identity_config.env_steps // lanes) * lanes if self.waits() else 0
+
     def prepare(self, collector: Collector) -> int:
         """Run the identity phase if it has something to find, regroup, and return the environment steps spent."""
         if not self.waits():

@@ -110,7 +110,7 @@ class Inspectable(OnPolicyAlgorithm):
         save_weights(self.policy, path, self.env)
 
     def load_weights(self, path: str | Path, *, other_environment: bool = False) -> None:
-        """Load weights, groups and masks; the identity phase is then behind this learner.
+        """Load weights, groups and masks; the identity phase is behind this learner if it was when they were saved.
 
         Args:
             path: what :meth:`save_weights` wrote, or a ``policy.safetensors`` of the leaderboard.
@@ -122,7 +122,6 @@ class Inspectable(OnPolicyAlgorithm):
             FileNotFoundError: there is none.
         """
         load_weights(self.policy, path, self.env, other_environment=other_environment)
-        self._prepared = True
 
     def dump_logs(self, iteration: int = 0) -> None:
         """Write the log, with the sharing's state now and then; see stable-baselines3."""

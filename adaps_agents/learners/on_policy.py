@@ -9,7 +9,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.type_aliases import MaybeCallback
+from stable_baselines3.common.type_aliases import MaybeCallback, TensorDict
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_agents.identity.collect import Collector
@@ -113,6 +113,18 @@ class SharingOnPolicy(Inspectable):
             check_states(env, self.policy_kwargs["state_dim"])
             env.report_states()
 
+    def set_parameters(
+        self, load_path_or_dict: str | TensorDict, exact_match: bool = True, device: torch.device | str = "auto"
+    ) -> None:
+        """Load weights, groups and masks, then the optimiser's state if it is there; see stable-baselines3.
+
+        A following ``learn`` trains these weights: the identity phase is not run again if it had been run for them.
+        """
+        if isinstance(load_path_or_dict, dict):
+            # The optimiser's state belongs to the parameters of the loaded groups, so "policy" comes first.
+            load_path_or_dict = dict(sorted(load_path_or_dict.items()))
+        super().set_parameters(load_path_or_dict, exact_match, device)
+
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "generator"]
 
@@ -132,13 +144,14 @@ class SharingOnPolicy(Inspectable):
             self._team_return = np.zeros(self.num_lanes)
             self._team_length = np.zeros(self.num_lanes, dtype=np.int64)
             self._memory = {part: self.scheme.initial_state(part, self.num_lanes) for part in PARTS}
-        if not getattr(self, "_prepared", False):
-            self._prepare()
-            self._prepared = True
+        # Weights may have come into the scheme directly, with groups of their own.
+        self.policy.check_optimizer()
+        if not self.policy.prepared():
+            self._prepare(result[0] - self.num_timesteps)
         self._begin_inspection()
         return result
 
-    def _prepare(self) -> None:
+    def _prepare(self, budget: int) -> None:
         """Let the scheme explore and regroup; charge its steps, and start training from a freshly seeded start."""
         assert self.env is not None
         assert isinstance(self.action_space, spaces.Discrete)
@@ -147,8 +160,7 @@ class SharingOnPolicy(Inspectable):
             self.env, self.num_agents, int(self.action_space.n), numpy_stream(seed, "identity", "actions")
         )
         self.env.seed(derived_seed(seed, "identity", "environment") % MAX_ENV_SEED)
-        self.num_timesteps += self.scheme.prepare(collector)
-        self.policy.rebuild_optimizer()
+        self.num_timesteps += self.policy.prepare(collector, budget)
         self.env.seed(seed % MAX_ENV_SEED)
         self._last_obs = self.env.reset()  # type: ignore[assignment]
         self._last_episode_starts = np.ones(self.n_envs, dtype=bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -144,11 +145,15 @@ class SharingPolicy(ActorCriticPolicy):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights, groups and masks; the optimiser follows if the stored groups need other parameters."""
-        before = [id(parameter) for parameter in self.scheme.parameters()]
         result = super().load_state_dict(state_dict, strict=strict, assign=assign)
-        if before != [id(parameter) for parameter in self.scheme.parameters()]:
-            self.rebuild_optimizer()
+        self.check_optimizer()
         return result
+
+    def check_optimizer(self) -> None:
+        """Make a fresh optimiser unless the present one holds exactly the scheme's trainable parameters."""
+        held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        if held != {id(parameter) for parameter in self.scheme.parameters() if parameter.requires_grad}:
+            self.rebuild_optimizer()
 
     def by_lane(self, obs: Tensor) -> Tensor:
         """Return slots ``[B*N, F]`` as ``[B, N, F]``.
@@ -339,13 +344,55 @@ class SharingPolicy(ActorCriticPolicy):
 
     def prepared(self) -> bool:
         """Whether the scheme has nothing left to do before training."""
-        return not self.scheme.waits() or bool(self.scheme.identity_steps)
+        return not self.scheme.waits() or bool(self.scheme.prepared)
 
-    def prepare(self, collector: Collector) -> int:
-        """Let the scheme prepare itself, take over its parameters, and return the environment steps spent."""
+    def prepare(self, collector: Collector, budget: int | None = None) -> int:
+        """Let the scheme prepare itself, take over its parameters, and return the environment steps spent.
+
+        Warns where that replaces weights that somebody loaded or changed, and where nothing is left of the budget.
+
+        Args:
+            collector: plays the environment.
+            budget: environment steps that may be spent, training included; None does not look at it.
+
+        Raises:
+            InvalidParameterError: nothing would be left to train with; no step has been made.
+        """
+        least = self.scheme.least_steps(collector.num_lanes)
+        way_out = (
+            "Give learn() more steps, or lower policy_kwargs=dict(scheme_kwargs=dict(identity=dict(env_steps=...)))."
+        )
+        if budget is not None and budget <= least and least > 0:
+            raise InvalidParameterError(
+                f"learn() may spend {budget:,} environment steps, and the identity phase of scheme "
+                f"{self.scheme_name!r} takes at least {least:,} of them: nothing would be trained. {way_out}"
+            )
+        if not self._as_made():
+            warnings.warn(
+                f"the identity phase of scheme {self.scheme_name!r} has not run for the weights that this policy "
+                "holds, and replaces them by fresh networks for the groups that it finds. To keep them, load weights "
+                "saved after the phase, or give the groups: scheme_kwargs=dict(labels=[...]).",
+                UserWarning,
+                stacklevel=2,
+            )
         spent = self.scheme.prepare(collector)
+        self.scheme.identity_steps.fill_(spent)
+        self.scheme.prepared.fill_(True)
         self.rebuild_optimizer()
+        if budget is not None and budget <= spent and spent > 0:
+            warnings.warn(
+                f"the identity phase of scheme {self.scheme_name!r} took {spent:,} environment steps and learn() may "
+                f"spend {budget:,}: nothing is trained. {way_out}",
+                UserWarning,
+                stacklevel=2,
+            )
         return spent
+
+    def _as_made(self) -> bool:
+        """Whether the scheme is as its constructor made it, to the bit."""
+        made = type(self)(**self._get_constructor_parameters()).scheme.state_dict()
+        held = self.scheme.state_dict()
+        return made.keys() == held.keys() and all(torch.equal(made[name], held[name].cpu()) for name in made)
 
     def _deal(self, obs: Tensor) -> tuple[Tensor, Places | None]:
         """Return rows as frames ``[B, N, F]``, and where each lies if they carry an index."""

@@ -101,7 +101,6 @@ def _restore(model: SharingOnPolicy, arrays: Mapping[str, NDArray[Any]]) -> None
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     model.generator.set_state(torch.from_numpy(arrays["learner generator"].copy()))
     model.policy.generator.set_state(torch.from_numpy(arrays["policy generator"].copy()))
-    model._prepared = True
 
 
 def with_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:

@@ -72,7 +72,7 @@ class IdentityPhase(BaseCallback):
     >>> model.learn(1_000_000, callback=IdentityPhase())  # doctest: +SKIP
 
     Raises:
-        InvalidParameterError: the environment does not index agents.
+        InvalidParameterError: the environment does not index agents, or the phase takes the whole budget.
     """
 
     def _on_training_start(self) -> None:
@@ -93,7 +93,8 @@ class IdentityPhase(BaseCallback):
         # Beneath the wrapper observations have no index: the encoder must not be told who is who.
         collector = Collector(env.venv, policy.num_agents, int(policy.action_space.n), generator)
         env.seed(derived_seed(seed, "identity", "environment") % MAX_ENV_SEED)
-        self.model.num_timesteps += policy.prepare(collector) * policy.num_agents
+        budget = (self.locals["total_timesteps"] - self.model.num_timesteps) // policy.num_agents
+        self.model.num_timesteps += policy.prepare(collector, budget) * policy.num_agents
         self.num_timesteps = self.model.num_timesteps
         env.seed(seed % MAX_ENV_SEED)
         self.model._last_obs = self.model.env.reset()  # type: ignore[union-attr, assignment]

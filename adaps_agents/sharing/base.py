@@ -97,6 +97,8 @@ class SharingScheme(nn.Module, ABC):
         fups_options: options under which the scheme is full sharing, if any; ``check_scheme`` holds it to them.
         labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
         identity_steps: environment steps spent by :meth:`prepare`.
+        prepared: bool buffer, True once the groups are those to train with: :meth:`prepare` has run, or they came from
+            elsewhere, with loaded weights or by :meth:`regroup`. It is part of ``state_dict``.
         learning: what the learner last told of its training; not part of ``state_dict``.
         recurrent_parts: which of actor and critic hold a recurrent unit.
     """
@@ -110,6 +112,7 @@ class SharingScheme(nn.Module, ABC):
 
     labels: Tensor
     identity_steps: Tensor
+    prepared: Tensor
     learning: LearningState = LearningState()
     recurrent_parts: tuple[str, ...] = ()
 
@@ -147,6 +150,7 @@ class SharingScheme(nn.Module, ABC):
         self.seed = generator.initial_seed()
         self.register_buffer("identity_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("labels", self.initial_labels())
+        self.register_buffer("prepared", torch.tensor(not self.waits()))
         self.build_networks()
 
     def initial_labels(self) -> Tensor:
@@ -201,11 +205,16 @@ class SharingScheme(nn.Module, ABC):
             InvalidParameterError: not N labels, or they are not 0..K-1 with every value used.
         """
         self.labels = checked_labels(labels, self.spaces.num_agents).to(self.labels.device)
+        self.prepared.fill_(True)
         self.build_networks()
         self.to(self.labels.device)
 
     def prepare(self, collector: Collector) -> int:
         """Do what must precede training and return the environment steps spent; they are charged to the budget."""
+        return 0
+
+    def least_steps(self, lanes: int) -> int:
+        """Return how many environment steps :meth:`prepare` spends at least in an environment of B = ``lanes``."""
         return 0
 
     def actor(self, obs: Tensor) -> Tensor:
@@ -411,6 +420,10 @@ class SharingScheme(nn.Module, ABC):
                     f"{self.name} has the groups {self.labels.tolist()}, the file {stored.tolist()}; "
                     "it was written by another scheme or for another team."
                 )
+        if f"{prefix}prepared" not in state_dict and f"{prefix}identity_steps" in state_dict:
+            # Files from before there was this buffer. Their groups, if they have any, were taken over above.
+            prepared = bool(self.prepared) or int(state_dict[f"{prefix}identity_steps"]) > 0
+            state_dict[f"{prefix}prepared"] = torch.tensor(prepared)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _finds_groups(self) -> bool:
