@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from adaps_agents.export import TeamPolicy
 from adaps_agents.learners.a2c import SharingA2C
+from adaps_agents.learners.evaluation import TeamEvalCallback, evaluate_team
 from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.learners.ppo import SharingPPO
 from adaps_agents.learners.stock import IdentityPhase
@@ -21,9 +22,11 @@ __all__ = [
     "SharingPPO",
     "SharingPolicy",
     "SharingScheme",
+    "TeamEvalCallback",
     "TeamPolicy",
     "AgentSpaces",
     "SchemeSpec",
+    "evaluate_team",
     "list_schemes",
     "make_scheme",
     "scheme_spec",

@@ -36,7 +36,8 @@ SUFFIX = ".safetensors"
 GROUP_SOURCES = ("identity", "labels", "types")
 # Arguments of the policy that other entries of the header tell, or that concern training alone.
 _TOLD_APART = {
-    "observation_space", "action_space", "lr_schedule", "num_agents", "scheme", "scheme_kwargs", "seed", "use_sde"
+    "observation_space", "action_space", "lr_schedule", "num_agents", "scheme", "scheme_kwargs", "seed", "use_sde",
+    "action_mask",
 }  # fmt: skip
 
 

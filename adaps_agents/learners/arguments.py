@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
+import gymnasium
 import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.sharing.registry import scheme_class
-from adaps_envs.adapters.sb3_index import AgentIndexBox
+from adaps_envs.adapters.sb3_index import AgentIndexBox, declared_action_mask
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["check_states", "check_team", "sharing_arguments"]
+__all__ = ["check_actions", "check_slots", "check_states", "check_team", "checked_seed", "sharing_arguments"]
 
 
 def sharing_arguments(
@@ -48,9 +51,13 @@ def sharing_arguments(
         raise InvalidParameterError('no sharing scheme: pass its name as policy, for example SharingA2C("adaps", env).')
     if env is None:
         raise InvalidParameterError("env is None; give a vectorised environment or an id such as 'BPS-1'.")
+    check_slots(env)
     if "num_agents" not in options:
         options["num_agents"] = _num_agents(env)
-    options.setdefault("seed", _checked_seed(seed))
+    options["seed"] = checked_seed(options.get("seed", seed))
+    if options.get("action_mask") is None:
+        declared = declared_action_mask(env)
+        options["action_mask"] = None if declared is None else declared.tolist()
     scheme_kwargs = dict(options.get("scheme_kwargs") or {})
     labels = scheme_kwargs.get("labels")
     told = scheme_class(options["scheme"]).needs_types or (isinstance(labels, str) and labels == "true")
@@ -60,6 +67,31 @@ def sharing_arguments(
     if options.get("critic") == "central":
         options["state_dim"] = check_states(env, getattr(env, "state_dim", None))
     return policy, env, options
+
+
+def check_slots(env: Any) -> None:
+    """Raise InvalidParameterError if ``env`` is no environment with one slot per agent, but one of another API."""
+    inner = getattr(env, "unwrapped", env)
+    batched = inner if hasattr(inner, "spec_id") else getattr(inner, "batched", None)
+    if isinstance(env, VecEnv) or (isinstance(env, gymnasium.Env) and batched is None):
+        return
+    task = repr(getattr(batched, "spec_id", "BPS-1"))
+    raise InvalidParameterError(
+        f"env is a {type(env).__name__}, but a sharing learner plays a stable-baselines3 VecEnv with one slot per "
+        f"agent; make it with adaps_envs.make({task}, api='sb3', num_envs=8), or pass the id {task} itself."
+    )
+
+
+def check_actions(env: Any, action_mask: Any) -> None:
+    """Raise InvalidParameterError if a policy with this mask ``[N, A]`` may choose actions that agents lack."""
+    declared = declared_action_mask(env)
+    allowed = True if action_mask is None else np.asarray(action_mask)
+    if declared is not None and bool((allowed & ~declared).any()):
+        agent = int(np.argwhere((allowed & ~declared).any(axis=1))[0, 0])
+        raise InvalidParameterError(
+            f"agent_{agent} lacks an action that the policy may choose for it; give an environment whose agents have "
+            "the actions of the one that the policy was made for, or make a new policy."
+        )
 
 
 def check_team(env: Any, num_agents: int) -> None:
@@ -93,12 +125,28 @@ def check_states(env: Any, state_dim: Any) -> int:
     return found
 
 
-def _checked_seed(seed: Any) -> int:
+def checked_seed(seed: Any) -> int:
+    """Return a seed as an int, drawn from the system if it is None.
+
+    Raises:
+        InvalidParameterError: neither None nor an integer >= 0 of any integer type.
+    """
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-        raise InvalidParameterError(f"seed is {seed!r}; it must be None or an integer >= 0.")
-    return int(seed)
+    try:
+        value = operator.index(seed)
+    except Exception:  # whatever the object's own conversion raises
+        value = -1
+    if value < 0 or isinstance(seed, bool):
+        raise InvalidParameterError(f"seed is {_shown(seed)}; it must be None or an integer >= 0.")
+    return value
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # an object that cannot even be shown
+        return f"a {type(value).__name__}"
 
 
 def _num_agents(env: Any) -> int:

@@ -84,7 +84,8 @@ class Inspectable(OnPolicyAlgorithm):
         """
         buffer = self._filled_buffer()
         steps, lanes = buffer.pos, buffer.observations.shape[1]
-        forward, at = None, self._spread_pairs(steps, lanes, rows)
+        forward: Callable[[Tensor], Tensor] = self._masked_actor
+        at = self._spread_pairs(steps, lanes, rows)
         if isinstance(buffer, RecurrentRolloutBuffer):
             at = np.s_[:, spread_rows(lanes, max(1, rows // steps))]
             forward = self._replayed(buffer, at)
@@ -100,7 +101,10 @@ class Inspectable(OnPolicyAlgorithm):
     def _replayed(self, buffer: RecurrentRolloutBuffer, at: Any) -> Callable[[Tensor], Tensor]:
         """Return what maps observations ``[T, M, N, F]`` of some lanes of a rollout to logits, as it was remembered."""
         starts, state = buffer.starts[at].to(self.device), buffer.actor_state[at[1]].to(self.device)
-        return lambda obs: self.policy.scheme.actor_sequence(obs, starts, state)[0]
+        return lambda obs: self.policy.masked(self.policy.scheme.actor_sequence(obs, starts, state)[0])
+
+    def _masked_actor(self, obs: Tensor) -> Tensor:
+        return self.policy.masked(self.policy.scheme.actor(obs))
 
     def save_weights(self, path: str | Path) -> None:
         """Write weights, groups and masks as safetensors; see :func:`adaps_agents.export.save_weights`.

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback, TensorDict
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_agents.identity.collect import Collector
-from adaps_agents.learners.arguments import check_states, check_team, sharing_arguments
+from adaps_agents.learners.arguments import (
+    check_actions,
+    check_slots,
+    check_states,
+    check_team,
+    checked_seed,
+    sharing_arguments,
+)
+from adaps_agents.learners.evaluation import all_callbacks, counting_lanes, unscaled_rewards
 from adaps_agents.learners.inspection import Inspectable
 from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
 from adaps_agents.learners.recurrent import RecurrentRolloutBuffer, SequenceBatch
@@ -21,8 +30,11 @@ from adaps_agents.learners.rollout import AgentRolloutBuffer, Minibatch
 from adaps_agents.sharing import LearningState, SharingScheme
 from adaps_agents.sharing.base import PARTS
 from adaps_agents.streams import MAX_ENV_SEED, derived_seed, numpy_stream, torch_stream
+from adaps_agents.threads import checked_threads, running_on
 
 __all__ = ["SharingOnPolicy"]
+
+Learner = TypeVar("Learner", bound="SharingOnPolicy")
 
 
 class SharingOnPolicy(Inspectable):
@@ -36,6 +48,8 @@ class SharingOnPolicy(Inspectable):
         policy: name of a sharing scheme, e.g. ``"adaps"``.
         env: vectorised environment with one slot an agent (``adaps_envs.make(id, api="sb3", num_envs=B)``), or an id.
         num_lanes: lanes to make when ``env`` is an id.
+        torch_threads: threads of torch while ``learn`` runs; afterwards torch has as many as before. Small networks
+            train faster on one. None leaves torch as it is.
         policy_kwargs: ``net_arch``, ``activation_fn``, ``critic``, ``recurrent``, ``scheme_kwargs`` (the scheme's
             options), optimiser settings; see :class:`SharingPolicy`.
         **kwargs: the algorithm's own arguments under its own names. Timesteps count environment steps.
@@ -48,6 +62,8 @@ class SharingOnPolicy(Inspectable):
     policy: SharingPolicy
     rollout_buffer: AgentRolloutBuffer
     generator: torch.Generator
+    # Files from before there was this argument do not hold it.
+    torch_threads: int | None = 1
 
     def __init__(
         self,
@@ -55,17 +71,20 @@ class SharingOnPolicy(Inspectable):
         env: Any,
         *,
         num_lanes: int = 8,
+        torch_threads: int | None = 1,
         seed: int | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         from_file = not kwargs.get("_init_setup_model", True)
+        seed = None if seed is None else checked_seed(seed)
         policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
         recurrent = options.get("recurrent", "none") != "none"
         kwargs.setdefault("rollout_buffer_class", RecurrentRolloutBuffer if recurrent else AgentRolloutBuffer)
         sizes = {"num_agents": options.get("num_agents", 1), "state_dim": options.get("state_dim", 0)}
         kwargs.setdefault("rollout_buffer_kwargs", sizes)
         kwargs |= {"seed": seed, "policy_kwargs": options}
+        self.torch_threads = checked_threads(torch_threads)
         super().__init__(policy, env, **kwargs)
 
     @property
@@ -85,6 +104,7 @@ class SharingOnPolicy(Inspectable):
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed the learner's generator, the action space and the environment, and nothing global."""
+        seed = None if seed is None else checked_seed(seed)
         self.generator = torch_stream(self.policy_kwargs["seed"] if seed is None else seed, "learner")
         if seed is not None:
             self.action_space.seed(seed)
@@ -107,11 +127,25 @@ class SharingOnPolicy(Inspectable):
         self._check_env(env)
         super().set_env(env, force_reset)
 
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """Check what the base class would wrap, here and in ``set_env`` and ``load``."""
+        check_slots(env)
+        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
     def _check_env(self, env: Any) -> None:
+        check_slots(env)
         check_team(env, self.num_agents)
+        if "action_mask" in self.policy_kwargs:  # Files from before there were masks do not tell.
+            check_actions(env, self.policy_kwargs["action_mask"])
         if self.policy_kwargs.get("critic") == "central":
             check_states(env, self.policy_kwargs["state_dim"])
             env.report_states()
+
+    def learn(self: Learner, *args: Any, **kwargs: Any) -> Learner:
+        """Train for ``total_timesteps`` environment steps; arguments as in stable-baselines3."""
+        with running_on(self.torch_threads):
+            return super().learn(*args, **kwargs)
 
     def set_parameters(
         self, load_path_or_dict: str | TensorDict, exact_match: bool = True, device: torch.device | str = "auto"
@@ -151,6 +185,14 @@ class SharingOnPolicy(Inspectable):
         self._begin_inspection()
         return result
 
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        """Let progress bars count environment steps, as ``num_timesteps`` does, not slots."""
+        made = super()._init_callback(callback, progress_bar)
+        for part in all_callbacks(made):
+            if isinstance(part, ProgressBarCallback):
+                part.init_callback(counting_lanes(self))
+        return made
+
     def _prepare(self, budget: int) -> None:
         """Let the scheme explore and regroup; charge its steps, and start training from a freshly seeded start."""
         assert self.env is not None
@@ -179,20 +221,23 @@ class SharingOnPolicy(Inspectable):
         if isinstance(rollout_buffer, RecurrentRolloutBuffer):
             rollout_buffer.begin(self._memory["actor"], self._memory["critic"])
         shape = (self.num_lanes, self.num_agents)
-        for _ in range(n_rollout_steps):
-            obs = torch.from_numpy(np.asarray(self._last_obs, dtype=np.float32)).view(*shape, -1)
+        # Callbacks read the local variables by stable-baselines3's names, slot by slot.
+        for n_steps in range(n_rollout_steps):  # noqa: B007
+            obs_tensor = torch.from_numpy(np.asarray(self._last_obs, dtype=np.float32))
+            obs = obs_tensor.view(*shape, -1)
             if self.policy.state_dim:
                 rollout_buffer.add_state(env.global_state())  # type: ignore[attr-defined]
             with torch.no_grad():
                 logits, remembered = self._decide(obs.to(self.device), rollout_buffer)
-                actions = sample_actions(logits, self.generator)
-            new_obs, rewards, dones, infos = env.step(actions.numpy().reshape(-1))
+                chosen = sample_actions(logits, self.generator)
+            actions = clipped_actions = chosen.numpy().reshape(-1)
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
             self.num_timesteps += self.num_lanes
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-            rollout_buffer.add(obs, actions, logits, rewards, dones)
-            self._count_episodes(rewards, dones)
+            rollout_buffer.add(obs, chosen, logits, rewards, dones)
+            self._count_episodes(unscaled_rewards(env, rewards), dones)
             if dones.any():
                 self._note_truncations(rollout_buffer, dones, infos)
             self._last_obs = new_obs  # type: ignore[assignment]
@@ -210,11 +255,11 @@ class SharingOnPolicy(Inspectable):
         """Return logits ``[B, N, A]`` on the CPU, and what the actor then remembers, ``[B, N, H]``."""
         memory = self._memory["actor"]
         if not isinstance(buffer, RecurrentRolloutBuffer):
-            return self.scheme.actor(obs).cpu(), memory
+            return self.policy.masked(self.scheme.actor(obs)).cpu(), memory
         starts = torch.from_numpy(np.asarray(self._last_episode_starts, dtype=bool)).view(obs.shape[:2])
         buffer.add_starts(starts)
         logits, states = self.scheme.actor_sequence(obs[None], starts[None].to(self.device), memory)
-        return logits[0].cpu(), states[0]
+        return self.policy.masked(logits[0]).cpu(), states[0]
 
     def _finish(self, buffer: AgentRolloutBuffer, last_obs: torch.Tensor, last_states: torch.Tensor) -> None:
         """Compute advantages and returns; a recurrent critic goes through the rollout here, once."""
@@ -227,8 +272,10 @@ class SharingOnPolicy(Inspectable):
     def _logits(self, batch: Minibatch) -> torch.Tensor:
         """Return the present policy's logits for a minibatch."""
         if isinstance(batch, SequenceBatch):
-            return self.scheme.actor_sequence(batch.observations, batch.starts, batch.actor_state)[0]
-        return self.scheme.actor(batch.observations)
+            logits = self.scheme.actor_sequence(batch.observations, batch.starts, batch.actor_state)[0]
+        else:
+            logits = self.scheme.actor(batch.observations)
+        return self.policy.masked(logits)
 
     def _values(self, batch: Minibatch) -> torch.Tensor:
         """Return the present critic's values for a minibatch."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
@@ -30,6 +31,8 @@ from adaps_envs.errors import InvalidParameterError
 __all__ = ["CRITICS", "SharingPolicy", "sample_actions"]
 
 CRITICS = ("local", "central")
+# The logit of an action that an agent lacks: probability 0, and finite, so that entropies stay so.
+LACKING = -1e9
 
 
 class SharingPolicy(ActorCriticPolicy):
@@ -54,9 +57,12 @@ class SharingPolicy(ActorCriticPolicy):
         state_dim: S of a centralised critic.
         recurrent: ``gru`` puts a gated recurrent unit, as wide as the last hidden layer, before the output layers of
             actor and critic; ``gru_actor`` before the actor's alone; ``none``.
+        action_mask: ``[N, A]`` booleans, the actions that each agent has; it never takes another one. None for all.
+            The sharing learners and indexed observations tell what the environment declares.
     """
 
     scheme: SharingScheme
+    _lacking: Tensor | None
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class SharingPolicy(ActorCriticPolicy):
         critic: str = "local",
         state_dim: int = 0,
         recurrent: str = "none",
+        action_mask: Any = None,
         use_sde: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -81,6 +88,9 @@ class SharingPolicy(ActorCriticPolicy):
             raise InvalidParameterError("use_sde=True needs continuous actions; these environments have discrete ones.")
         self.indexed = isinstance(observation_space, AgentIndexBox)
         self.num_agents = checked_team(observation_space, num_agents)
+        if action_mask is None:
+            action_mask = getattr(observation_space, "action_mask", None)
+        self.action_mask = checked_action_mask(action_mask, self.num_agents, int(action_space.n))  # type: ignore[attr-defined]
         self.scheme_name, self.scheme_kwargs, self.policy_seed = scheme, dict(scheme_kwargs or {}), seed
         self.generator = torch_stream(seed, "policy")
         self.hidden = checked_widths([64, 64] if net_arch is None else net_arch)
@@ -105,6 +115,9 @@ class SharingPolicy(ActorCriticPolicy):
         sizes = AgentSpaces(self.num_agents, obs_dim, num_actions, self.state_dim)
         activation: Activation = torch.relu_ if self.activation_fn is nn.ReLU else self.activation_fn()
         self.scheme.build(sizes, self.hidden, torch_stream(self.policy_seed, "scheme"), activation, self.recurrent)
+        lacking = None if self.action_mask is None else ~torch.tensor(self.action_mask)
+        # Not in ``state_dict``: it belongs to the environment, and weights to the networks.
+        self.register_buffer("_lacking", lacking, persistent=False)
         self.rebuild_optimizer()
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -113,7 +126,7 @@ class SharingPolicy(ActorCriticPolicy):
             **super()._get_constructor_parameters(),
             "num_agents": self.num_agents, "scheme": self.scheme_name, "scheme_kwargs": self.scheme_kwargs,
             "seed": self.policy_seed, "net_arch": self.hidden, "critic": self.critic_kind, "state_dim": self.state_dim,
-            "recurrent": self.recurrent,
+            "recurrent": self.recurrent, "action_mask": self.action_mask,
         }  # fmt: skip
 
     def rebuild_optimizer(self, *, keep_state: bool = False) -> None:
@@ -168,6 +181,10 @@ class SharingPolicy(ActorCriticPolicy):
             )
         return obs.reshape(-1, self.num_agents, obs.shape[-1])
 
+    def masked(self, logits: Tensor) -> Tensor:
+        """Return logits ``[..., N, A]`` in which actions that an agent lacks have probability 0, and no gradient."""
+        return logits if self._lacking is None else logits.masked_fill(self._lacking, LACKING)
+
     def act(
         self,
         obs: NDArray[np.float32],
@@ -214,7 +231,7 @@ class SharingPolicy(ActorCriticPolicy):
     def _play(self, frames: Tensor, memory: Memory | None, agents: NDArray[np.int64] | None = None) -> Tensor:
         """Return logits ``[B, N, A]``, remembering the step if the policy is recurrent."""
         if not self.recurrent_parts:
-            return self.scheme.actor(frames)
+            return self.masked(self.scheme.actor(frames))
         if memory is None or memory.state.shape[0] != len(frames):
             held = "none" if memory is None else f"that of {memory.state.shape[0]} lanes"
             raise InvalidParameterError(
@@ -224,7 +241,11 @@ class SharingPolicy(ActorCriticPolicy):
             )
         logits, states = self.scheme.actor_sequence(frames[None], memory.starts[None], memory.state)
         memory.keep(states[0], None if agents is None else torch.from_numpy(agents))
-        return logits[0]
+        return self.masked(logits[0])
+
+    def obs_to_tensor(self, observation: Any) -> tuple[PyTorchObs, bool]:
+        """Return observations of any numeric type as ``float32``, and whether there is a row axis."""
+        return super().obs_to_tensor(np.asarray(observation, dtype=np.float32))
 
     def predict(
         self,
@@ -301,7 +322,7 @@ class SharingPolicy(ActorCriticPolicy):
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""
         frames, places = self._deal(obs)
-        logits = _gathered(self.scheme.actor(frames), places).log_softmax(dim=-1)
+        logits = _gathered(self.masked(self.scheme.actor(frames)), places).log_softmax(dim=-1)
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
         log_prob = logits.gather(-1, actions[:, None]).flatten()
         return actions, _gathered(self.values(frames)[..., None], places), log_prob
@@ -310,8 +331,18 @@ class SharingPolicy(ActorCriticPolicy):
         """Return actions ``[M]`` for slots ``[M, F]``; called by ``predict``."""
         assert isinstance(observation, Tensor)
         frames, places = self._deal(observation)
-        logits = _gathered(self.scheme.actor(frames), places)
+        logits = _gathered(self.masked(self.scheme.actor(frames)), places)
         return logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
+
+    def get_distribution(self, obs: PyTorchObs) -> CategoricalDistribution:
+        """Return the distribution of actions ``[M]`` for slots ``[M, F]``, of a recurrent policy in a first step.
+
+        Its ``sample()`` draws from torch's global generator; :meth:`act` and ``predict`` never do.
+        """
+        assert isinstance(obs, Tensor)
+        frames, places = self._deal(obs)
+        logits = _gathered(self.masked(self.scheme.actor(frames)), places)
+        return CategoricalDistribution(logits.shape[-1]).proba_distribution(action_logits=logits)
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Return values ``[M, 1]`` for slots ``[M, F]``."""
@@ -337,7 +368,7 @@ class SharingPolicy(ActorCriticPolicy):
             )
         assert isinstance(obs, Tensor)
         frames, places = self._deal(obs)
-        log_probs = _gathered(self.scheme.actor(frames), places).log_softmax(dim=-1)
+        log_probs = _gathered(self.masked(self.scheme.actor(frames)), places).log_softmax(dim=-1)
         chosen = log_probs.gather(-1, actions.long().view(-1, 1)).flatten()
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
         return _gathered(self.values(frames)[..., None], places), chosen, entropy
@@ -395,7 +426,8 @@ class SharingPolicy(ActorCriticPolicy):
         return made.keys() == held.keys() and all(torch.equal(made[name], held[name].cpu()) for name in made)
 
     def _deal(self, obs: Tensor) -> tuple[Tensor, Places | None]:
-        """Return rows as frames ``[B, N, F]``, and where each lies if they carry an index."""
+        """Return rows as frames ``[B, N, F] float32``, and where each lies if they carry an index."""
+        obs = obs.float()
         return deal_rows(obs, self.num_agents) if self.indexed else (self.by_lane(obs), None)
 
     def clip_gradients(self, max_norm: float) -> None:
@@ -447,6 +479,20 @@ def checked_widths(net_arch: Any) -> list[int]:
     if not isinstance(net_arch, (list, tuple)) or any(type(w) is not int or w < 1 for w in net_arch):
         raise InvalidParameterError(f"net_arch is {net_arch!r}; give the widths of the hidden layers, e.g. [64, 64].")
     return list(net_arch)
+
+
+def checked_action_mask(mask: Any, num_agents: int, num_actions: int) -> list[list[bool]] | None:
+    """Return the mask as lists, None if every agent has every action, or raise InvalidParameterError."""
+    if mask is None:
+        return None
+    array = np.asarray(mask)
+    if array.shape != (num_agents, num_actions) or array.dtype != bool or not array.any(axis=1).all():
+        raise InvalidParameterError(
+            f"action_mask has shape {list(array.shape)} and type {array.dtype}; give [N, A] = "
+            f"[{num_agents}, {num_actions}] booleans, at least one True for each agent."
+        )
+    rows: list[list[bool]] = array.tolist()
+    return None if array.all() else rows
 
 
 def checked_critic(critic: Any, state_dim: Any) -> tuple[str, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_envs.adapters.common import (
@@ -129,6 +131,7 @@ class SharedVecEnv(VecEnv):
         self.num_agents = batched.num_agents
         self.state_dim = batched.state_dim
         self._reports_states = False
+        self._told_of_slots = False
         self.render_mode = checked_render_mode(render_mode)
         self._actions: NDArray[Any] | None = None
         self._slots = [AgentSlot(self, lane, i) for lane in range(self.num_lanes) for i in range(self.num_agents)]
@@ -243,7 +246,21 @@ class SharedVecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
-        """Return False for each chosen slot: lanes are never wrapped one by one."""
+        """Return False for each chosen slot: lanes are never wrapped one by one.
+
+        ``evaluate_policy``, ``EvalCallback`` and ``VecMonitor`` ask here for ``Monitor`` before they count episodes by
+        slot; the first of them is told what that means in a team.
+        """
+        if issubclass(wrapper_class, Monitor) and self.num_agents > 1 and not self._told_of_slots:
+            self._told_of_slots = True
+            warnings.warn(
+                f"evaluate_policy, EvalCallback and VecMonitor count the episodes of slots, and a slot is one of "
+                f"{self.num_agents} agents: their returns are an agent's, not the team's, and fewer episodes than "
+                f"{self.num_envs} slots are those of the last agents only. Use adaps_agents.evaluate_team(model, env) "
+                "and TeamEvalCallback, which count whole teams; SharingA2C and SharingPPO log team returns themselves.",
+                UserWarning,
+                stacklevel=3,
+            )
         return [False for _ in self._chosen(indices)]
 
     def _new_infos(self) -> list[dict[str, Any]]:

@@ -11,7 +11,16 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["AgentIndexBox", "AgentIndexed"]
+__all__ = ["AgentIndexBox", "AgentIndexed", "declared_action_mask"]
+
+
+def declared_action_mask(venv: Any) -> NDArray[np.bool_] | None:
+    """Return which actions each agent has, ``[N, A] bool``; None if all have all, or ``venv`` does not say."""
+    padding = getattr(getattr(venv, "batched", None), "padding", None)
+    if padding is None or padding.replacements is None:
+        return None
+    mask: NDArray[np.bool_] = padding.action_mask
+    return mask
 
 
 class AgentIndexBox(spaces.Box):
@@ -19,12 +28,16 @@ class AgentIndexBox(spaces.Box):
 
     Attributes:
         num_agents: N.
+        action_mask: ``[N, A] bool``, the actions that each agent has; None if all have all.
     """
 
-    def __init__(self, box: spaces.Box, num_agents: int) -> None:
+    # Files from before there were masks hold spaces without one.
+    action_mask: NDArray[np.bool_] | None = None
+
+    def __init__(self, box: spaces.Box, num_agents: int, action_mask: NDArray[np.bool_] | None = None) -> None:
         low, high = np.append(box.low, np.float32(0)), np.append(box.high, np.float32(num_agents - 1))
         super().__init__(low, high, dtype=np.float32)
-        self.num_agents = num_agents
+        self.num_agents, self.action_mask = num_agents, action_mask
 
 
 class AgentIndexed(VecEnvWrapper):
@@ -50,7 +63,7 @@ class AgentIndexed(VecEnvWrapper):
             )
         if isinstance(space, AgentIndexBox):
             raise InvalidParameterError("observations carry the agent's index already; wrap once.")
-        super().__init__(venv, observation_space=AgentIndexBox(space, number))
+        super().__init__(venv, observation_space=AgentIndexBox(space, number, declared_action_mask(venv)))
         self._index = np.tile(np.arange(number, dtype=np.float32), venv.num_envs // number)
 
     def reset(self) -> NDArray[np.float32]:
