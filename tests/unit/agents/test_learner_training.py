@@ -14,6 +14,7 @@ from type_game import BlindTypeGame, type_game
 
 import adaps_envs
 from adaps_agents import SharingA2C, SharingPPO, list_schemes
+from adaps_envs.errors import InvalidParameterError
 
 # BPS-1: 15 agents, 3 types, F = 10, A = 5, two layers of 64.
 ON_BPS_1 = {
@@ -67,10 +68,30 @@ def test_timesteps_are_environment_steps_identity_included(algorithm: Any, schem
     assert int(model.scheme.identity_steps) == spent
 
 
-def test_a_budget_below_the_identity_phase_trains_nothing() -> None:
+@pytest.mark.parametrize("steps", [0, 100, 160])
+def test_a_budget_that_the_identity_phase_takes_whole_is_refused(steps: int) -> None:
     model = small_model(SharingA2C, "seps")
-    model.learn(100)
-    assert (model.num_timesteps, model._n_updates) == (160, 0)
+    said = rf"may spend {steps} environment steps, and the identity phase of scheme 'seps' takes at least 160 of them"
+    with pytest.raises(InvalidParameterError, match=said):
+        model.learn(steps)
+    assert (model.num_timesteps, model._n_updates, int(model.scheme.identity_steps)) == (0, 0, 0)
+    model.learn(161)
+    assert model._n_updates == 1
+
+
+def test_steps_of_all_lanes_are_whole() -> None:
+    model = small_model(SharingA2C, "seps", type_game(48))
+    with pytest.raises(InvalidParameterError, match="takes at least 192 of them"):
+        model.learn(192)
+
+
+def test_a_phase_that_outgrows_the_budget_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_model(SharingA2C, "seps")
+    prepare = model.scheme.prepare
+    monkeypatch.setattr(model.scheme, "prepare", lambda collector: prepare(collector) + 800)
+    with pytest.warns(UserWarning, match=r"took 960 environment steps and learn\(\) may spend 500: nothing is trained"):
+        model.learn(500)
+    assert (model.num_timesteps, model._n_updates) == (960, 0)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -202,7 +202,9 @@ def test_a_preparation_that_costs_nothing_is_made_once(monkeypatch: pytest.Monke
     from adaps_agents.learners import policy
 
     make = policy.make_scheme
-    monkeypatch.setattr(policy, "make_scheme", lambda name, **kwargs: _Free() if name == "nops" else make(name, **kwargs))
+    monkeypatch.setattr(
+        policy, "make_scheme", lambda name, **kwargs: _Free() if name == "nops" else make(name, **kwargs)
+    )
     source, target = small_model(SharingA2C, "nops"), small_model(SharingA2C, "nops", seed=7)
     source.learn(40)
     assert source.scheme.labels.tolist() == LABELS

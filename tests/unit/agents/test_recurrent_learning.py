@@ -98,7 +98,6 @@ def test_memory_lasts_over_rollouts_and_ends_with_episodes() -> None:
     model = _model(SharingA2C, env=type_game(LANES, max_cycles=7), learning_rate=0.0)
     model.scheme.regroup(torch.tensor([0, 0, 0, 0, 1, 1]))
     model.policy.rebuild_optimizer()
-    model._prepared = True
     model.learn(LANES * STEPS * 4, _Rollouts(check))
     assert max(compared) == 7, "no episode ran over the end of a rollout"
 

@@ -90,8 +90,10 @@ def test_the_encoder_is_not_told_the_index(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(stock, "Collector", Spy)
     model = _model("seps", identity=QUICK_IDENTITY)
-    model.learn(1, callback=IdentityPhase())
-    assert [env.observation_space.shape for env in played] == [(2,)]
+    with pytest.raises(InvalidParameterError, match="may spend 0 environment steps"):
+        model.learn(1, callback=IdentityPhase())
+    model.learn(6 * 164, callback=IdentityPhase())
+    assert {env.observation_space.shape for env in played} == {(2,)}
     assert model.observation_space.shape == (3,)
 
 
