@@ -126,7 +126,7 @@ class TeamEvalCallback(EvalCallback):
     def _take_over_statistics(self) -> None:
         try:
             sync_envs_normalization(self.training_env, self.eval_env)
-        except AttributeError:
+        except (AssertionError, AttributeError):  # stable-baselines3 raises one or the other
             raise InvalidParameterError(
                 "the training environment is wrapped in VecNormalize and eval_env is not wrapped in the same way; "
                 "wrap it, too: VecNormalize(eval_env, training=False)."

@@ -31,6 +31,10 @@ from adaps_envs.errors import InvalidParameterError
 __all__ = ["CRITICS", "SharingPolicy", "sample_actions"]
 
 CRITICS = ("local", "central")
+MORE_STEPS = (
+    "Train for more steps (learn(total_timesteps), adaps train --steps), or lower "
+    "policy_kwargs=dict(scheme_kwargs=dict(identity=dict(env_steps=...)))."
+)
 # The logit of an action that an agent lacks: probability 0, and finite, so that entropies stay so.
 LACKING = -1e9
 
@@ -389,15 +393,8 @@ class SharingPolicy(ActorCriticPolicy):
         Raises:
             InvalidParameterError: nothing would be left to train with; no step has been made.
         """
-        least = self.scheme.least_steps(collector.num_lanes)
-        way_out = (
-            "Give learn() more steps, or lower policy_kwargs=dict(scheme_kwargs=dict(identity=dict(env_steps=...)))."
-        )
-        if budget is not None and budget <= least and least > 0:
-            raise InvalidParameterError(
-                f"learn() may spend {budget:,} environment steps, and the identity phase of scheme "
-                f"{self.scheme_name!r} takes at least {least:,} of them: nothing would be trained. {way_out}"
-            )
+        if budget is not None:
+            self.check_budget(budget, collector.num_lanes)
         if not self._as_made():
             warnings.warn(
                 f"the identity phase of scheme {self.scheme_name!r} has not run for the weights that this policy "
@@ -412,12 +409,21 @@ class SharingPolicy(ActorCriticPolicy):
         self.rebuild_optimizer()
         if budget is not None and budget <= spent and spent > 0:
             warnings.warn(
-                f"the identity phase of scheme {self.scheme_name!r} took {spent:,} environment steps and learn() may "
-                f"spend {budget:,}: nothing is trained. {way_out}",
+                f"the identity phase of scheme {self.scheme_name!r} took {spent:,} environment steps and training "
+                f"may spend {budget:,}: nothing is trained. {MORE_STEPS}",
                 UserWarning,
                 stacklevel=2,
             )
         return spent
+
+    def check_budget(self, budget: int, lanes: int) -> None:
+        """Raise InvalidParameterError if nothing of ``budget`` environment steps is left after the identity phase."""
+        least = 0 if self.prepared() else self.scheme.least_steps(lanes)
+        if budget <= least and least > 0:
+            raise InvalidParameterError(
+                f"training may spend {budget:,} environment steps, and the identity phase of scheme "
+                f"{self.scheme_name!r} takes at least {least:,} of them: nothing would be trained. {MORE_STEPS}"
+            )
 
     def _as_made(self) -> bool:
         """Whether the scheme is as its constructor made it, to the bit."""

@@ -58,11 +58,11 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 # What the leaderboard itself hands to the learner; a suite that sets one of them would contradict the record.
 RESERVED_SETTINGS = frozenset(
-    {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "_init_setup_model"}
+    {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "torch_threads", "_init_setup_model"}
 )
 # What the leaderboard itself hands to the environment.
 _RESERVED_PARAMS = frozenset({"env_id", "num_envs", "num_threads", "seed"})
-_RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed"})
+_RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed", "action_mask"})
 
 
 def _check_finite(value: Any) -> None:

@@ -81,12 +81,14 @@ def train_once(config: RunConfig, *, out: Path, console: Console) -> None:
     Raises:
         OutputDirectoryError: ``out`` holds something, or cannot be written.
         UnknownNameError: unknown scheme.
+        InvalidParameterError: the identity phase would take the whole budget; nothing is written.
         InterruptedCommandError: Ctrl-C.
     """
+    model = build_model(config)
+    model.policy.check_budget(config.task.budget, model.num_lanes)
     make_directory(out)
     if any(out.iterdir()):
         raise OutputDirectoryError(f"{out} is not empty and nothing is overwritten; choose another --out.")
-    model = build_model(config)
     write_file(out / "config.json", pretty_json(config.model_dump(mode="json")))
     points: list[dict[str, Any]] = []
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:

@@ -1,4 +1,4 @@
-"""Agents with fewer actions than others: those that they lack are never chosen, and no loss or entropy knows of them."""
+"""Actions that agents lack are never chosen, and no loss or entropy knows of them."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_an_environment_whose_agents_lack_more_is_refused(tmp_path: Path) -> Non
         lambda: SharingA2C.load(tmp_path / "model", env=_slots(**less)),
         lambda: small_model(SharingA2C, "fups", _slots(far=(True,) * 3)).set_env(_slots()),
     ):
-        with pytest.raises(InvalidParameterError, match="agent_[01] lacks an action that the policy may choose"):
+        with pytest.raises(InvalidParameterError, match=r"agent_[01] lacks an action that the policy may choose"):
             use()
     model.set_env(_slots(far=(True,) * 3))
 

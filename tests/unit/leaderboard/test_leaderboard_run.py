@@ -319,6 +319,10 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
         (["leaderboard", "run", "--suite", "quick", "--out", "/dev/null/x"], "cannot write /dev/null/x"),
         (["leaderboard", "report", "absent"], "absent is not a directory"),
         (["leaderboard", "references", "BPS-77"], "no environment 'BPS-77'"),
+        (
+            ["train", "BPS-1", "--steps", "5000", "--out", "x"],
+            "training may spend 5,000 environment steps, and the identity phase of scheme 'adaps' takes at least",
+        ),
         (["train", "BPS-77", "--out", "x"], "no environment 'BPS-77'"),
         (["train", "BPS-1", "--suite", "quik", "--out", "x"], "Did you mean 'quick'"),
         (["train", "BPS-1", "--recurrent", "lstm", "--out", "x"], "recurrent"),
