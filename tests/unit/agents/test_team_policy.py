@@ -86,8 +86,8 @@ def test_unequal_spaces_are_padded_as_the_batched_interface_does() -> None:
             padded, expected, *_ = twin.step(batch)
             assert list(rewards.values()) == expected[0].tolist()
             np.testing.assert_array_equal(face.batched.observe(), padded)
-    # Near agents have the layout's 2 and 3; "back" and "leap" stand for their first.
-    assert seen == {(0, 0), (1, 0), (2, 0), (3, 1)}
+    # Near agents have the layout's 2 and 3, and choose no other.
+    assert seen == {(2, 0), (3, 1)}
 
 
 def test_another_team_or_task_is_refused() -> None:

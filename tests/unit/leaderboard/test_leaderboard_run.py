@@ -395,7 +395,7 @@ def test_an_interrupted_training_promises_nothing_that_fails(
 
 
 def test_train_takes_the_learner_of_a_suite_and_a_memory(tmp_path: Path) -> None:
-    words = ("--scheme", "group_id", "--steps", "2000", "--suite", "paper", "--recurrent", "gru_actor")
+    words = ("--scheme", "fups", "--steps", "2000", "--suite", "paper", "--recurrent", "gru_actor")
     assert run_cli("train", "CRWARE-tiny-4a-2c", *words, "--out", tmp_path / "model") == 0
     written = json.loads((tmp_path / "model" / "config.json").read_text())["learner"]
     expected = load_suite("paper").learner_for("CRWARE-tiny-4a-2c").model_copy(update={"recurrent": "gru_actor"})
