@@ -405,7 +405,7 @@ class SharingPolicy(ActorCriticPolicy):
             )
         spent = self.scheme.prepare(collector)
         self.scheme.identity_steps.fill_(spent)
-        self.scheme.prepared.fill_(True)
+        self.scheme.prepared.fill_(1)
         self.rebuild_optimizer()
         if budget is not None and budget <= spent and spent > 0:
             warnings.warn(

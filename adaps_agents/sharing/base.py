@@ -97,7 +97,7 @@ class SharingScheme(nn.Module, ABC):
         fups_options: options under which the scheme is full sharing, if any; ``check_scheme`` holds it to them.
         labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
         identity_steps: environment steps spent by :meth:`prepare`.
-        prepared: bool buffer, True once the groups are those to train with: :meth:`prepare` has run, or they came from
+        prepared: int64 buffer, 1 once the groups are those to train with: :meth:`prepare` has run, or they came from
             elsewhere, with loaded weights or by :meth:`regroup`. It is part of ``state_dict``.
         learning: what the learner last told of its training; not part of ``state_dict``.
         recurrent_parts: which of actor and critic hold a recurrent unit.
@@ -150,7 +150,7 @@ class SharingScheme(nn.Module, ABC):
         self.seed = generator.initial_seed()
         self.register_buffer("identity_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("labels", self.initial_labels())
-        self.register_buffer("prepared", torch.tensor(not self.waits()))
+        self.register_buffer("prepared", torch.tensor(int(not self.waits())))
         self.build_networks()
 
     def initial_labels(self) -> Tensor:
@@ -205,7 +205,7 @@ class SharingScheme(nn.Module, ABC):
             InvalidParameterError: not N labels, or they are not 0..K-1 with every value used.
         """
         self.labels = checked_labels(labels, self.spaces.num_agents).to(self.labels.device)
-        self.prepared.fill_(True)
+        self.prepared.fill_(1)
         self.build_networks()
         self.to(self.labels.device)
 
@@ -423,7 +423,7 @@ class SharingScheme(nn.Module, ABC):
         if f"{prefix}prepared" not in state_dict and f"{prefix}identity_steps" in state_dict:
             # Files from before there was this buffer. Their groups, if they have any, were taken over above.
             prepared = bool(self.prepared) or int(state_dict[f"{prefix}identity_steps"]) > 0
-            state_dict[f"{prefix}prepared"] = torch.tensor(prepared)
+            state_dict[f"{prefix}prepared"] = torch.tensor(int(prepared))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _finds_groups(self) -> bool:
