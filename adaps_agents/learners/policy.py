@@ -26,7 +26,7 @@ from adaps_agents.streams import torch_stream
 from adaps_envs.adapters.sb3_index import AgentIndexBox
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["CRITICS", "SharingPolicy", "sample_actions"]
+__all__ = ["CRITICS", "SharingPolicy", "sample_actions", "with_noise"]
 
 CRITICS = ("local", "central")
 
@@ -383,8 +383,13 @@ def checked_team(observation_space: spaces.Space[Any], num_agents: int | None) -
 
 def sample_actions(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Sample from categorical distributions ``[..., A]`` by an exponential race; drawn on the CPU."""
+    return with_noise(logits, generator).argmax(dim=-1)
+
+
+def with_noise(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return scores ``[..., A]`` whose highest is a sample from the categorical distributions ``[..., A]``."""
     race = torch.empty(logits.shape).exponential_(generator=generator).to(logits.device)
-    return (logits - race.log_()).argmax(dim=-1)
+    return logits - race.log_()
 
 
 def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
