@@ -147,8 +147,7 @@ class SharingOnPolicy(Inspectable):
             self.env, self.num_agents, int(self.action_space.n), numpy_stream(seed, "identity", "actions")
         )
         self.env.seed(derived_seed(seed, "identity", "environment") % MAX_ENV_SEED)
-        self.num_timesteps += self.scheme.prepare(collector)
-        self.policy.rebuild_optimizer()
+        self.num_timesteps += self.policy.prepare(collector)
         self.env.seed(seed % MAX_ENV_SEED)
         self._last_obs = self.env.reset()  # type: ignore[assignment]
         self._last_episode_starts = np.ones(self.n_envs, dtype=bool)

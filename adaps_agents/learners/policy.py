@@ -342,10 +342,11 @@ class SharingPolicy(ActorCriticPolicy):
         return not self.scheme.waits() or bool(self.scheme.identity_steps)
 
     def prepare(self, collector: Collector) -> int:
-        """Let the scheme prepare itself, take over its parameters, and return the environment steps spent."""
-        spent = self.scheme.prepare(collector)
+        """Let the scheme prepare itself, take over its parameters, and return the steps that the collector counted."""
+        self.scheme.prepare(collector)
+        self.scheme.identity_steps.fill_(collector.env_steps)
         self.rebuild_optimizer()
-        return spent
+        return collector.env_steps
 
     def _deal(self, obs: Tensor) -> tuple[Tensor, Places | None]:
         """Return rows as frames ``[B, N, F]``, and where each lies if they carry an index."""

@@ -56,13 +56,17 @@ def identity_faults(record: RunRecord, scheme: Any) -> Iterator[Fault]:
     sharing = record.sharing
     assert sharing is not None
     spent, settings = sharing.identity_steps, getattr(scheme, "identity_config", None)
+    lanes = record.config.learner.num_lanes
+    if spent % lanes:
+        yield Fault("sharing.json", "identity_steps", f"{spent}; {lanes} lanes play {lanes} steps at a time")
+        return
     if not scheme.waits():
         low = high = 0
     elif settings is None:
         return
     else:
         # The last round of play ends with a step of all lanes.
-        low, high = settings.env_steps, int(settings.patience * settings.env_steps) + record.config.learner.num_lanes
+        low, high = settings.env_steps, int(settings.patience * settings.env_steps) + lanes
     if not low <= spent <= high:
         message = f"{spent}; the scheme's identity phase takes {low} to {high}"
         yield Fault("sharing.json", "identity_steps", message)
