@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from baselines.leaderboard.job import execute_job
 from baselines.leaderboard.learner import build_model
 from baselines.leaderboard.plan import write_suite_file
 from baselines.leaderboard.record import read_run, read_weights
-from baselines.leaderboard.verify import verify_directory
+from baselines.leaderboard.verify import courses, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
-from baselines.leaderboard.verify.weights import BEST, FINAL
+from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
 
 FUPS = "one/fups_id/seed-0"
 HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
@@ -229,6 +230,41 @@ def test_a_return_that_no_rounding_explains(runs: Path, processor: str | None) -
     edit_returns(run, raise_one)
     edit_json(run, "provenance.json", lambda value: value.update(processor=processor or value["processor"]))
     assert_only_deep_notices(run, r"sampled\[2\]: its weights get")
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampled"])
+def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Rounding of another processor, enlarged: any return but those of the near ties stays unexplained."""
+    monkeypatch.setattr(courses, "NEAR_TIE", 0.1)
+    policy, evaluator = policy_of(honest_runs / FUPS), Evaluator(read_run(honest_runs / FUPS).config)
+    usual = courses._Courses(policy.num_agents)
+    honest = usual.play(evaluator, policy, name)
+    search = courses._Courses(policy.num_agents, {1: {}}, 0.1 * usual.margins.usual)
+    assert np.array_equal(search.play(evaluator, policy, name), honest)
+    place, action = search.ties[1][-1]
+    elsewhere = courses._Courses(policy.num_agents, {1: {place: action}}, np.zeros(policy.num_agents))
+    recorded = elsewhere.play(evaluator, policy, name)
+    assert np.flatnonzero(recorded != honest).tolist() == [1]
+    monkeypatch.setattr(courses, "MAX_COURSES", len(search.ties[1]))
+    assert courses.course_difference(evaluator, policy, name, recorded, near=False) == ""
+    assert "(1 of 4 episodes differ)" in courses.course_difference(evaluator, policy, name, recorded, near=True)
+    monkeypatch.setattr(courses, "MAX_COURSES", 2)
+    recorded[1] += 0.5
+    assert "in episode 1" in courses.course_difference(evaluator, policy, name, recorded, near=False)
+
+
+def test_parameters_may_come_during_training(honest_runs: Path) -> None:
+    """As adapters do half-way through; the best point may lie before."""
+    evaluation = read_run(honest_runs / FUPS).evaluation
+    assert evaluation is not None
+    before, after = {"scheme.weights": np.zeros(2)}, {"scheme.adapters": np.zeros(3)}
+    early = replace(evaluation, best_point=np.array(0))
+    assert list(_pair_faults(after, before, early)) == []
+    late = replace(evaluation, best_point=np.array(len(evaluation.marks) - 1))
+    for faults in (_pair_faults(after, before, late), _pair_faults(after, {**before, "more": np.zeros(1)}, early)):
+        assert ["names are not those" in str(fault) for fault in faults] == [True]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
