@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ from baselines.leaderboard.evaluate import Evaluator
 from baselines.leaderboard.job import execute_job
 from baselines.leaderboard.learner import build_model
 from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import read_run, read_weights
 from baselines.leaderboard.verify import courses, verify_directory
-from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
+from baselines.leaderboard.verify.measured import identity_faults
 from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
 
 FUPS = "one/fups_id/seed-0"
@@ -265,6 +268,24 @@ def test_parameters_may_come_during_training(honest_runs: Path) -> None:
     late = replace(evaluation, best_point=np.array(len(evaluation.marks) - 1))
     for faults in (_pair_faults(after, before, late), _pair_faults(after, {**before, "more": np.zeros(1)}, early)):
         assert ["names are not those" in str(fault) for fault in faults] == [True]
+
+
+def test_other_instruction_sets_are_another_processor(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = read_run(honest_runs / FUPS)
+    assert _same_kind_of_machine(record)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert provenance_of(record.config).processor.endswith(" (ATEN_CPU_CAPABILITY=default)")
+    assert not _same_kind_of_machine(record)
+
+
+def test_identity_steps_are_whole_steps_of_all_lanes(honest_runs: Path) -> None:
+    """Of a scheme from outside nothing else is known."""
+    record = read_run(honest_runs / FUPS)
+    assert record.sharing is not None
+    scheme = SimpleNamespace(waits=lambda: True)
+    for steps, found in ((400, []), (401, ["401; 4 lanes play 4 steps at a time"])):
+        told = replace(record, sharing=record.sharing.model_copy(update={"identity_steps": steps}))
+        assert [fault.message for fault in identity_faults(told, scheme)] == found
 
 
 @pytest.mark.parametrize("threads", [1, 2])
