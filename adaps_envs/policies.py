@@ -1,7 +1,7 @@
 """Scripted policies: the floor and the ceiling of every score, and a semantic test of the rules.
 
-Each family offers ``random`` (uniform actions), ``expert`` (knows the hidden types) and ``blind`` (the best that can be
-done without them). A policy is made for one :class:`~adaps_envs.core.batched.BatchedEnv`.
+Each family offers ``random`` (uniform actions), ``expert`` (knows the hidden types) and ``blind`` (plans
+without them). A policy is made for one :class:`~adaps_envs.core.batched.BatchedEnv`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,18 +81,18 @@ def joined(parts: Sequence[Any]) -> Any:
 class Collector:
     """Plays random actions in the learner's own vectorised environment and records every agent's transitions.
 
+    It leads to transitions and counts alone. The environment tells the hidden types, so no attribute of a collector
+    leads there; what it plays is kept in this module.
+
     Args:
         env: B lanes of N agents as slots, slot ``b * N + i`` is agent ``i`` of lane ``b``.
         num_agents: N.
         num_actions: A.
         generator: of the actions.
         synchronised: share of a lane's steps in which all its agents take the same random action.
-
-    Attributes:
-        num_agents: N.
-        num_actions: A.
-        env_steps: environment steps spent so far (one step of one lane moves all N agents).
     """
+
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self,
@@ -100,6 +101,48 @@ class Collector:
         num_actions: int,
         generator: np.random.Generator,
         synchronised: float = SYNCHRONISED,
+    ) -> None:
+        _GAMES[self] = _Game(env, num_agents, num_actions, generator, synchronised)
+
+    @property
+    def num_agents(self) -> int:
+        """N."""
+        return _GAMES[self].num_agents
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        return _GAMES[self].num_actions
+
+    @property
+    def num_lanes(self) -> int:
+        """B."""
+        return _GAMES[self].num_lanes
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps spent so far (one step of one lane moves all N agents)."""
+        return _GAMES[self].env_steps
+
+    def collect(self, env_steps: int) -> Transitions:
+        """Return the transitions of at least ``env_steps`` environment steps, N rows a step, in time order.
+
+        The environment is left in need of a ``reset``.
+        """
+        collected: Transitions = _GAMES[self].play(env_steps, with_obs=True)
+        return collected
+
+    def outcomes(self, env_steps: int) -> Outcomes:
+        """Play as :meth:`collect` does, and keep no observations."""
+        played: Outcomes = _GAMES[self].play(env_steps, with_obs=False)
+        return played
+
+
+class _Game:
+    """What a collector plays, and how much of it has been played."""
+
+    def __init__(
+        self, env: VecEnv, num_agents: int, num_actions: int, generator: np.random.Generator, synchronised: float
     ) -> None:
         self._env = env
         self._generator = generator
@@ -110,20 +153,7 @@ class Collector:
         self.num_lanes = env.num_envs // num_agents
         self.env_steps = 0
 
-    def collect(self, env_steps: int) -> Transitions:
-        """Return the transitions of at least ``env_steps`` environment steps, N rows a step, in time order.
-
-        The environment is left in need of a ``reset``.
-        """
-        collected: Transitions = self._play(env_steps, with_obs=True)
-        return collected
-
-    def outcomes(self, env_steps: int) -> Outcomes:
-        """Play as :meth:`collect` does, and keep no observations."""
-        played: Outcomes = self._play(env_steps, with_obs=False)
-        return played
-
-    def _play(self, env_steps: int, with_obs: bool) -> Any:
+    def play(self, env_steps: int, with_obs: bool) -> Any:
         steps, slots = -(-env_steps // self.num_lanes), self._env.num_envs
         obs = _array(self._env.reset())
         rows: dict[str, NDArray[Any]] = {
@@ -167,6 +197,9 @@ class Collector:
     def _new_blocks(self, number: int) -> NDArray[np.int64]:
         first, self._blocks_begun = self._blocks_begun, self._blocks_begun + number
         return np.arange(first, first + number)
+
+
+_GAMES: WeakKeyDictionary[Collector, _Game] = WeakKeyDictionary()
 
 
 def _starts(steps: int) -> set[int]:

@@ -28,7 +28,7 @@ from adaps_agents.streams import torch_stream
 from adaps_envs.adapters.sb3_index import AgentIndexBox
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["CRITICS", "SharingPolicy", "sample_actions"]
+__all__ = ["CRITICS", "SharingPolicy", "sample_actions", "with_noise"]
 
 CRITICS = ("local", "central")
 MORE_STEPS = (
@@ -382,7 +382,7 @@ class SharingPolicy(ActorCriticPolicy):
         return not self.scheme.waits() or bool(self.scheme.prepared)
 
     def prepare(self, collector: Collector, budget: int | None = None) -> int:
-        """Let the scheme prepare itself, take over its parameters, and return the environment steps spent.
+        """Let the scheme prepare itself, take over its parameters, and return the steps that the collector counted.
 
         Warns where that replaces weights that somebody loaded or changed, and where nothing is left of the budget.
 
@@ -403,7 +403,8 @@ class SharingPolicy(ActorCriticPolicy):
                 UserWarning,
                 stacklevel=2,
             )
-        spent = self.scheme.prepare(collector)
+        self.scheme.prepare(collector)
+        spent = collector.env_steps
         self.scheme.identity_steps.fill_(spent)
         self.scheme.prepared.fill_(1)
         self.rebuild_optimizer()
@@ -468,8 +469,13 @@ def checked_team(observation_space: spaces.Space[Any], num_agents: int | None) -
 
 def sample_actions(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Sample from categorical distributions ``[..., A]`` by an exponential race; drawn on the CPU."""
+    return with_noise(logits, generator).argmax(dim=-1)
+
+
+def with_noise(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return scores ``[..., A]`` whose highest is a sample from the categorical distributions ``[..., A]``."""
     race = torch.empty(logits.shape).exponential_(generator=generator).to(logits.device)
-    return (logits - race.log_()).argmax(dim=-1)
+    return logits - race.log_()
 
 
 def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:

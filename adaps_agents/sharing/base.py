@@ -96,7 +96,7 @@ class SharingScheme(nn.Module, ABC):
         needs_types: True only for oracles, which are handed the true types.
         fups_options: options under which the scheme is full sharing, if any; ``check_scheme`` holds it to them.
         labels: ``[N] int64`` buffer, group of each agent; part of ``state_dict``.
-        identity_steps: environment steps spent by :meth:`prepare`.
+        identity_steps: environment steps spent by :meth:`prepare`, as the collector counted them; learners set it.
         prepared: int64 buffer, 1 once the groups are those to train with: :meth:`prepare` has run, or they came from
             elsewhere, with loaded weights or by :meth:`regroup`. It is part of ``state_dict``.
         learning: what the learner last told of its training; not part of ``state_dict``.
@@ -210,7 +210,10 @@ class SharingScheme(nn.Module, ABC):
         self.to(self.labels.device)
 
     def prepare(self, collector: Collector) -> int:
-        """Do what must precede training and return the environment steps spent; they are charged to the budget."""
+        """Do what must precede training and return the environment steps spent.
+
+        The budget is charged with ``collector.env_steps``, whatever is returned; ``check_scheme`` compares the two.
+        """
         return 0
 
     def least_steps(self, lanes: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adaps_agents.sharing import SharingScheme
-from adaps_agents.testing import function_checks, memory_checks, state_checks
+from adaps_agents.testing import function_checks, memory_checks, preparation_checks, state_checks
 from adaps_agents.testing.subject import GROUP_OPTIONS, SchemeCheckError, Subject
 from adaps_envs.errors import AdapsError, InvalidParameterError
 from adaps_envs.testing import CheckResult
@@ -22,7 +22,7 @@ RECURRENT_TEAM = (1, 0, 1)
 STATE_DIM = 3
 CHECKS: Mapping[str, Check] = {
     name.removeprefix("check_"): getattr(module, name)
-    for module in (function_checks, state_checks, memory_checks)
+    for module in (function_checks, state_checks, memory_checks, preparation_checks)
     for name in module.__all__
 }
 
@@ -56,8 +56,9 @@ def check_scheme(scheme: str | type[SharingScheme], **scheme_kwargs: Any) -> Sch
 
     Batched forward against a loop over effective parameters, the full-sharing limit, permutation of agents, gradients
     that reach what an agent uses and nothing else, counts, determinism, checkpoints, and compact against dense
-    execution; sequences against single steps, and that memory lasts as long as an episode. Groups are handed over if
-    the scheme takes ``labels`` or ``types``; a scheme that refuses recurrent networks is checked without them.
+    execution; sequences against single steps, and that memory lasts as long as an episode; that preparation tells the
+    steps that it spent, and does not look up hidden types. Groups are handed over if the scheme takes ``labels`` or
+    ``types``; a scheme that refuses recurrent networks is checked without them.
 
     Args:
         scheme: registered name, or a class that is not registered yet.

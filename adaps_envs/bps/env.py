@@ -22,6 +22,7 @@ class BPS(BatchedEnv):
     N agents of G types and G landmarks live in an unbounded plane. An agent observes its own velocity and position and
     the offset of every landmark, but neither its own type nor the other agents. Without identity, a policy can do no
     better than fly to the best compromise between the landmarks, which makes BPS a clean test of parameter sharing.
+    Where observations are shuffled by type (BPS-5 and BPS-6), the order of the entries betrays the type.
 
     Rules: physics in float64, time step 0.1: ``v' = 0.75 v + 0.1 force``, ``p' = p + 0.1 v'``; a push is a force of 5
     along its axis. No noise, no collisions, no walls.

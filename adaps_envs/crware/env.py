@@ -192,9 +192,9 @@ class CRWARE(Warehouse):
     """Robots carry coloured shelves to the goals; only a robot of the right hidden type is paid for a shelf.
 
     N robots of K types drive on a grid of H x W cells, where Q of the shelves are requested at any time. Types differ
-    in the colours that they deliver, and also in the order of their observation entries and of their actions, which
-    makes sharing one policy hopeless without identity. A robot sees the cells around it, neither its own type nor that
-    of others.
+    in the colours that they deliver, and also in the order of their observation entries and of their actions. A robot
+    sees the cells around it, and no entry names its own type or that of others; but the order of the entries betrays
+    it, so that one policy for all can learn to tell types apart.
 
     Rules: a delivered shelf's request goes to another shelf, drawn uniformly; the robot then has to put the shelf
     down, on any free cell that is not a highway, before it can take another. Loaded robots cannot pass under standing

@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from adaps_agents.diagnostics import diagnose, sharing_map
 from adaps_agents.diagnostics.diagnose import spread_rows
 from adaps_envs import make_batched, make_policy
-from adaps_envs.errors import UnknownNameError
+from adaps_envs.errors import InvalidStateError, UnknownNameError
 from baselines.leaderboard.config import REFERENCE_SEED_START, RunConfig, TaskConfig
 from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
 from baselines.leaderboard.references import POLICY_OF_FIELD
@@ -63,12 +63,20 @@ def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]
         task: what it was trained on.
         policy: sharing policy.
         agent_types: ``[N]``.
+
+    Raises:
+        InvalidStateError: its logits are not finite.
     """
     number = len(agent_types)
     pairs = max(1, number * (number - 1) // 2)
     size = min(_LARGEST_POOL, max(_SMALLEST_POOL, _COMPARISONS // pairs))
     pool = common_observations(task.env, canonical_json(task.params), size)
     found = diagnose(policy, pool, types=agent_types)
+    if not np.isfinite(found.snd):
+        raise InvalidStateError(
+            "the policy's logits are not finite on the task's observations: its training has diverged; lower the "
+            "learning rate."
+        )
     return Diagnostics(
         pool=found.pool,
         snd=found.snd,

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
+from adaps_agents.learners.policy import with_noise
 from adaps_agents.learners.resume import with_prefix, without_prefix
 from adaps_agents.streams import torch_stream
 from adaps_envs import make_batched
@@ -57,20 +58,34 @@ class Evaluator:
         env = self._make_env(self._config.task.absolute_episodes)
         return self._play(policy, env, self._seeds.absolute_start, deterministic=True)
 
+    def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:
+        """Play the ``greedy`` or the ``sampled`` episodes with actions ``[E, N]`` chosen by scores ``[E, N, A]``.
+
+        Scores are the logits, or the logits with the noise by which actions are sampled; evaluation takes the highest.
+        """
+        greedy = name == "greedy"
+        return self._play(policy, self._env, self._seeds.evaluation_start, deterministic=greedy, choose=choose)
+
     def _make_env(self, episodes: int) -> BatchedEnv:
         params: dict[str, Any] = self._config.task.params
         return make_batched(self._config.task.env, episodes, **params)
 
-    def _play(self, policy: Any, env: BatchedEnv, first_seed: int, *, deterministic: bool) -> Episodes:
+    def _play(
+        self,
+        policy: Any,
+        env: BatchedEnv,
+        first_seed: int,
+        *,
+        deterministic: bool,
+        choose: Callable[[torch.Tensor], NDArray[np.int64]] = lambda scores: np.asarray(scores.argmax(dim=-1)),
+    ) -> Episodes:
         generator = torch_stream(self._config.seed, "leaderboard", "sampled actions")
         # Every lane is one episode: what follows its end is not looked at, so nothing need be forgotten in between.
         memory = policy.new_memory(env.num_envs)
 
         def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
-            actions: NDArray[np.int64] = policy.act(
-                obs, deterministic=deterministic, generator=generator, memory=memory
-            )
-            return actions
+            logits = policy.logits(obs, memory=memory)
+            return choose(logits if deterministic else with_noise(logits, generator))
 
         started = time.perf_counter()
         was_training = policy.training

@@ -33,6 +33,9 @@ _PACKAGES = (
     "torch",
 )
 
+# Variables that choose among instruction sets, and with them how sums are rounded.
+_ARITHMETIC = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
+
 
 def provenance_of(config: RunConfig) -> Provenance:
     """Return package versions, commit, machine and the trace digest of the task's environment."""
@@ -122,6 +125,12 @@ def _git_output(root: Path, *arguments: str) -> str | None:
 
 
 def _processor() -> str:
+    """Return the processor's name, and how a user has asked for other arithmetic on it than its best."""
+    asked = [f"{name}={os.environ[name]}" for name in _ARITHMETIC if name in os.environ]
+    return _processor_name() + (f" ({', '.join(asked)})" if asked else "")
+
+
+def _processor_name() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -6,15 +6,12 @@ for enormous buffers. Weights come from safetensors, so nothing is unpickled.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from adaps_agents.export.weights import weights_header
 from baselines.leaderboard.artifacts import Evaluation, Weights, decode_weights_metadata
@@ -26,19 +23,13 @@ from baselines.leaderboard.provenance import provenance_of
 from baselines.leaderboard.record import RunRecord, read_actions, read_weights
 from baselines.leaderboard.verify.choices import choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
+from baselines.leaderboard.verify.courses import course_difference
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
-from baselines.leaderboard.verify.replay import RETURN_TOLERANCE, open_environment
+from baselines.leaderboard.verify.replay import open_environment
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
-__all__ = ["EPISODES_APART", "deep_checks"]
-
-EPISODES_APART = 0.05
-"""Share of episodes without recorded actions that may differ on another processor or torch version.
-
-There two actions may be almost equally likely, and the rest of the episode takes another course. On the kind of machine
-that the record names, none may differ. Recorded greedy actions are held to the weights one by one.
-"""
+__all__ = ["deep_checks"]
 
 # What of the policy's settings decides of its networks' shapes.
 _NETWORK_SETTINGS = frozenset({"critic"})
@@ -53,6 +44,16 @@ def deep_checks(record: RunRecord) -> Iterator[Fault]:
     The run must have passed all other checks. Returns of points between the first and the last that are not the best
     one cannot be checked: their weights are not kept.
     """
+    # Another number of threads adds up otherwise; runs of the leaderboard have one.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield from _faults(record)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _faults(record: RunRecord) -> Iterator[Fault]:
     evaluation = record.evaluation
     assert evaluation is not None
     faults = list(_size_faults(record.config))
@@ -127,9 +128,7 @@ def _load(policy: Any, weights: Weights) -> None:
 def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: Any) -> Iterator[Fault]:
     """Where nothing precedes training, the first point is that of the initial weights, which the seed gives."""
     for name in ("greedy", "sampled"):
-        recorded = getattr(evaluation, name)[0]
-        played = getattr(evaluator, name)(policy).returns
-        message = _first_difference(played, recorded, allowed=0)
+        message = course_difference(evaluator, policy, name, getattr(evaluation, name)[0], near=True)
         if message:
             yield Fault("evaluation.npz", f"{name}[0]", f"the initial weights of this seed get {message}")
 
@@ -140,25 +139,14 @@ def _play_faults(record: RunRecord, policy: Any, evaluator: Evaluator, *, best: 
     assert evaluation is not None
     last, point = len(evaluation.marks) - 1, int(evaluation.best_point)
     file = BEST if best else FINAL
-    yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions)
+    yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions, near=near)
     if best and point == last:
         return
     name, place = ("greedy", point) if best else ("sampled", last)
     recorded = getattr(evaluation, name)[place]
-    allowed = 0 if near else math.ceil(EPISODES_APART * len(recorded))
-    message = _first_difference(getattr(evaluator, name)(policy).returns, recorded, allowed)
+    message = course_difference(evaluator, policy, name, recorded, near=near)
     if message:
         yield Fault(file, "", f"evaluation.npz's {name}[{place}]: its weights get {message}")
-
-
-def _first_difference(played: NDArray[np.float64], recorded: NDArray[np.float64], allowed: int) -> str:
-    """Return what is different if more episodes than ``allowed`` are, else nothing."""
-    apart = np.abs(played - recorded) > RETURN_TOLERANCE * (1.0 + np.abs(recorded))
-    if apart.sum() <= allowed:
-        return ""
-    first = int(apart.argmax())
-    count = f"{int(apart.sum())} of {len(recorded)} episodes differ"
-    return f"{played[first]!r} in episode {first}, which has {recorded[first]!r} ({count})"
 
 
 def _same_kind_of_machine(record: RunRecord) -> bool:

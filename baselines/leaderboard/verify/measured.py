@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from adaps_envs.errors import InvalidStateError
 from baselines.leaderboard.diagnosis import sharing_of
 from baselines.leaderboard.record import RunRecord
 from baselines.leaderboard.verify.compare import ABSENT, different_leaves
 from baselines.leaderboard.verify.replay import open_environment
 from baselines.leaderboard.verify.verdict import Fault
+from baselines.leaderboard.verify.weights import FINAL
 
 __all__ = ["DIAGNOSTICS_APART", "SAME_KIND_APART", "identity_faults", "sharing_faults"]
 
@@ -34,7 +36,11 @@ def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fa
     sharing = record.sharing
     assert sharing is not None
     types = open_environment(record.config.task).agent_types
-    rule = sharing_of(record.config, policy, sharing.env_steps, types).model_dump(mode="json")
+    try:
+        rule = sharing_of(record.config, policy, sharing.env_steps, types).model_dump(mode="json")
+    except InvalidStateError as error:
+        yield Fault(FINAL, "", str(error))
+        return
     found = sharing.model_dump(mode="json")
     if sharing.diagnostics is None:
         del found["diagnostics"], rule["diagnostics"]
@@ -50,13 +56,17 @@ def identity_faults(record: RunRecord, scheme: Any) -> Iterator[Fault]:
     sharing = record.sharing
     assert sharing is not None
     spent, settings = sharing.identity_steps, getattr(scheme, "identity_config", None)
+    lanes = record.config.learner.num_lanes
+    if spent % lanes:
+        yield Fault("sharing.json", "identity_steps", f"{spent}; {lanes} lanes play {lanes} steps at a time")
+        return
     if not scheme.waits():
         low = high = 0
     elif settings is None:
         return
     else:
         # The last round of play ends with a step of all lanes.
-        low, high = settings.env_steps, int(settings.patience * settings.env_steps) + record.config.learner.num_lanes
+        low, high = settings.env_steps, int(settings.patience * settings.env_steps) + lanes
     if not low <= spent <= high:
         message = f"{spent}; the scheme's identity phase takes {low} to {high}"
         yield Fault("sharing.json", "identity_steps", message)

@@ -28,6 +28,7 @@ METADATA_KEY = "adaps"
 """The one key of a file's metadata; ``adaps_agents.export.weights`` writes it, but cannot be imported without torch."""
 
 _FORMAT = 1
+_SCHEME = "scheme."
 # Buffers that every scheme has; see ``adaps_agents.sharing.base.SharingScheme``.
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 
@@ -157,12 +158,12 @@ def _label_faults(arrays: Weights, sharing: Sharing, num_agents: int) -> Iterato
 
 
 def _pair_faults(final: Weights, best: Weights, evaluation: Evaluation) -> Iterator[Fault]:
-    """Both files are of one network; where the last point is the best one, they are equal."""
-    if final.keys() != best.keys():
+    """Both files are of one scheme, whose parameters may come and go; they are equal if the last point is the best."""
+    last = int(evaluation.best_point) == len(evaluation.marks) - 1
+    if any(last or not name.startswith(_SCHEME) for name in final.keys() ^ best.keys()):
         yield Fault(BEST, "", f"its names are not those of {FINAL}")
         return
-    last = int(evaluation.best_point) == len(evaluation.marks) - 1
-    for name in final:
+    for name in sorted(final.keys() & best.keys()):
         if final[name].dtype != best[name].dtype or final[name].ndim != best[name].ndim:
             yield Fault(BEST, ascii(name), f"of another type or number of axes than in {FINAL}")
         elif last and not np.array_equal(final[name], best[name]):

@@ -1,0 +1,307 @@
+"""What ``--deep`` makes of weights that a forger edited so that any action would be as good as the policy's own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fabricate import suite_data
+from tamper import arrays_of, edit_json, edit_returns, edit_weights, mend, write_arrays
+
+from adaps_envs import make_batched, make_policy
+from baselines.leaderboard.config import SuiteConfig
+from baselines.leaderboard.diagnosis import sharing_of
+from baselines.leaderboard.episodes import Episodes, play_episodes
+from baselines.leaderboard.evaluate import Evaluator
+from baselines.leaderboard.job import execute_job
+from baselines.leaderboard.learner import build_model
+from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.provenance import provenance_of
+from baselines.leaderboard.record import read_run, read_weights
+from baselines.leaderboard.verify import courses, verify_directory
+from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
+from baselines.leaderboard.verify.measured import identity_faults
+from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
+
+FUPS = "one/fups_id/seed-0"
+HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
+ELSEWHERE = "one of a kind"
+
+Weights = dict[str, np.ndarray]
+Edit = Callable[[Weights], Any]
+
+
+@pytest.fixture(scope="session")
+def more_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finished runs of other kinds: a recurrent network under PPO, and private networks."""
+    out = tmp_path_factory.mktemp("more") / "runs"
+    data = suite_data(schemes=["nops", "snp_ps"], seeds=[0])
+    data["learner"] = {
+        **data["learner"], "algorithm": "ppo", "recurrent": "gru", "settings": {"n_steps": 25, "n_epochs": 2}
+    }  # fmt: skip
+    suite = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]})
+    for config in suite.runs():
+        assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
+    write_suite_file(suite, out)
+    return out
+
+
+def policy_of(run: Path) -> Any:
+    record = read_run(run)
+    policy = build_model(record.config).policy
+    policy.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(record).items()})
+    return policy
+
+
+def expert(run: Path, first_seed: int, episodes: int) -> Episodes:
+    """What the scripted policy that knows the types plays."""
+    config = read_run(run).config
+    env = make_batched(config.task.env, episodes, **config.task.params)
+    scripted, rng = make_policy("expert", env), np.random.default_rng(0)
+    return play_episodes(env, lambda obs: scripted(obs, rng), first_seed)
+
+
+def forge(run: Path, edit: Edit, *, processor: str | None = None, agents: Any = slice(None)) -> None:
+    """Edit the weights, let the expert play in their name, and measure all else as ``--deep`` will.
+
+    Args:
+        run: of a scheme that has no identity phase.
+        edit: of the weights.
+        processor: of the machine that the record then names; None leaves its own.
+        agents: which agents take the expert's actions; the others take those of the edited weights.
+    """
+    edit_weights(run, FINAL, edit)
+    shutil.copy(run / FINAL, run / BEST)
+    record, policy = read_run_unchecked(run), policy_of(run)
+    config, evaluator = record.config, Evaluator(record.config)
+    returns, logs = arrays_of(run, "evaluation.npz"), arrays_of(run, "actions.npz")
+    for log, seeds in (("final", "seeds"), ("absolute", "absolute_seeds")):
+        played = expert(run, int(returns[seeds][0]), len(returns[seeds]))
+        if agents != slice(None):
+            played = team_of(run, policy, agents, int(returns[seeds][0]), len(returns[seeds]))
+        logs[log], logs[f"{log}_lengths"] = played.actions, played.lengths
+        if log == "final":
+            returns["greedy"][-1] = played.returns
+        else:
+            returns["absolute"] = played.returns
+    returns["sampled"][-1] = evaluator.sampled(policy).returns
+    returns["best_point"] = np.array(returns["greedy"].mean(axis=1).argmax())
+    assert int(returns["best_point"]) == len(returns["greedy"]) - 1, "the forged point is not even the best one"
+    edit_returns(run, lambda arrays: arrays.update(returns))
+    write_arrays(run, "actions.npz", logs)
+    sharing, types = record.sharing, make_batched(config.task.env, 1, **config.task.params).agent_types
+    assert sharing is not None
+    measured = sharing_of(config, policy, sharing.env_steps, types).model_dump(mode="json")
+    edit_json(run, "sharing.json", lambda value: value.update(measured))
+    if processor is not None:
+        edit_json(run, "provenance.json", lambda value: value.update(processor=processor))
+
+
+def read_run_unchecked(run: Path) -> Any:
+    mend(run)
+    return read_run(run)
+
+
+def team_of(run: Path, policy: Any, agents: Any, first_seed: int, episodes: int) -> Episodes:
+    """Some agents follow the expert, the others the policy."""
+    config = read_run(run).config
+    env = make_batched(config.task.env, episodes, **config.task.params)
+    scripted, rng, memory = make_policy("expert", env), np.random.default_rng(0), policy.new_memory(episodes)
+
+    def act(obs: np.ndarray) -> np.ndarray:
+        chosen = policy.act(obs, deterministic=True, memory=memory)
+        chosen[:, agents] = scripted(obs, rng)[:, agents]
+        return chosen
+
+    return play_episodes(env, act, first_seed)
+
+
+def add_to_biases(amount: Any) -> Edit:
+    def edit(weights: Weights) -> None:
+        weights[OFFSET] += np.float32(amount)
+
+    return edit
+
+
+def scale_head(factor: float) -> Edit:
+    def edit(weights: Weights) -> None:
+        weights[HEAD] *= np.float32(factor)
+        weights[OFFSET] *= np.float32(factor)
+
+    return edit
+
+
+def huge_hidden_unit(weights: Weights) -> None:
+    """One unit is 1e12 in every state, and all actions hang on it alike."""
+    weights["scheme.actor_net.biases.0"][:, 0] = 1e12
+    weights[HEAD][:, :, 0] = 1.0
+
+
+def cancelling_units(weights: Weights) -> None:
+    """Two units that are 1e12 in every state and cancel: what is left of the logits is rounding."""
+    for unit in (0, 1):
+        weights["scheme.actor_net.weights.0"][:, unit] = 0.0
+        weights["scheme.actor_net.biases.0"][:, unit] = 1e12
+    weights[HEAD][:, :, 0], weights[HEAD][:, :, 1] = 1.0, -1.0
+
+
+def all_zero(weights: Weights) -> None:
+    for name in (HEAD, OFFSET):
+        weights[name][:] = 0.0
+
+
+def overflow(weights: Weights) -> None:
+    """Infinity less infinity: all weights are finite, no logit is a number."""
+    weights["scheme.actor_net.weights.0"][:] = 3e38
+    weights["scheme.actor_net.biases.0"][:] = 3e38
+    weights[HEAD][:] = 3e38
+    weights[HEAD][:, :, ::2] = -3e38
+
+
+ATTACKS: dict[str, tuple[Edit, str]] = {
+    "a constant on all output biases": (add_to_biases(3e5), "cannot be told apart"),
+    "a greater constant": (add_to_biases(1e9), "cannot be told apart"),
+    "a tiny last layer": (scale_head(1e-5), "decisions differ"),
+    "a last layer near the smallest numbers": (scale_head(1e-38), "decisions differ"),
+    "a huge hidden unit": (huge_hidden_unit, "cannot be told apart"),
+    "hidden units that cancel": (cancelling_units, "decisions differ"),
+    "no last layer": (all_zero, "cannot be told apart"),
+    "a constant on two biases": (add_to_biases([3e5, 3e5, 0, 0, 0]), "cannot be told apart"),
+    "nothing edited": (lambda weights: None, "decisions differ"),
+}
+
+
+@pytest.mark.parametrize("processor", [None, ELSEWHERE])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_weights_make_the_experts_actions_theirs(runs: Path, attack: str, processor: str | None) -> None:
+    edit, message = ATTACKS[attack]
+    forge(runs / FUPS, edit, processor=processor)
+    assert_only_deep_notices(runs / FUPS, message)
+
+
+def assert_only_deep_notices(run: Path, message: str) -> None:
+    shallow = verify_directory(run)
+    assert shallow.verified, [str(fault) for fault in shallow.all_faults]
+    faults = [str(fault) for fault in verify_directory(run, deep=deep_checks).all_faults]
+    assert any(re.search(message, fault) for fault in faults), faults
+    assert not any("cannot be verified" in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize("processor", [None, ELSEWHERE])
+def test_ties_of_one_agent_alone(more_runs: Path, tmp_path: Path, processor: str | None) -> None:
+    run = shutil.copytree(more_runs, tmp_path / "runs") / "one/nops/seed-0"
+
+    def edit(weights: Weights) -> None:
+        weights[OFFSET][2] += np.float32(3e5)
+
+    forge(run, edit, processor=processor, agents=[2])
+    assert_only_deep_notices(run, r"its weights choose|told apart")
+
+
+@pytest.mark.parametrize("scheme", ["nops", "snp_ps"])
+@pytest.mark.parametrize("processor", [None, ELSEWHERE])
+def test_ties_of_recurrent_networks(more_runs: Path, tmp_path: Path, scheme: str, processor: str | None) -> None:
+    run = shutil.copytree(more_runs, tmp_path / "runs") / f"one/{scheme}/seed-0"
+    forge(run, add_to_biases(3e5), processor=processor)
+    assert_only_deep_notices(run, "told apart")
+
+
+def test_logits_that_are_no_numbers_are_named(runs: Path) -> None:
+    run = runs / FUPS
+    for file in (FINAL, BEST):
+        edit_weights(run, file, overflow)
+    faults = [str(fault) for fault in verify_directory(run, deep=deep_checks).all_faults]
+    assert any("its logits are not finite" in fault for fault in faults), faults
+    assert not any("cannot be verified" in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize("processor", [None, ELSEWHERE])
+def test_a_return_that_no_rounding_explains(runs: Path, processor: str | None) -> None:
+    run = runs / FUPS
+
+    def raise_one(arrays: dict[str, np.ndarray]) -> None:
+        arrays["sampled"][-1, 0] += 171.0
+
+    edit_returns(run, raise_one)
+    edit_json(run, "provenance.json", lambda value: value.update(processor=processor or value["processor"]))
+    assert_only_deep_notices(run, r"sampled\[2\]: its weights get")
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampled"])
+def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Rounding of another processor, enlarged: any return but those of the near ties stays unexplained."""
+    monkeypatch.setattr(courses, "NEAR_TIE", 0.1)
+    policy, evaluator = policy_of(honest_runs / FUPS), Evaluator(read_run(honest_runs / FUPS).config)
+    usual = courses._Courses(policy.num_agents)
+    honest = usual.play(evaluator, policy, name)
+    search = courses._Courses(policy.num_agents, {1: {}}, 0.1 * usual.margins.usual)
+    assert np.array_equal(search.play(evaluator, policy, name), honest)
+    place, action = search.ties[1][-1]
+    elsewhere = courses._Courses(policy.num_agents, {1: {place: action}}, np.zeros(policy.num_agents))
+    recorded = elsewhere.play(evaluator, policy, name)
+    assert np.flatnonzero(recorded != honest).tolist() == [1]
+    monkeypatch.setattr(courses, "MAX_COURSES", len(search.ties[1]))
+    assert courses.course_difference(evaluator, policy, name, recorded, near=False) == ""
+    assert "(1 of 4 episodes differ)" in courses.course_difference(evaluator, policy, name, recorded, near=True)
+    monkeypatch.setattr(courses, "MAX_COURSES", 2)
+    recorded[1] += 0.5
+    assert "in episode 1" in courses.course_difference(evaluator, policy, name, recorded, near=False)
+
+
+def test_parameters_may_come_during_training(honest_runs: Path) -> None:
+    """As adapters do half-way through; the best point may lie before."""
+    evaluation = read_run(honest_runs / FUPS).evaluation
+    assert evaluation is not None
+    before, after = {"scheme.weights": np.zeros(2)}, {"scheme.adapters": np.zeros(3)}
+    early = replace(evaluation, best_point=np.array(0))
+    assert list(_pair_faults(after, before, early)) == []
+    late = replace(evaluation, best_point=np.array(len(evaluation.marks) - 1))
+    for faults in (_pair_faults(after, before, late), _pair_faults(after, {**before, "more": np.zeros(1)}, early)):
+        assert ["names are not those" in str(fault) for fault in faults] == [True]
+
+
+def test_other_instruction_sets_are_another_processor(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = read_run(honest_runs / FUPS)
+    assert _same_kind_of_machine(record)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert provenance_of(record.config).processor.endswith(" (ATEN_CPU_CAPABILITY=default)")
+    assert not _same_kind_of_machine(record)
+
+
+def test_identity_steps_are_whole_steps_of_all_lanes(honest_runs: Path) -> None:
+    """Of a scheme from outside nothing else is known."""
+    record = read_run(honest_runs / FUPS)
+    assert record.sharing is not None
+    scheme = SimpleNamespace(waits=lambda: True)
+    for steps, found in ((400, []), (401, ["401; 4 lanes play 4 steps at a time"])):
+        told = replace(record, sharing=record.sharing.model_copy(update={"identity_steps": steps}))
+        assert [fault.message for fault in identity_faults(told, scheme)] == found
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("processor", [None, ELSEWHERE])
+def test_honest_runs_pass_whatever_the_number_of_threads(
+    honest_runs: Path, more_runs: Path, tmp_path: Path, threads: int, processor: str | None
+) -> None:
+    before = torch.get_num_threads()
+    for number, honest in enumerate((honest_runs, more_runs)):
+        runs = shutil.copytree(honest, tmp_path / str(number))
+        for file in runs.rglob("provenance.json") if processor else ():
+            edit_json(file.parent, file.name, lambda value: value.update(processor=processor))
+        torch.set_num_threads(threads)
+        try:
+            verdict = verify_directory(runs, deep=deep_checks)
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+        assert verdict.verified, [str(fault) for fault in verdict.all_faults]
