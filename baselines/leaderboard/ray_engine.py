@@ -124,16 +124,17 @@ class RayEngine:
 
     def end(self) -> list[int]:
         """Cancel every task, whatever it is doing, and stop the Ray that :meth:`run` started or leave the cluster."""
-        import ray
+        if self._ours or self._reports is not None:
+            import ray
 
-        # Ray may be gone already; there is nothing left to stop then.
-        with suppress(Exception):
-            for task in self._pending:
-                ray.cancel(task, force=True)
-            if self._reports is not None:
-                ray.kill(self._reports.actor)
-        if self._ours:
-            ray.shutdown()
+            # Ray may be gone already; there is nothing left to stop then.
+            with suppress(Exception):
+                for task in self._pending:
+                    ray.cancel(task, force=True)
+                if self._reports is not None:
+                    ray.kill(self._reports.actor)
+            if self._ours:
+                ray.shutdown()
         self._reports, self._ours = None, False
         self._pending.clear()
         self._started.clear()
@@ -163,11 +164,11 @@ class RayEngine:
         import ray
 
         variables = {**dict.fromkeys(THREAD_VARIABLES, "1"), PLUGINS_VARIABLE: plugin_of(job.config.task.env)}
-        task = ray.remote(_run_one).options(
+        # One call a process: nothing that a plug-in does to its process reaches another run.
+        task = ray.remote(max_calls=1)(_run_one).options(
             name=job.run_id,
             num_cpus=1,
             max_retries=ATTEMPTS - 1,
-            max_calls=1,  # a process a run: nothing that a plug-in does to its process reaches another run
             runtime_env={"env_vars": variables},
         )
         return task.remote(job.config.model_dump(mode="json"), job.options, self._scratch, self._reports)
