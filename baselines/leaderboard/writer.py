@@ -130,6 +130,8 @@ class RunWriter:
         """Remove what was written so far."""
         self._end_copies()
         shutil.rmtree(self.partial, ignore_errors=True)
+        with suppress(OSError):
+            self.partial.unlink()  # a scheme may have put a file there
 
     def _end_copies(self) -> None:
         """End a copy of this process, forked by a scheme, before it touches the files of the original."""

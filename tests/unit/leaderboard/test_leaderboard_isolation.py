@@ -123,12 +123,10 @@ KINDS: dict[str, tuple[dict[str, str], str, str, str]] = {
     "widens": ({"make_networks": "torch.set_default_dtype(torch.float64)"}, "failed", "", ""),
     "exits": ({"actor": "os._exit(3)"}, "failed", "WorkerDied", "exit code 3"),
     "leaves": ({"actor": "sys.exit(3)"}, "failed", "SystemExit", "3"),
-    "kills": ({"actor": "os.kill(os.getpid(), signal.SIGKILL)"}, "failed", "WorkerDied", "SIGKILL"),
     "interrupts": ({"actor": "raise KeyboardInterrupt"}, "failed", "WorkerDied", "exit code 1"),
     "loses": ({"actor": LOSES_FILES}, "failed", "LostFilesError", "removed or blocked while it ran"),
     "blocks": ({"actor": BLOCKS_FILES}, "failed", "LostFilesError", "removed or blocked while it ran"),
     "text": ({"steps": "'many'"}, "failed", "", ""),
-    "list": ({"steps": "[7]"}, "failed", "", ""),
 }
 
 
