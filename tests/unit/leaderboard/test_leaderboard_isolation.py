@@ -104,7 +104,7 @@ def undisturbed(tmp_path: Path) -> Path:
 # How a scheme behaves, how its run ends, the type of its failure, and words of the message.
 LOSES_FILES = """
 for path in Path(os.environ["ADAPS_TEST_OUT"]).glob(f"*/*/*.partial-{os.getpid()}-*"):
-    shutil.rmtree(path)
+    shutil.rmtree(path, ignore_errors=True)
 """
 BLOCKS_FILES = LOSES_FILES + "    path.write_text('')"
 FORKS = """
