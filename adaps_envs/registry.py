@@ -2,11 +2,13 @@
 
 A plug-in package declares ``[project.entry-points."adaps_envs.envs"] myfamily = "my_package.myfamily:FAMILY"`` where
 ``FAMILY`` is an :class:`EnvFamily`. A plug-in that fails to load never hides the others; it is named in the errors.
+The variable ``ADAPS_ENV_PLUGINS`` names the plug-ins to load, separated by commas; empty means none, unset means all.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "PLUGINS_VARIABLE",
     "EnvFamily",
     "EnvSpec",
     "Preset",
@@ -29,10 +32,12 @@ __all__ = [
     "list_envs",
     "load",
     "make_batched",
+    "plugin_of",
     "spec",
 ]
 
 ENTRY_POINT_GROUP = "adaps_envs.envs"
+PLUGINS_VARIABLE = "ADAPS_ENV_PLUGINS"
 NAMESPACE = "adaps"
 # Packages of this distribution that are not families.
 _ROOMS = frozenset({"adapters", "core", "testing"})
@@ -123,7 +128,7 @@ def _own_families() -> dict[str, EnvFamily]:
 
 def _discovered() -> tuple[dict[str, EnvFamily], dict[str, str]]:
     """Return the families by name, and why plug-ins failed to load."""
-    found, broken = _search()
+    found, broken, _ = _search(os.environ.get(PLUGINS_VARIABLE))
     if broken:
         # A plug-in may be asked for while it is being imported itself: look again next time.
         _search.cache_clear()
@@ -131,10 +136,14 @@ def _discovered() -> tuple[dict[str, EnvFamily], dict[str, str]]:
 
 
 @lru_cache(maxsize=1)
-def _search() -> tuple[dict[str, EnvFamily], dict[str, str]]:
+def _search(wanted: str | None) -> tuple[dict[str, EnvFamily], dict[str, str], dict[str, str]]:
+    """Return the families, why plug-ins failed to load, and which plug-in a family comes from."""
     found = dict(_own_families())
     broken: dict[str, str] = {}
+    plugins: dict[str, str] = {}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        if wanted is not None and entry.name not in wanted.split(","):
+            continue
         try:
             family = entry.load()
             _check_plugin(family, found)
@@ -142,7 +151,8 @@ def _search() -> tuple[dict[str, EnvFamily], dict[str, str]]:
             broken[entry.name] = f"{type(error).__name__}: {error}"
         else:
             found[family.name] = family
-    return found, broken
+            plugins[family.name] = entry.name
+    return found, broken, plugins
 
 
 def _check_plugin(family: Any, found: Mapping[str, EnvFamily]) -> None:
@@ -192,6 +202,15 @@ def spec(env_id: str) -> EnvSpec:
         return by_alias[name]
     broken = "".join(f" Plug-in {plugin!r} failed to load ({why})." for plugin, why in _discovered()[1].items())
     raise UnknownNameError(f"no environment {env_id!r}. {suggest(name, _specs())}{broken}")
+
+
+def plugin_of(env_id: str) -> str:
+    """Return the entry point that an environment comes from; empty for a built-in or unknown one."""
+    try:
+        family = spec(env_id).family
+    except UnknownNameError:
+        return ""
+    return _search(os.environ.get(PLUGINS_VARIABLE))[2].get(family, "")
 
 
 def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:

@@ -21,9 +21,18 @@ from typing import Any
 from adaps_agents.sharing.base import SharingScheme
 from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest
 
-__all__ = ["ENTRY_POINT_GROUP", "SchemeSpec", "list_schemes", "make_scheme", "scheme_class", "scheme_spec"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "SchemeSpec",
+    "is_builtin",
+    "list_schemes",
+    "make_scheme",
+    "scheme_class",
+    "scheme_spec",
+]
 
 ENTRY_POINT_GROUP = "adaps_agents.schemes"
+_OUR_PACKAGES = ("adaps_agents", "baselines")
 _DECLARES_SCHEME = re.compile(r"^SCHEME\b.*=", re.MULTILINE)
 
 
@@ -72,6 +81,11 @@ def _scan(package: str) -> dict[str, str]:
 def list_schemes() -> list[str]:
     """Return the names of all schemes, plug-ins included."""
     return list(_references()[0])
+
+
+def is_builtin(name: str) -> bool:
+    """Whether a scheme is one of ours. Nothing is imported; an unknown name is not."""
+    return _references()[0].get(name, "").partition(".")[0] in _OUR_PACKAGES
 
 
 def scheme_class(name: str) -> type[SharingScheme]:

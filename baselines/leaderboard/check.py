@@ -50,6 +50,6 @@ def _check_setting_names(task: str, learner: LearnerConfig) -> None:
 def _check_learner(config: RunConfig) -> None:
     try:
         build_model(config)
-    except Exception as error:  # whatever a learner or a plug-in scheme raises, it would raise in every run
+    except (Exception, SystemExit) as error:  # whatever a plug-in scheme raises, every run would
         where = f"task {config.task.name!r}, scheme {config.scheme.label!r}"
         raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error

@@ -60,6 +60,9 @@ def run(
     sink: Annotated[
         list[str] | None, typer.Option(help="Also show runs while they train in: tensorboard, wandb (repeat for both).")
     ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Seconds after which a run that has not ended fails; default: none.")
+    ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="Processes of this machine, or Ray tasks; the records are the same.")
     ] = EngineName.LOCAL,
@@ -93,7 +96,7 @@ def run(
 
             from baselines.leaderboard.run import run_suite
 
-            options = JobOptions(sinks=sinks)
+            options = JobOptions(sinks=sinks, timeout=timeout)
             if checkpoint_seconds is not None:
                 options = replace(options, checkpoint_seconds=checkpoint_seconds)
             summary = run_suite(

@@ -70,13 +70,15 @@ class Finished:
 class Died:
     """A worker ended in the middle of a job; ``final`` means that it will not be tried again.
 
-    ``pid`` is the worker's process id if it may have left an unfinished run directory in the output directory.
+    ``pid`` is the worker's process id if it may have left an unfinished run directory in the output directory; ``kind``
+    names the failure in the record.
     """
 
     job: Job
     reason: str
     pid: int | None
     final: bool
+    kind: str = "WorkerDied"
 
 
 Event = Started | Progress | Finished | Died
@@ -89,8 +91,11 @@ class Engine(Protocol):
     the job's directory.
     """
 
-    def check(self, suite: SuiteConfig) -> None:
+    def check(self, suite: SuiteConfig, *, timeout: float | None = None) -> None:
         """Look a suite over before its jobs are run, as :func:`~baselines.leaderboard.check.check_suite` does.
+
+        No plug-in is loaded into this process, or into one that is used for anything else. ``timeout``, in seconds, is
+        for each part that needs a plug-in.
 
         Raises:
             UnknownNameError, ConfigError: see there.
@@ -101,6 +106,7 @@ class Engine(Protocol):
 
         Raises:
             OutputDirectoryError: a record cannot be written; the other jobs are not waited for.
+            EngineLostError: the engine itself has failed; the jobs that have not ended stay open.
         """
 
     def end(self) -> list[int]:

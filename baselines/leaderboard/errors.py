@@ -9,6 +9,7 @@ __all__ = [
     "ConfigMismatchError",
     "DamagedRecordError",
     "DirectoryLockedError",
+    "EngineLostError",
     "InterruptedCommandError",
     "OutputDirectoryError",
 ]
@@ -42,6 +43,10 @@ class OutputDirectoryError(AdapsError, OSError):
 
 class DirectoryLockedError(AdapsError, RuntimeError):
     """Another process is running jobs in this output directory."""
+
+
+class EngineLostError(AdapsError, RuntimeError):
+    """What ran the jobs has failed, and no job is to blame; jobs that have not ended stay open."""
 
 
 class InterruptedCommandError(AdapsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from adaps_agents.export.weights import weights_header
 from baselines.leaderboard.checkpoint import Checkpoints
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.diagnosis import sharing_of
-from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.errors import DamagedRecordError, OutputDirectoryError
 from baselines.leaderboard.evaluate import copy_weights
-from baselines.leaderboard.plan import DEFAULT_OPTIONS, JobOptions
+from baselines.leaderboard.plan import DEFAULT_OPTIONS, JobOptions, final_score
 from baselines.leaderboard.provenance import CostMeter, provenance_of
 from baselines.leaderboard.record import Failure
 from baselines.leaderboard.sinks import LOG_DIRECTORY, Sinks
@@ -23,6 +24,8 @@ from baselines.leaderboard.training import Training
 from baselines.leaderboard.writer import RunResult, RunWriter
 
 __all__ = ["JobOutcome", "execute_job"]
+
+_ERRORS_OF_ONE_DIRECTORY = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EEXIST}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def execute_job(
 ) -> JobOutcome:
     """Train, evaluate and write one run. An exception of the run itself becomes a record with ``status=failed``.
 
+    So do a ``SystemExit`` that a scheme raises, and files of the run that it removes or blocks while it runs.
+
     A run that was interrupted goes on from its last stopping point; the record is the same.
 
     Args:
@@ -50,6 +55,7 @@ def execute_job(
     Raises:
         OutputDirectoryError: the record cannot be written; nothing but the last stopping point is left behind.
     """
+    directory = directory.absolute()  # a scheme may change the working directory
     meter = CostMeter()
     writer = RunWriter(directory, config)
     sinks = Sinks(options.sinks, config, options.logs or directory.parents[2] / LOG_DIRECTORY)
@@ -57,22 +63,47 @@ def execute_job(
         checkpoints = Checkpoints(config, directory, writer.partial, options.checkpoint_seconds)
         training = _begin(config, writer, meter, checkpoints, sinks, on_progress)
         return _finish(config, writer, meter, training)
-    except OutputDirectoryError:
-        writer.abandon()
-        raise
-    except Exception as error:
-        failure = Failure(type(error).__name__, str(error), traceback.format_exc())
-        try:
-            writer.fail(failure, meter.costs(), provenance_of(config))
-        except OutputDirectoryError:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OutputDirectoryError) and not _lost_files(error, directory):
             writer.abandon()
             raise
-        return JobOutcome("failed", error=f"{failure.type}: {failure.message}")
+        return _fail(config, writer, meter, _failure(error))
     except BaseException:
         writer.abandon()
         raise
     finally:
         sinks.close()
+
+
+def _lost_files(error: OutputDirectoryError, directory: Path) -> bool:
+    """Whether it is the run's unfinished files that cannot be written, and not the disk or the output directory."""
+    cause = error.__cause__
+    lost = isinstance(cause, OSError) and cause.errno in _ERRORS_OF_ONE_DIRECTORY
+    return lost and directory.parents[2].is_dir()
+
+
+def _failure(error: BaseException) -> Failure:
+    if isinstance(error, OutputDirectoryError):
+        message = f"the files of the unfinished run were removed or blocked while it ran ({error.__cause__})"
+        return Failure("LostFilesError", message, traceback.format_exc())
+    try:
+        message = str(error)
+    except Exception:
+        message = "(an exception whose text cannot be made)"
+    return Failure(type(error).__name__, message, traceback.format_exc())
+
+
+def _fail(config: RunConfig, writer: RunWriter, meter: CostMeter, failure: Failure) -> JobOutcome:
+    """Record a failure. If the disk refuses that, too, no record of a run can be written."""
+    try:
+        writer.fail(failure, meter.costs(), provenance_of(config))
+    except OutputDirectoryError:
+        writer.abandon()
+        raise
+    except DamagedRecordError as error:  # somebody else has put it there while the run ran
+        writer.abandon()
+        return JobOutcome("failed", error=str(error))
+    return JobOutcome("failed", error=f"{failure.type}: {failure.message}")
 
 
 def _begin(
@@ -109,6 +140,4 @@ def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Tr
     result = RunResult(evaluation, actions, final_weights, callback.best_weights, sharing, metadata)
     costs = meter.costs(evaluation_seconds=evaluator.seconds)
     writer.finish(result, costs, provenance_of(config))
-    final = float(evaluation.greedy[-1].mean())
-    score = config.task.normalise(final) if config.task.random_score is not None else None
-    return JobOutcome("done", score=score)
+    return JobOutcome("done", score=final_score(config, float(evaluation.greedy[-1].mean())))

@@ -24,8 +24,10 @@ __all__ = [
     "SUITE_FILE",
     "differences",
     "encode_suite",
+    "final_score",
     "ledger",
     "make_plan",
+    "outcome_on_disk",
     "parse_shard",
     "read_suite_file",
     "write_suite_file",
@@ -50,11 +52,13 @@ class JobOptions:
         checkpoint_seconds: time between two stopping points of a run; 0 makes one at every rollout.
         sinks: names of the places that follow the run, see :mod:`baselines.leaderboard.sinks`.
         logs: directory for the files of the sinks; None takes ``logs`` in the output directory.
+        timeout: seconds after which a run that has not ended is recorded as failed; None lets it take its time.
     """
 
     checkpoint_seconds: float = 30.0
     sinks: tuple[str, ...] = ()
     logs: Path | None = None
+    timeout: float | None = None
 
 
 DEFAULT_OPTIONS = JobOptions()
@@ -174,6 +178,28 @@ def _state_on_disk(config: RunConfig, directory: Path) -> JobState:
             "It is never overwritten: choose another --out, or move that directory away."
         )
     return JobState.DONE if record.status == "done" else JobState.FAILED
+
+
+def outcome_on_disk(job: Job) -> tuple[str, float | None, str] | None:
+    """Return status, score and error of the record that a job has left, if it has left one.
+
+    A worker may die after its record is in place and before it can say so.
+    """
+    try:
+        record = read_run(job.directory) if job.directory.exists() else None
+    except DamagedRecordError as error:
+        return "failed", None, str(error)
+    if record is None or (record.failure is not None and job.state is JobState.FAILED):
+        return None  # that is the record of an earlier attempt
+    if record.failure is not None:
+        return "failed", None, f"{record.failure.type}: {record.failure.message}"
+    assert record.evaluation is not None
+    return "done", final_score(record.config, float(record.evaluation.greedy[-1].mean())), ""
+
+
+def final_score(config: RunConfig, greedy_mean: float) -> float | None:
+    """Return the score of the last greedy point; None for a task without reference scores."""
+    return config.task.normalise(greedy_mean) if config.task.random_score is not None else None
 
 
 def differences(found: RunConfig, wanted: RunConfig) -> str:

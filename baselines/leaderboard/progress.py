@@ -99,7 +99,7 @@ class ProgressDisplay:
 
     def _advance(self, job: Job, steps: int) -> None:
         run = self._running[job.run_id]
-        steps = min(steps, job.config.task.budget)
+        steps = max(0, min(steps, job.config.task.budget))
         if run.first is None:
             run.first = steps
             if steps:

@@ -37,11 +37,11 @@ _PACKAGES = (
 _ARITHMETIC = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 
 
-def provenance_of(config: RunConfig) -> Provenance:
-    """Return package versions, commit, machine and the trace digest of the task's environment."""
+def provenance_of(config: RunConfig, *, digest: bool = True) -> Provenance:
+    """Return package versions, commit, machine and, if asked for, the trace digest of the task's environment."""
     return Provenance(
         environment=config.task.env,
-        trace_digest=_trace_digest(config),
+        trace_digest=_trace_digest(config) if digest else None,
         packages=_versions(),
         git=_git(),
         python=platform.python_version(),

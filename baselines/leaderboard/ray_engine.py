@@ -7,10 +7,12 @@ runs; the files come back through Ray's object store, and this process alone wri
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import socket
 import tempfile
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from adaps_envs.registry import PLUGINS_VARIABLE, plugin_of
 from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.engine import (
     ATTEMPTS,
@@ -30,10 +33,10 @@ from baselines.leaderboard.engine import (
     Started,
     Throttle,
 )
-from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
+from baselines.leaderboard.errors import ConfigError, EngineLostError, OutputDirectoryError
 from baselines.leaderboard.plan import Job, JobOptions
-from baselines.leaderboard.pool import available_cores
-from baselines.leaderboard.ray_node import StartingRay, offspring, stop_ray
+from baselines.leaderboard.pool import WorkerPool, available_cores
+from baselines.leaderboard.signals import signals_deferred
 from baselines.leaderboard.writer import install_files, remove_stale_partials
 
 __all__ = ["RayEngine", "require_ray"]
@@ -74,11 +77,11 @@ class RayEngine:
         self._count = count
         self._address = address or os.environ.get("RAY_ADDRESS") or _LOCAL
         self._scratch = f"adaps-ray-{uuid.uuid4().hex}"
-        self._earlier: list[Any] = []
-        self._starting: StartingRay | None = None
+        self._ours = False
         self._pending: dict[Any, Job] = {}
         self._open: dict[str, Job] = {}
-        self._running: set[str] = set()
+        self._started: dict[str, float] = {}
+        self._overdue: set[str] = set()
         self._reports: Any = None
 
     def __enter__(self) -> RayEngine:
@@ -89,11 +92,10 @@ class RayEngine:
     ) -> None:
         self.end()
 
-    def check(self, suite: SuiteConfig) -> None:
-        """Look the suite over in this process; see :class:`~baselines.leaderboard.engine.Engine`."""
-        from baselines.leaderboard.check import check_suite
-
-        check_suite(suite)
+    def check(self, suite: SuiteConfig, *, timeout: float | None = None) -> None:
+        """Look the suite over in processes of this machine; see :class:`~baselines.leaderboard.engine.Engine`."""
+        with WorkerPool(self._count) as workers:
+            workers.check(suite, timeout=timeout)
 
     def run(self, jobs: list[Job]) -> Iterator[Event]:
         """Run the jobs in order and yield events until all have ended.
@@ -101,37 +103,41 @@ class RayEngine:
         Raises:
             ConfigError: no cluster answers at the address, or its machines cannot load what the jobs need.
             OutputDirectoryError: a record cannot be written, there or here; the other jobs are not waited for.
+            EngineLostError: Ray has failed; the jobs that have not ended stay open.
         """
         import ray
 
         self._connect()
-        waiting = deque(jobs)
+        queue = deque(jobs)
         self._open = {job.run_id: job for job in jobs}
-        while waiting or self._pending:
-            while waiting and (self._count is None or len(self._pending) < self._count):
-                job = waiting.popleft()
+        while queue or self._pending:
+            while queue and (self._count is None or len(self._pending) < self._count):
+                job = queue.popleft()
                 self._pending[self._submit(job)] = job
             ready, _ = ray.wait(list(self._pending), timeout=_SECONDS_BETWEEN_LOOKS)
             yield from self._news()
             for task in ready:
-                yield from self._ended(task)
+                yield from self._classify(task)
+            if not ready:
+                self._cancel_overdue()
+                self._check_alive()
 
     def end(self) -> list[int]:
-        """Cancel every task, whatever it is doing, and stop the Ray that :meth:`run` started or left the cluster."""
-        if self._reports is not None:
+        """Cancel every task, whatever it is doing, and stop the Ray that :meth:`run` started or leave the cluster."""
+        if self._ours or self._reports is not None:
             import ray
 
             # Ray may be gone already; there is nothing left to stop then.
             with suppress(Exception):
                 for task in self._pending:
                     ray.cancel(task, force=True)
-                ray.kill(self._reports.actor)
-            self._reports = None
+                if self._reports is not None:
+                    ray.kill(self._reports.actor)
+            if self._ours:
+                ray.shutdown()
+        self._reports, self._ours = None, False
         self._pending.clear()
-        self._running.clear()
-        if self._starting is not None:
-            stop_ray(self._earlier, self._starting)
-            self._starting = None
+        self._started.clear()
         shutil.rmtree(_scratch_directory(self._scratch), ignore_errors=True)
         return []
 
@@ -145,10 +151,11 @@ class RayEngine:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             here = {"num_cpus": self._count or available_cores(), "include_dashboard": False}
             settings: dict[str, Any] = here if self._address == _LOCAL else {}
-            self._earlier = offspring()
-            self._starting = StartingRay(address=self._address, **settings)
+            self._ours = True
             try:
-                self._starting.wait()
+                # Ray loses a Ctrl-C that arrives meanwhile, and takes SIGTERM for itself.
+                with signals_deferred():
+                    ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, **settings)
             except (OSError, ValueError, RuntimeError) as error:
                 raise _no_cluster(self._address, error) from None
         self._reports = Queue(actor_options={"num_cpus": 0})
@@ -156,10 +163,13 @@ class RayEngine:
     def _submit(self, job: Job) -> Any:
         import ray
 
-        task = ray.remote(_run_one).options(
+        variables = {**dict.fromkeys(THREAD_VARIABLES, "1"), PLUGINS_VARIABLE: plugin_of(job.config.task.env)}
+        # One call a process: nothing that a plug-in does to its process reaches another run.
+        task = ray.remote(max_calls=1)(_run_one).options(
             name=job.run_id,
             num_cpus=1,
             max_retries=ATTEMPTS - 1,
+            runtime_env={"env_vars": variables},
         )
         return task.remote(job.config.model_dump(mode="json"), job.options, self._scratch, self._reports)
 
@@ -168,11 +178,11 @@ class RayEngine:
         for run_id, steps in self._drain():
             job = self._open.get(run_id)
             if job is not None and steps is None:
-                if run_id in self._running:
+                if run_id in self._started:
                     yield Died(job, "Ray lost its worker", None, final=False)
-                self._running.add(run_id)
+                self._started[run_id] = time.monotonic()
                 yield Started(job)
-            elif job is not None and run_id in self._running:
+            elif job is not None and run_id in self._started:
                 yield Progress(job, steps)
 
     def _drain(self) -> list[tuple[str, Any]]:
@@ -183,13 +193,20 @@ class RayEngine:
             return list(self._reports.get_nowait_batch(self._reports.qsize()))
         return []
 
-    def _ended(self, task: Any) -> Iterator[Event]:
+    def _cancel_overdue(self) -> None:
         import ray
 
-        job = self._pending.pop(task)
-        del self._open[job.run_id]
-        if job.run_id not in self._running:
-            yield Started(job)
+        for task, job in self._pending.items():
+            started, timeout = self._started.get(job.run_id), job.options.timeout
+            if started is not None and timeout is not None and time.monotonic() - started >= timeout:
+                self._overdue.add(job.run_id)
+                ray.cancel(task, force=True)
+
+    def _classify(self, task: Any) -> Iterator[Event]:
+        """Say what has become of a task that has ended."""
+        import ray
+
+        job = self._pending[task]
         try:
             kind, *values = ray.get(task)
         except ray.exceptions.RayTaskError as error:
@@ -198,14 +215,47 @@ class RayEngine:
                 "versions of adaps and of the packages that its schemes come from."
             ) from None
         except ray.exceptions.RayError as error:
-            reason = f"Ray gave the run up: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            yield Died(job, reason, None, final=True)
+            yield self._died(task, job, error)
             return
+        yield from self._forget(task, job)
         if kind == "unwritable":
             raise OutputDirectoryError(values[0])
         status, score, message, files = values
         install_files(files, job.directory)
         yield Finished(job, status, score, message)
+
+    def _died(self, task: Any, job: Job, error: Exception) -> Died:
+        """Say that a run has failed; if it is Ray that has, raise EngineLostError."""
+        import ray
+
+        started, overdue = job.run_id in self._started, job.run_id in self._overdue
+        blamed = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError)
+        if not overdue and not (started and isinstance(error, blamed)):
+            raise self._lost(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        list(self._forget(task, job))
+        if overdue:
+            reason = f"the run had not ended after {job.options.timeout:g} s (--timeout)"
+            return Died(job, reason, None, final=True, kind="RunTimedOut")
+        reason = f"Ray gave the run up: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return Died(job, reason, None, final=True)
+
+    def _forget(self, task: Any, job: Job) -> Iterator[Event]:
+        """Take a task that has ended off the lists; it has started, even if its report has not come through."""
+        del self._pending[task], self._open[job.run_id]
+        if job.run_id not in self._started:
+            yield Started(job)
+
+    def _check_alive(self) -> None:
+        import ray
+
+        if not any(node["Alive"] for node in ray.nodes()):
+            raise self._lost("no node of the cluster is alive")
+
+    def _lost(self, reason: str) -> EngineLostError:
+        return EngineLostError(
+            f"Ray has failed ({reason}). Finished runs are kept and the other {len(self._open)} stay open: start the "
+            "cluster again if it is yours, then run the same command again."
+        )
 
 
 def _scratch_directory(name: str) -> Path:
@@ -214,14 +264,10 @@ def _scratch_directory(name: str) -> Path:
 
 def _run_one(config: dict[str, Any], options: JobOptions, scratch: str, reports: Any) -> tuple[Any, ...]:
     """Run one job in a Ray worker and return how it ended, with the files of its run directory."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     import torch
-    from threadpoolctl import threadpool_limits
 
     from baselines.leaderboard.job import execute_job
 
-    # What is loaded by now has read its variables before they were set.
-    threadpool_limits(1)
     torch.set_num_threads(1)
     run = RunConfig.model_validate(config)
     out = _scratch_directory(scratch)

@@ -80,17 +80,18 @@ def run_suite(
         ConfigMismatchError, DamagedRecordError: ``out`` holds something that would have to be overwritten.
         DirectoryLockedError: another process runs jobs there.
         OutputDirectoryError: ``out`` cannot be written.
+        EngineLostError: the engine has failed; the jobs that have not ended stay open.
         UnknownNameError, ConfigError: the part does not pass the check.
     """
     part, start = part or suite, engine or WorkerPool
     check = check and (retry_failed or not all((out / config.run_id).exists() for config in part.runs()))
-    with _checked(start, jobs, part) if check else nullcontext(start) as start:
+    out = out.absolute()  # whatever a plug-in makes the working directory of its worker
+    with _checked(start, jobs, part, options.timeout) if check else nullcontext(start) as start:
         make_directory(out)
         with directory_lock(out, shard):
             remove_stale_partials(out)
             plan = make_plan(part, out).shard(*shard)
             write_suite_file(suite, out)
-            # Absolute, because a worker of a cluster has another working directory.
             options = replace(options, logs=(options.logs or out / LOG_DIRECTORY).absolute())
             todo = plan.to_do(retry_failed=retry_failed, options=options)
             _remove_idle_checkpoints(plan)
@@ -107,11 +108,13 @@ def run_suite(
 
 
 @contextmanager
-def _checked(start: EngineFactory, jobs: int | None, suite: SuiteConfig) -> Iterator[EngineFactory]:
+def _checked(
+    start: EngineFactory, jobs: int | None, suite: SuiteConfig, timeout: float | None
+) -> Iterator[EngineFactory]:
     """Look a suite over, and give out the engine that did: it is ready for the jobs by then."""
     engine = start(jobs)
     try:
-        engine.check(suite)
+        engine.check(suite, timeout=timeout)
         yield lambda _: engine
     finally:
         with signals_deferred():
@@ -138,20 +141,22 @@ def _run_jobs(
         return
     with _tidy(start, out) as engine, display:
         for event in engine.run(todo):
-            state = _settle(event, out)
+            state = _classify(event, out)
             if state is not None:
                 counts[state] += 1
             display.show(event)
 
 
-def _settle(event: Event, out: Path) -> JobState | None:
+def _classify(event: Event, out: Path) -> JobState | None:
+    """Return the state of a job that has ended, None before; a job whose worker died gets a record here."""
     if isinstance(event, Finished):
         return JobState.DONE if event.status == "done" else JobState.FAILED
     if isinstance(event, Died):
         _remove_partials(out, [] if event.pid is None else [event.pid])
         if event.final:
             writer = RunWriter(event.job.directory, event.job.config)
-            writer.fail(Failure("WorkerDied", event.reason), Costs(), provenance_of(event.job.config))
+            # The environment may be what ended the worker: it is not made here.
+            writer.fail(Failure(event.kind, event.reason), Costs(), provenance_of(event.job.config, digest=False))
             return JobState.FAILED
     return None
 

@@ -37,7 +37,7 @@ def signals_deferred() -> Iterator[None]:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """A mask is inherited, other than a handler; it must not hold SIGTERM, by which children are ended."""
+    """Children inherit the mask but not the handler, so never block SIGTERM: we stop them with it."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return

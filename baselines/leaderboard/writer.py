@@ -81,6 +81,7 @@ class RunWriter:
     _points: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._pid = os.getpid()
         self.partial = _beside(self.directory, "partial")
         make_directory(self.partial)
         try:
@@ -91,6 +92,7 @@ class RunWriter:
 
     def point(self, metrics: dict[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory."""
+        self._end_copies()
         self._points.append(metrics)
         path = self.partial / "metrics.jsonl"
         with writing(path), open(path, "ab") as stream:
@@ -118,15 +120,26 @@ class RunWriter:
         self._commit(files, {"status": "done"}, costs, provenance)
 
     def fail(self, failure: Failure, costs: Costs, provenance: Provenance) -> None:
-        """Write that the job failed, and why, and put the directory in its place."""
+        """Write that the job failed, and why, and put the directory in its place; nothing else need be there yet."""
+        self.abandon()
+        make_directory(self.partial)
         error = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
         self._commit({}, {"status": "failed", "error": error}, costs, provenance)
 
     def abandon(self) -> None:
         """Remove what was written so far."""
+        self._end_copies()
         shutil.rmtree(self.partial, ignore_errors=True)
+        with suppress(OSError):
+            self.partial.unlink()  # a scheme may have put a file there
+
+    def _end_copies(self) -> None:
+        """End a copy of this process, forked by a scheme, before it touches the files of the original."""
+        if os.getpid() != self._pid:
+            os._exit(1)
 
     def _commit(self, files: dict[str, bytes], status: dict[str, Any], costs: Costs, provenance: Provenance) -> None:
+        self._end_copies()
         files = {
             "config.json": pretty_json(config_payload(self.config)),
             "metrics.jsonl": encode_metrics(self._points),

@@ -253,6 +253,34 @@ def test_an_interruption_while_ray_starts_is_heard_and_leaves_nothing(tmp_path: 
 
 @needs_ray
 @pytest.mark.slow
+def test_when_ray_itself_dies_the_runs_stay_open(tmp_path: Path) -> None:
+    suite, out = tmp_path / "tiny.toml", tmp_path / "out"
+    suite.write_text(suite_text(10**8))
+    process = start_run(suite, out, "--engine", "ray", "--jobs", "2")
+    while not pids_of_task("one/") and process.poll() is None:
+        time.sleep(0.1)
+    (raylet,) = [pid for pid in descendants(process.pid) if name_of(pid) == "raylet"]
+    os.kill(raylet, signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    assert "Finished runs are kept and the other 4 stay open" in errors
+    assert find_runs(out) == []
+
+
+@needs_ray
+def test_a_run_that_hangs_is_ended_by_the_timeout(
+    tmp_path: Path, make_suite: Callable[..., SuiteConfig], ray_here: None
+) -> None:
+    suite = make_suite(schemes=["fups"], seeds=[0], tasks=[long_task(budget=10**9)])
+    summary = run_suite(suite, tmp_path, console=quiet(), engine=engine_of(), options=JobOptions(timeout=2))
+    assert (summary.done, summary.failed) == (0, 1)
+    failure = read_run(find_runs(tmp_path)[0]).failure
+    assert failure is not None
+    assert (failure.type, failure.message) == ("RunTimedOut", "the run had not ended after 2 s (--timeout)")
+
+
+@needs_ray
+@pytest.mark.slow
 def test_a_cluster_is_found_by_its_address(tmp_path: Path) -> None:
     """Two nodes on this machine; the driver has no CPU of its own and reaches them by address alone."""
     from ray.cluster_utils import Cluster
@@ -268,6 +296,14 @@ def test_a_cluster_is_found_by_its_address(tmp_path: Path) -> None:
         assert output.count("done    one/") == 4
     finally:
         cluster.shutdown()
+
+
+def name_of(pid: int) -> str:
+    """The name of a process, empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def long_task(budget: int = 60_000) -> dict[str, Any]:
