@@ -38,9 +38,8 @@ class AECFace(parallel_to_aec_wrapper):
                 f"action {quoted(action)} of {agent}, whose episode is over; its only action is None."
             )
         if not over and not self._legal(agent, action):
-            raise InvalidActionError(
-                f"action {quoted(action)} of {agent} is not legal; give an integer in 0..{self.action_space(agent).n - 1}."
-            )
+            last = self.action_space(agent).n - 1
+            raise InvalidActionError(f"action {quoted(action)} of {agent} is not legal; give an integer in 0..{last}.")
         super().step(action)
 
     def observe(self, agent: str) -> Any:

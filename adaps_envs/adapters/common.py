@@ -181,7 +181,10 @@ class TimeLimitedSpec:
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = None if spec is None else replace(spec, max_episode_steps=self.batched.max_cycles)
+        # The old gym package has a class of its own.
+        if isinstance(spec, EnvSpec):
+            spec = replace(spec, max_episode_steps=self.batched.max_cycles)
+        self._spec = spec
 
 
 def limited(params: dict[str, Any], max_episode_steps: int | None) -> dict[str, Any]:
@@ -195,8 +198,8 @@ def limited(params: dict[str, Any], max_episode_steps: int | None) -> dict[str, 
     other = params.get("max_cycles", max_episode_steps)
     if other is not max_episode_steps and quoted(other) != quoted(max_episode_steps):
         raise InvalidParameterError(
-            f"max_cycles is {quoted(other)} and max_episode_steps is {quoted(max_episode_steps)}; they are the same limit, "
-            "give one."
+            f"max_cycles is {quoted(other)} and max_episode_steps is {quoted(max_episode_steps)}; "
+            "they are the same limit, give one."
         )
     return {**params, "max_cycles": max_episode_steps}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -55,7 +57,8 @@ class AgentsEnv(TimeLimitedSpec, gymnasium.Env[Any, Any]):
             batched: the lane.
             render_mode: None, ``rgb_array`` or ``human``.
             old_step: keep the calls of gym 0.21, for which rware 1 and lbforaging 1 were written: ``reset()`` returns
-                observations alone, and ``step()`` observations, rewards, N equal flags and the info.
+                observations alone, and ``step()`` observations, rewards, N equal flags and the info. Where ``gym`` is
+                imported, spaces are of its classes.
 
         Raises:
             InvalidParameterError: more than one lane, an unknown ``render_mode``, or ``old_step`` is no bool.
@@ -71,6 +74,9 @@ class AgentsEnv(TimeLimitedSpec, gymnasium.Env[Any, Any]):
         self.n_agents = batched.num_agents
         self.observation_space = spaces.Tuple([own_observation_space(batched, i) for i in range(self.n_agents)])
         self.action_space = spaces.Tuple([own_action_space(batched, i) for i in range(self.n_agents)])
+        if old_step and "gym" in sys.modules:
+            self.observation_space = _of_library(sys.modules["gym"].spaces, self.observation_space)
+            self.action_space = _of_library(sys.modules["gym"].spaces, self.action_space)
         self._old_step = old_step
         self._next_seed: int | None = None
         self._window: Window | None = None
@@ -169,6 +175,19 @@ class AgentsEnv(TimeLimitedSpec, gymnasium.Env[Any, Any]):
 
     def _seen(self, obs: NDArray[np.float32]) -> tuple[Any, ...]:
         return tuple(own_observation(self.batched, agent, obs[0, agent]) for agent in range(self.n_agents))
+
+
+def _of_library(library: Any, space: spaces.Space[Any]) -> Any:
+    """Return ``space`` in the classes of another package's ``spaces``."""
+    if isinstance(space, spaces.Tuple):
+        return library.Tuple([_of_library(library, inner) for inner in space.spaces])
+    if isinstance(space, spaces.Dict):
+        inner = [(name, _of_library(library, part)) for name, part in space.spaces.items()]
+        return library.Dict(OrderedDict(inner))
+    if isinstance(space, spaces.Box):
+        return library.Box(space.low, space.high, dtype=space.dtype.type)
+    assert isinstance(space, (spaces.Discrete, spaces.MultiBinary)), f"agents have no {type(space).__name__} spaces"
+    return getattr(library, type(space).__name__)(int(space.n))
 
 
 class RegisteredAgentsEnv(AgentsEnv):
