@@ -164,8 +164,11 @@ def parse_params(given: list[str] | None) -> dict[str, Any]:
 
 def _list_envs(as_json: bool) -> None:
     import adaps_envs
+    from adaps_envs.registry import broken_plugins
 
     specs = [adaps_envs.spec(name) for name in adaps_envs.list_envs()]
+    for plugin, reason in broken_plugins().items():
+        typer.echo(f"plug-in {plugin!r} failed to load and is left out ({reason})", err=True)
     if as_json:
         rows = [
             {"id": known.id, "family": known.family, "gymnasium": known.gym_id, "pettingzoo": known.pz_id,

@@ -72,7 +72,10 @@ def one_seed(seed: Any) -> int:
     Raises:
         InvalidParameterError: it is not an integer >= 0.
     """
-    return whole_number("seed", seed, 0)
+    try:
+        return whole_number("seed", seed, 0)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"seed {quoted(seed)} is not an integer >= 0; use for example seed=0.") from error
 
 
 def seed_streams(seeds: Sequence[int]) -> NDArray[np.uint64]:

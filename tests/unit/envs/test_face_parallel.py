@@ -183,7 +183,7 @@ def test_truth_is_a_copy() -> None:
 def test_metadata() -> None:
     env = _ready()
     assert str(env) == env.metadata["name"] == "bps_1_v0"
-    assert env.metadata["render_modes"] == ["rgb_array"]
+    assert env.metadata["render_modes"] == ["human", "rgb_array"]
     assert env.metadata["is_parallelizable"] is True
 
 
