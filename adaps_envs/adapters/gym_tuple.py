@@ -187,7 +187,8 @@ def _of_library(library: Any, space: spaces.Space[Any]) -> Any:
     if isinstance(space, spaces.Box):
         return library.Box(space.low, space.high, dtype=space.dtype.type)
     assert isinstance(space, (spaces.Discrete, spaces.MultiBinary)), f"agents have no {type(space).__name__} spaces"
-    return getattr(library, type(space).__name__)(int(space.n))
+    number: Any = space.n
+    return getattr(library, type(space).__name__)(int(number))
 
 
 class RegisteredAgentsEnv(AgentsEnv):
