@@ -248,7 +248,7 @@ def spec(env_id: str) -> EnvSpec:
     """
     if not isinstance(env_id, str):
         raise UnknownNameError(f"no environment {quoted(env_id)}; give an id as a text, for example 'BPS-1'.")
-    name = str(env_id).removeprefix(f"{NAMESPACE}/")
+    name = env_id.removeprefix(f"{NAMESPACE}/")
     by_alias: dict[str, EnvSpec] = {}
     for known in sorted(_specs().values(), key=lambda known: int(known.id.rsplit("-v", 1)[1])):
         for alias in (known.id, known.pz_id.removeprefix(f"{NAMESPACE}/")):

@@ -106,7 +106,9 @@ class TeamVectorEnv(TimeLimitedSpec, VectorEnv[Any, NDArray[np.int64], NDArray[A
         """
         warn_unknown_options(options, known=("reset_mask",))
         mask = (options or {}).get("reset_mask")
-        if mask is not None and not as_array(mask, "options['reset_mask']", InvalidParameterError).any():
+        if mask is not None:
+            mask = as_array(mask, "options['reset_mask']", InvalidParameterError)
+        if mask is not None and mask.dtype.kind == "b" and not mask.any():
             raise InvalidParameterError(
                 "options['reset_mask'] has no lane; give [B] booleans, at least one of them True."
             )
@@ -117,7 +119,7 @@ class TeamVectorEnv(TimeLimitedSpec, VectorEnv[Any, NDArray[np.int64], NDArray[A
             super().reset(seed=one_seed(seed))
         else:
             obs = seeded_reset(self.batched, seed, mask)
-        self._picture(None if mask is None else np.asarray(mask))
+        self._picture(mask)
         return team_observation(self.batched, obs), {}
 
     def step(self, actions: NDArray[np.int64]) -> StepReturn:

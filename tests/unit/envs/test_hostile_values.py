@@ -138,6 +138,8 @@ def test_actions_and_options(api: str, name: str) -> None:
         assert (refused is None) == (name == "0-d array")
     if api not in ("batched", "sb3") and not isinstance(HOSTILE[name], dict):
         assert "options" in str(_one_line(lambda: env.reset(options=HOSTILE[name])))
+    if api == "gym_vector":
+        assert _one_line(lambda: env.reset(options={"reset_mask": HOSTILE[name]})) is not None
 
 
 @named
