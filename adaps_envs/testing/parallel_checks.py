@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z]+_[0-9]+")
 
 
 def check_spaces(make: ParallelFactory, effort: Effort = FULL) -> str:
-    """Observations and states lie in their spaces with the exact dtype, rewards are finite numbers, flags are bools."""
+    """Observations and states lie in their spaces with the exact dtype, rewards are finite floats, flags are bools."""
     env = make()
     has_state = _has_state(env)
     other: set[str] = set()
@@ -41,7 +41,7 @@ def check_spaces(make: ParallelFactory, effort: Effort = FULL) -> str:
             require(_same_dtype(space, value), f"observation of {agent} has dtype {getattr(value, 'dtype', None)}")
         for agent, reward in rewards.items():
             finite = _is_number(reward) and bool(np.isfinite(reward))
-            require(finite, f"reward of {agent} is {reward!r}, not a finite number")
+            require(finite, f"reward of {agent} is {reward!r}, not a finite float")
             if not isinstance(reward, float):
                 other.add(type(reward).__name__)
         for flags in (terminated, truncated):
@@ -198,7 +198,7 @@ PARALLEL_CHECKS: Mapping[str, Callable[..., str]] = {
 
 
 def _is_number(reward: Any) -> bool:
-    return isinstance(reward, (int, float, np.integer, np.floating)) and not isinstance(reward, bool)
+    return isinstance(reward, (int, float, np.integer)) and not isinstance(reward, bool)
 
 
 def _has_state(env: Any) -> bool:
