@@ -1,4 +1,4 @@
-"""Heterogeneous multi-agent environments with hidden agent types: one batched core, five faces.
+"""Heterogeneous multi-agent environments with hidden agent types: one batched core, seven APIs.
 
     >>> import adaps_envs
     >>> env = adaps_envs.make_batched("BPS-1", num_envs=64, seed=0)
@@ -50,8 +50,9 @@ def make(env_id: str, *, api: str = "parallel", **kwargs: Any) -> Any:
 
     Args:
         env_id: registered id, e.g. ``"BPS-1"``, ``"BPS-1-v0"`` or ``"adaps/BPS-1-v0"``.
-        api: ``parallel`` or ``aec`` (PettingZoo), ``gym`` or ``gym_vector`` (Gymnasium, team view), ``sb3``
-            (stable-baselines3 VecEnv, one slot an agent) or ``batched``; the last three take ``num_envs``.
+        api: ``parallel`` or ``aec`` (PettingZoo), ``gym`` or ``gym_vector`` (Gymnasium, team view), ``gym_tuple``
+            (Gymnasium, as rware and lbforaging do it), ``sb3`` (stable-baselines3 VecEnv, one slot an agent) or
+            ``batched``. ``gym_vector``, ``sb3`` and ``batched`` take ``num_envs``.
         **kwargs: the face's options and the family's parameters.
 
     Raises:

@@ -13,8 +13,12 @@ __all__ = [
     "InvalidWeightsError",
     "ResetNeededError",
     "UnknownNameError",
+    "nearest",
+    "quoted",
     "suggest",
 ]
+
+_LONGEST = 200
 
 
 class AdapsError(Exception):
@@ -45,10 +49,27 @@ class ResetNeededError(AdapsError, RuntimeError):
     """``step`` before the first ``reset``, or after the episode has ended."""
 
 
+def quoted(value: object) -> str:
+    """Return ``repr(value)`` for an error's text: one line of at most 200 printable characters. It never fails."""
+    try:
+        text = repr(value)
+    except Exception as error:  # a number of 5,000 digits, or an object of anybody's class
+        return f"<{type(value).__name__} without a text: {type(error).__name__}>"
+    line = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in " ".join(text.split())
+    )
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 4]} ..."
+
+
+def nearest(name: object, names: Iterable[str]) -> str:
+    """Return ``"Did you mean ...?"`` for an unknown ``name`` among ``names``; empty where none is near."""
+    lowered = {known.lower(): known for known in sorted(names)}
+    text = name if isinstance(name, str) else quoted(name)
+    close = difflib.get_close_matches(text.lower(), list(lowered), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(repr(lowered[match]) for match in close)}?" if close else ""
+
+
 def suggest(name: object, names: Iterable[str]) -> str:
     """Return ``"Did you mean ...? Known: ..."`` for an unknown ``name`` among ``names``."""
     known = sorted(names)
-    lowered = {known_name.lower(): known_name for known_name in known}
-    close = difflib.get_close_matches(str(name).lower(), list(lowered), n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(repr(lowered[match]) for match in close)}? " if close else ""
-    return f"{hint}Known: {', '.join(known) if known else '(none)'}."
+    return f"{nearest(name, known)} Known: {', '.join(known) if known else '(none)'}.".lstrip()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.errors import UnknownNameError, suggest
+from adaps_envs.errors import UnknownNameError, quoted, suggest
 from adaps_envs.registry import families, load, spec
 
 __all__ = ["Policy", "RandomPolicy", "list_policies", "make_policy"]
@@ -57,7 +57,7 @@ def make_policy(name: str, env: BatchedEnv) -> Policy:
         UnknownNameError: the family has no such policy.
     """
     known = _policies(env.spec_id)
-    if name not in known:
-        raise UnknownNameError(f"{env.spec_id} has no scripted policy {name!r}. {suggest(name, known)}")
+    if not isinstance(name, str) or name not in known:
+        raise UnknownNameError(f"{env.spec_id} has no scripted policy {quoted(name)}. {suggest(name, known)}")
     policy: Policy = known[name](env)
     return policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import gymnasium
 import pettingzoo
 
 from adaps_envs.adapters import FACES
-from adaps_envs.registry import families, list_envs, spec
+from adaps_envs.registry import broken_plugins, families, list_envs, spec
 
 __all__ = ["register_all", "module_constructors"]
 
@@ -17,13 +18,22 @@ Constructor = Callable[..., Any]
 
 
 def register_all() -> None:
-    """Register every id of :func:`~adaps_envs.registry.list_envs`; ids that are known already are left alone."""
+    """Register every id of :func:`~adaps_envs.registry.list_envs`; ids that are known already are left alone.
+
+    A warning names plug-ins that failed to load.
+    """
+    for plugin, reason in broken_plugins().items():
+        # A plug-in that imports us before it has come to its family is not broken: it is found later.
+        if not reason.startswith("AttributeError: partially initialized module"):
+            warnings.warn(f"environment plug-in {plugin!r} failed to load and is left out ({reason}).", stacklevel=2)
     for env_id in list_envs():
         known, kwargs = spec(env_id), {"env_id": env_id}
         if known.gym_id not in gymnasium.registry:
             gymnasium.register(
                 known.gym_id, entry_point=FACES["gym"], vector_entry_point=FACES["gym_vector"], kwargs=kwargs
             )
+        if known.tuple_id not in gymnasium.registry:
+            gymnasium.register(known.tuple_id, entry_point=FACES["gym_tuple"], kwargs=kwargs)
         if known.pz_id not in pettingzoo.parallel_registry:
             pettingzoo.register("parallel", known.pz_id, FACES["parallel"], kwargs=kwargs)
         if known.pz_id not in pettingzoo.aec_registry:

@@ -1,7 +1,8 @@
 """Which environments exist. Families are found, not listed: our own by a folder scan, others by entry points.
 
 A plug-in package declares ``[project.entry-points."adaps_envs.envs"] myfamily = "my_package.myfamily:FAMILY"`` where
-``FAMILY`` is an :class:`EnvFamily`. A plug-in that fails to load never hides the others; it is named in the errors.
+``FAMILY`` is an :class:`EnvFamily`. Our own families win: a plug-in can take none of their names. One that fails to
+load hides no other; :func:`broken_plugins`, ``adaps envs``, a warning at import and the errors name it.
 The variable ``ADAPS_ENV_PLUGINS`` names the plug-ins to load, separated by commas; empty means none, unset means all.
 """
 
@@ -17,7 +18,7 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest
+from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError, quoted, suggest
 
 if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
@@ -28,6 +29,7 @@ __all__ = [
     "EnvFamily",
     "EnvSpec",
     "Preset",
+    "broken_plugins",
     "families",
     "list_envs",
     "load",
@@ -103,10 +105,15 @@ class EnvSpec:
         return f"{NAMESPACE}/{self.id}"
 
     @property
+    def tuple_id(self) -> str:
+        """The id under which Gymnasium knows it by the convention of rware and lbforaging."""
+        name, version = self.id.rsplit("-", 1)
+        return f"{NAMESPACE}/{name}-tuple-{version}"
+
+    @property
     def pz_id(self) -> str:
         """The id under which PettingZoo knows it (snake case, as its registry demands)."""
-        name, version = self.id.rsplit("-", 1)
-        return f"{NAMESPACE}/{name.lower().replace('-', '_')}-{version}"
+        return f"{NAMESPACE}/{_pz_name(self.id)}"
 
 
 def load(reference: str) -> Any:
@@ -147,25 +154,82 @@ def _search(wanted: str | None) -> tuple[dict[str, EnvFamily], dict[str, str], d
         try:
             family = entry.load()
             _check_plugin(family, found)
-        except Exception as error:  # a plug-in may fail in any way; it must not hide the others
-            broken[entry.name] = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # a plug-in may fail in any way, or exit; it must not hide the others
+            if type(error) is KeyboardInterrupt:  # the user's
+                raise
+            broken[_free_name(entry, broken)] = f"{type(error).__name__}: {_first_line(error)}"
         else:
             found[family.name] = family
             plugins[family.name] = entry.name
     return found, broken, plugins
 
 
+def _free_name(entry: Any, taken: Mapping[str, str]) -> str:
+    """Return what a broken plug-in is called: its name, or also its value where two packages use the same name."""
+    return str(entry.name) if entry.name not in taken else f"{entry.name} = {entry.value}"
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = quoted(error)
+    return "".join(char if char.isprintable() else " " for char in text)[:500].strip()
+
+
 def _check_plugin(family: Any, found: Mapping[str, EnvFamily]) -> None:
     if not isinstance(family, EnvFamily):
         raise TypeError(f"the entry point gives a {type(family).__name__}, not an EnvFamily")
+    _check_fields(family)
     if family.name in found:
         raise ValueError(f"family {family.name!r} is already registered")
-    taken = {env_id for known in found.values() for env_id in known.presets}
+    ids = [env_id for known in found.values() for env_id in known.presets]
+    taken = {_bare(_pz_name(env_id)): env_id for env_id in ids}
+    own: dict[str, str] = {}
     for env_id in family.presets:
-        if not _ID.fullmatch(env_id):
-            raise ValueError(f"id {env_id!r} is not of the form Name-vN")
-        if env_id in taken:
+        if env_id in ids:
             raise ValueError(f"id {env_id!r} is already registered")
+        if _bare(_pz_name(env_id)) in taken:
+            other = taken[_bare(_pz_name(env_id))]
+            raise ValueError(
+                f"id {env_id!r} takes the name of {other!r}, which another family has; choose another name"
+            )
+        if own.setdefault(_pz_name(env_id), env_id) != env_id:
+            raise ValueError(f"ids {env_id!r} and {own[_pz_name(env_id)]!r} have the same name in PettingZoo")
+
+
+def _check_fields(family: EnvFamily) -> None:
+    """Look at every field that is read before an environment is made: classes do not check what they are given."""
+    for name in ("name", "title", "env", "params", "policies"):
+        if not isinstance(getattr(family, name), str):
+            raise TypeError(f"EnvFamily.{name} is {quoted(getattr(family, name))}; give a text")
+    if not isinstance(family.presets, Mapping):
+        raise TypeError(f"EnvFamily.presets is {quoted(family.presets)}; give a dict from id to Preset")
+    for env_id, preset in family.presets.items():
+        if not isinstance(env_id, str) or not _ID.fullmatch(env_id):
+            raise ValueError(f"id {quoted(env_id)} is not of the form Name-vN")
+        if not isinstance(preset, Preset):
+            raise TypeError(f"the preset of {env_id!r} is {quoted(preset)}; give a Preset")
+        named = isinstance(preset.kwargs, Mapping) and all(isinstance(name, str) for name in preset.kwargs)
+        if not named or not isinstance(preset.description, str):
+            raise TypeError(f"the preset of {env_id!r} needs a text and a dict of parameters, not {quoted(preset)}")
+    if not isinstance(family.golden, Mapping) or not isinstance(family.roster_replaces, tuple):
+        raise TypeError("EnvFamily.golden must be a dict, and roster_replaces a tuple of names")
+
+
+def _pz_name(env_id: str) -> str:
+    """Return the snake case that PettingZoo's registry demands: ``BPS-1-v0`` is ``bps_1-v0``."""
+    name, version = env_id.rsplit("-", 1)
+    return f"{name.lower().replace('-', '_')}-{version}"
+
+
+def _bare(env_id: str) -> str:
+    return re.sub(r"-v\d+$", "", env_id)
+
+
+def broken_plugins() -> dict[str, str]:
+    """Return the plug-ins that failed to load, each with the reason."""
+    return dict(_discovered()[1])
 
 
 def families() -> dict[str, EnvFamily]:
@@ -192,16 +256,17 @@ def spec(env_id: str) -> EnvSpec:
     Raises:
         UnknownNameError: no such id; the message names the nearest ones and any plug-in that failed to load.
     """
-    name = str(env_id).removeprefix(f"{NAMESPACE}/")
+    if not isinstance(env_id, str):
+        raise UnknownNameError(f"no environment {quoted(env_id)}; give an id as a text, for example 'BPS-1'.")
+    name = env_id.removeprefix(f"{NAMESPACE}/")
     by_alias: dict[str, EnvSpec] = {}
     for known in sorted(_specs().values(), key=lambda known: int(known.id.rsplit("-v", 1)[1])):
         for alias in (known.id, known.pz_id.removeprefix(f"{NAMESPACE}/")):
-            by_alias[alias] = known
-            by_alias[re.sub(r"-v\d+$", "", alias)] = known
+            by_alias[alias] = by_alias[_bare(alias)] = known
     if name in by_alias:
         return by_alias[name]
     broken = "".join(f" Plug-in {plugin!r} failed to load ({why})." for plugin, why in _discovered()[1].items())
-    raise UnknownNameError(f"no environment {env_id!r}. {suggest(name, _specs())}{broken}")
+    raise UnknownNameError(f"no environment {quoted(env_id)}. {suggest(name, _specs())}{broken}")
 
 
 def plugin_of(env_id: str) -> str:
@@ -232,7 +297,7 @@ def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
         if overrides.get(chosen) is not None:
             for name in set(family.roster_replaces) - {chosen} - set(overrides):
                 kwargs.pop(name, None)
-    return params_class(**{name: _frozen(value) for name, value in kwargs.items()})
+    return params_class(**{name: _frozen(name, value) for name, value in kwargs.items()})
 
 
 def make_batched(
@@ -259,7 +324,22 @@ def make_batched(
     return env
 
 
-def _frozen(value: Any) -> Any:
-    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
-        value = value.tolist()
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _frozen(name: str, value: Any) -> Any:
+    """Return a parameter with tuples for lists, and Python's numbers for NumPy's.
+
+    Raises:
+        InvalidParameterError: it is an object that cannot even be looked at.
+    """
+    try:
+        if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+            value = value.tolist()
+        return (
+            tuple(_frozen(name, item) for item in value) if isinstance(value, list) or type(value) is tuple else value
+        )
+    except AdapsError:
+        raise
+    except Exception as error:
+        raise InvalidParameterError(
+            f"{name} is {quoted(value)}, which cannot be read ({type(error).__name__}); "
+            "give plain numbers, texts and lists."
+        ) from error

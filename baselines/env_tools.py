@@ -164,8 +164,11 @@ def parse_params(given: list[str] | None) -> dict[str, Any]:
 
 def _list_envs(as_json: bool) -> None:
     import adaps_envs
+    from adaps_envs.registry import broken_plugins
 
     specs = [adaps_envs.spec(name) for name in adaps_envs.list_envs()]
+    for plugin, reason in broken_plugins().items():
+        typer.echo(f"plug-in {plugin!r} failed to load and is left out ({reason})", err=True)
     if as_json:
         rows = [
             {"id": known.id, "family": known.family, "gymnasium": known.gym_id, "pettingzoo": known.pz_id,
@@ -226,12 +229,21 @@ def _print_report(report: CheckReport) -> None:
     table.add_column("rule, or what was seen", overflow="fold")
     for result in report.results:
         status = f"[{_STYLE[result.status]}]{result.status}[/]"
-        table.add_row(result.name, status, escape(_first_line(result.message) or result.rule.replace("``", "")))
+        played = f" [{result.played}]" if result.played else ""
+        told = _first_line(result.message) or result.rule.replace("``", "") + played
+        table.add_row(result.name, status, escape(told))
     counts = ", ".join(f"{count} {status}" for status, count in report.counts().items())
     verdict, style = ("PASSED", "green") if report.passed else ("FAILED", "bold red")
     console = Console()
     console.print(table)
     console.print(f"{verdict}: {counts}", style=style)
+    for result in report.results:
+        # Other people's tests warn of much that is no fault.
+        for note in result.notes if result.name.startswith("parallel/") else ():
+            console.print(escape(f"Warning, {result.name}: {_first_line(note)}"), style="yellow")
+    console.print(
+        f"Asked for: {report.effort.seeds} seeds of {report.effort.steps} steps; in brackets, what was played."
+    )
 
 
 def _first_line(text: str) -> str:
@@ -244,9 +256,10 @@ def _as_dict(report: CheckReport) -> dict[str, Any]:
 
     checks = [
         {"name": result.name, "status": result.status, "message": result.message, "rule": result.rule,
-         "notes": list(result.notes)}
+         "played": result.played, "notes": list(result.notes)}
         for result in report.results
     ]  # fmt: skip
     libraries = {name: version(name) for name in ("adaps", "pettingzoo", "gymnasium", "numpy")}
-    return {"target": report.env_id, "passed": report.passed, "counts": report.counts(), "checks": checks,
-            "versions": libraries}  # fmt: skip
+    effort = {"seeds": report.effort.seeds, "steps": report.effort.steps}
+    return {"target": report.env_id, "passed": report.passed, "counts": report.counts(), "effort": effort,
+            "checks": checks, "versions": libraries}  # fmt: skip

@@ -1,20 +1,21 @@
 """The faces of the batched core: each is written once, for every family, and is imported only when it is asked for.
 
-=============  ==============================================================================================
+=============  ===================================================================================================
 ``parallel``   PettingZoo parallel environment, one lane
 ``aec``        PettingZoo agent-environment-cycle environment, one lane
 ``gym``        Gymnasium environment, one lane, all agents as one team
 ``gym_vector`` Gymnasium vector environment, ``num_envs`` lanes, team view
+``gym_tuple``  Gymnasium environment by the convention of rware and lbforaging: tuples of spaces, a reward an agent
 ``sb3``        stable-baselines3 ``VecEnv``, ``num_envs`` lanes, one slot for each agent of each lane
 ``batched``    the core itself
-=============  ==============================================================================================
+=============  ===================================================================================================
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from adaps_envs.errors import UnknownNameError, suggest
+from adaps_envs.errors import UnknownNameError, quoted, suggest
 from adaps_envs.registry import load
 
 __all__ = ["FACES", "make_face"]
@@ -24,6 +25,7 @@ FACES: dict[str, str] = {
     "aec": "adaps_envs.adapters.aec:make_aec",
     "gym": "adaps_envs.adapters.gym_single:RegisteredTeamEnv",
     "gym_vector": "adaps_envs.adapters.gym_vector:make_gym_vector",
+    "gym_tuple": "adaps_envs.adapters.gym_tuple:RegisteredAgentsEnv",
     "sb3": "adaps_envs.adapters.sb3:make_sb3",
     "batched": "adaps_envs.registry:make_batched",
 }
@@ -36,8 +38,8 @@ def make_face(api: str, env_id: str, **kwargs: Any) -> Any:
         UnknownNameError: unknown face or id.
         InvalidParameterError: an unknown keyword or an illegal value.
     """
-    if api not in FACES:
-        raise UnknownNameError(f"no face {api!r}. {suggest(api, FACES)}")
+    if not isinstance(api, str) or api not in FACES:
+        raise UnknownNameError(f"no face {quoted(api)}. {suggest(api, FACES)}")
     if api == "batched":
         kwargs.setdefault("num_envs", 1)
     return load(FACES[api])(env_id, **kwargs)

@@ -12,7 +12,7 @@ from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from adaps_envs.adapters.parallel import ParallelFace, make_parallel
-from adaps_envs.errors import InvalidActionError, ResetNeededError
+from adaps_envs.errors import InvalidActionError, ResetNeededError, quoted
 
 __all__ = ["AECFace", "TurnOrder", "make_aec", "make_raw_aec"]
 
@@ -34,11 +34,12 @@ class AECFace(parallel_to_aec_wrapper):
         agent = self.agent_selection
         over = self.terminations[agent] or self.truncations[agent]
         if over and action is not None:
-            raise InvalidActionError(f"action {action!r} of {agent}, whose episode is over; its only action is None.")
-        if not over and not self._legal(agent, action):
             raise InvalidActionError(
-                f"action {action!r} of {agent} is not legal; give an integer in 0..{self.action_space(agent).n - 1}."
+                f"action {quoted(action)} of {agent}, whose episode is over; its only action is None."
             )
+        if not over and not self._legal(agent, action):
+            last = self.action_space(agent).n - 1
+            raise InvalidActionError(f"action {quoted(action)} of {agent} is not legal; give an integer in 0..{last}.")
         super().step(action)
 
     def observe(self, agent: str) -> Any:
@@ -50,7 +51,10 @@ class AECFace(parallel_to_aec_wrapper):
     def _legal(self, agent: str, action: int | None) -> bool:
         if type(action) is int:
             return 0 <= action < int(self.env.action_spaces[agent].n)
-        return bool(self.action_space(agent).contains(action))
+        try:
+            return bool(self.action_space(agent).contains(action))
+        except Exception:  # an object of anybody's class
+            return False
 
 
 class TurnOrder(OrderEnforcingWrapper[str, Any, int]):

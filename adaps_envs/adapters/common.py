@@ -5,15 +5,18 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.form import Form, Part
-from adaps_envs.errors import InvalidParameterError
+from adaps_envs.core.rng import listed_seeds, one_seed
+from adaps_envs.errors import InvalidParameterError, ResetNeededError, quoted
 
 __all__ = [
     "RENDER_FPS",
@@ -21,10 +24,14 @@ __all__ = [
     "agent_action_space",
     "agent_observation_space",
     "checked_render_mode",
+    "TimeLimitedSpec",
     "global_state_space",
+    "limited",
     "module_name",
     "own_action_space",
+    "own_observation",
     "own_observation_space",
+    "require_state",
     "seeded_reset",
     "shows_vectors",
     "team_action_space",
@@ -63,6 +70,11 @@ def own_observation_space(env: BatchedEnv, agent: int) -> spaces.Space[Any]:
         return _form_space(env.obs_form, low, high)
     own = env.padding.own_entries(agent)
     return spaces.Box(low[own], high[own], dtype=np.float32)
+
+
+def own_observation(env: BatchedEnv, agent: int, obs: NDArray[np.float32]) -> Any:
+    """Return one agent's padded observation ``[F] float32`` as it lies in its own space."""
+    return obs[env.padding.own_entries(agent)] if shows_vectors(env) else env.structure(obs)
 
 
 def _form_space(form: Form, low: NDArray[np.float32], high: NDArray[np.float32]) -> spaces.Space[Any]:
@@ -137,9 +149,59 @@ def checked_render_mode(render_mode: str | None, modes: Sequence[str] = RENDER_M
     Raises:
         InvalidParameterError: it is neither None nor one of ``modes``.
     """
-    if render_mode is not None and render_mode not in modes:
-        raise InvalidParameterError(f"render_mode is {render_mode!r}; choose None or one of {', '.join(modes)}.")
+    if render_mode is not None and not (isinstance(render_mode, str) and render_mode in set(modes)):
+        raise InvalidParameterError(f"render_mode is {quoted(render_mode)}; choose None or one of {', '.join(modes)}.")
     return render_mode
+
+
+def require_state(env: BatchedEnv, call: str) -> None:
+    """Refuse ``call`` before the first reset.
+
+    Raises:
+        ResetNeededError: there is no state yet.
+    """
+    if not env.begun:
+        raise ResetNeededError(f"{call}() before the first reset(): call reset(seed=...) first.")
+
+
+class TimeLimitedSpec:
+    """Gymnasium's ``spec``, with the environment's own time limit as ``max_episode_steps``.
+
+    Ids are registered without a limit: Gymnasium would then cut episodes there whatever ``max_cycles`` says. Wrappers
+    such as ``TimeAwareObservation`` read it here.
+    """
+
+    batched: BatchedEnv
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How Gymnasium makes this environment again; None where it was not made from an id."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        # The old gym package has a class of its own.
+        if isinstance(spec, EnvSpec):
+            spec = replace(spec, max_episode_steps=self.batched.max_cycles)
+        self._spec = spec
+
+
+def limited(params: dict[str, Any], max_episode_steps: int | None) -> dict[str, Any]:
+    """Return parameters whose ``max_cycles`` is ``max_episode_steps``, Gymnasium's name for it, where that is given.
+
+    Raises:
+        InvalidParameterError: both are given, and differ.
+    """
+    if max_episode_steps is None:
+        return params
+    other = params.get("max_cycles", max_episode_steps)
+    if other is not max_episode_steps and quoted(other) != quoted(max_episode_steps):
+        raise InvalidParameterError(
+            f"max_cycles is {quoted(other)} and max_episode_steps is {quoted(max_episode_steps)}; "
+            "they are the same limit, give one."
+        )
+    return {**params, "max_cycles": max_episode_steps}
 
 
 def seeded_reset(
@@ -150,10 +212,9 @@ def seeded_reset(
     Raises:
         InvalidParameterError: the number of seeds is not B, or a seed is not an integer >= 0.
     """
-    if len(seeds) != env.num_envs:
-        raise InvalidParameterError(f"{len(seeds)} seeds for {env.num_envs} lanes; give one a lane, or one integer.")
-    seeded = np.array([seed is not None for seed in seeds])
-    filled = [0 if seed is None else seed for seed in seeds]
+    listed = listed_seeds(seeds, env.num_envs)
+    seeded = np.array([seed is not None for seed in listed])
+    filled = [0 if seed is None else one_seed(seed) for seed in listed]
     if seeded.all():
         return env.reset(seed=filled, mask=mask)
     obs = env.reset(mask=mask)
@@ -162,7 +223,13 @@ def seeded_reset(
 
 
 def warn_unknown_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) -> None:
-    """Tell the caller of ``reset(options=...)`` which options nobody will look at."""
-    unknown = [str(name) for name in options or {} if name not in known]
+    """Tell the caller of ``reset(options=...)`` which options nobody will look at.
+
+    Raises:
+        InvalidParameterError: ``options`` is no dictionary.
+    """
+    if options is not None and not isinstance(options, dict):
+        raise InvalidParameterError(f"options is {quoted(options)}; give a dictionary, or None.")
+    unknown = [name if isinstance(name, str) else quoted(name) for name in options or {} if name not in known]
     if unknown:
         warnings.warn(f"reset options {unknown} are not known and are ignored.", UserWarning, stacklevel=3)

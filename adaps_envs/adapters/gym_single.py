@@ -6,12 +6,16 @@ from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from adaps_envs.adapters.common import (
     RENDER_FPS,
     RENDER_MODES,
+    TimeLimitedSpec,
     checked_render_mode,
+    limited,
+    require_state,
     team_action_space,
     team_observation,
     team_observation_space,
@@ -19,13 +23,15 @@ from adaps_envs.adapters.common import (
     warn_unknown_options,
 )
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.errors import InvalidActionError, InvalidParameterError, ResetNeededError
-from adaps_envs.registry import make_batched
+from adaps_envs.core.buffers import as_array
+from adaps_envs.core.rng import one_seed
+from adaps_envs.errors import InvalidActionError, InvalidParameterError
+from adaps_envs.registry import make_batched, spec
 
 __all__ = ["RegisteredTeamEnv", "TeamEnv"]
 
 
-class TeamEnv(gymnasium.Env[Any, Any]):
+class TeamEnv(TimeLimitedSpec, gymnasium.Env[Any, Any]):
     """One lane as a Gymnasium environment: observations ``[N, F]``, actions ``[N]``, one reward for the team.
 
     Images are ``[N, *obs_shape]``; observations with named parts come as a tuple of N, one an agent.
@@ -52,7 +58,6 @@ class TeamEnv(gymnasium.Env[Any, Any]):
         self.render_mode = checked_render_mode(render_mode)
         self.observation_space = team_observation_space(batched)
         self.action_space = team_action_space(batched)
-        self._begun = False
 
     @property
     def agent_types(self) -> NDArray[np.int64]:
@@ -73,9 +78,9 @@ class TeamEnv(gymnasium.Env[Any, Any]):
             InvalidParameterError: a negative or non-integer seed.
         """
         warn_unknown_options(options)
+        seed = None if seed is None else one_seed(seed)
         obs = self.batched.reset(seed=seed)
         super().reset(seed=seed)
-        self._begun = True
         return team_observation(self.batched, obs[0]), {}
 
     def step(self, action: NDArray[np.int64]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -91,7 +96,7 @@ class TeamEnv(gymnasium.Env[Any, Any]):
             InvalidActionError: wrong shape, a non-integer type or an action out of range.
             ResetNeededError: before the first reset, or after the end of the episode.
         """
-        array = np.asarray(action)
+        array = as_array(action, "action", InvalidActionError)
         if array.shape != (self.batched.num_agents,):
             raise InvalidActionError(f"action has shape {array.shape}; it must be [N] = [{self.batched.num_agents}].")
         obs, rewards, terminated, truncated = self.batched.step(self.batched.padding.from_own(array[None]))
@@ -105,8 +110,7 @@ class TeamEnv(gymnasium.Env[Any, Any]):
         Raises:
             ResetNeededError: before the first reset.
         """
-        if not self._begun:
-            raise ResetNeededError("render() before the first reset(): call reset(seed=...) first.")
+        require_state(self.batched, "render")
         return None if self.render_mode is None else self.batched.render_frame(0)
 
     def close(self) -> None:
@@ -117,6 +121,19 @@ class TeamEnv(gymnasium.Env[Any, Any]):
 class RegisteredTeamEnv(TeamEnv):
     """The entry point under which Gymnasium knows every id."""
 
-    def __init__(self, env_id: str, *, render_mode: str | None = None, **kwargs: Any) -> None:
-        """Create one lane of ``env_id``; ``kwargs`` are the family's parameters."""
-        super().__init__(make_batched(env_id, 1, **kwargs), render_mode=render_mode)
+    def __init__(
+        self, env_id: str, *, render_mode: str | None = None, max_episode_steps: int | None = None, **kwargs: Any
+    ) -> None:
+        """Create one lane of ``env_id``; ``kwargs`` are the family's parameters.
+
+        ``max_episode_steps`` is another name of ``max_cycles``.
+        """
+        super().__init__(make_batched(env_id, 1, **limited(kwargs, max_episode_steps)), render_mode=render_mode)
+        given = {"env_id": env_id, "render_mode": render_mode, **kwargs}
+        self.spec = EnvSpec(
+            spec(env_id).gym_id,
+            f"{__name__}:RegisteredTeamEnv",
+            order_enforce=False,
+            disable_env_checker=True,
+            kwargs=given,
+        )

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from adaps_envs.adapters.common import (
     RENDER_FPS,
     RENDER_MODES,
+    TimeLimitedSpec,
     checked_render_mode,
+    limited,
+    require_state,
     seeded_reset,
     team_action_space,
     team_observation,
@@ -22,16 +25,19 @@ from adaps_envs.adapters.common import (
     warn_unknown_options,
 )
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.core.rng import lane_seeds
-from adaps_envs.errors import InvalidParameterError, ResetNeededError, suggest
+from adaps_envs.core.buffers import as_array
+from adaps_envs.core.rng import lane_seeds, one_seed
+from adaps_envs.errors import InvalidActionError, InvalidParameterError, quoted, suggest
 from adaps_envs.registry import make_batched
 
 __all__ = ["TeamVectorEnv", "make_gym_vector"]
 
+VECTOR_RENDER_MODES = (*RENDER_MODES, "rgb_array_list")
+
 StepReturn = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
-class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
+class TeamVectorEnv(TimeLimitedSpec, VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
     """B lanes as a Gymnasium vector environment: observations ``[B, N, F]``, actions ``[B, N]``, rewards ``[B]``.
 
     Images are ``[B, N, *obs_shape]``; observations with named parts come as a tuple of N, batched inside.
@@ -63,10 +69,10 @@ class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
         """
         self.batched = batched
         self.num_envs = batched.num_envs
-        self.render_mode = checked_render_mode(render_mode)
+        self.render_mode = checked_render_mode(render_mode, VECTOR_RENDER_MODES)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.metadata = {
-            "render_modes": list(RENDER_MODES),
+            "render_modes": list(VECTOR_RENDER_MODES),
             "render_fps": RENDER_FPS,
             "autoreset_mode": self.autoreset_mode,
         }
@@ -74,7 +80,8 @@ class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
         self.single_action_space = team_action_space(batched)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._begun = False
+        # With "rgb_array_list", the pictures of each lane's episode that nobody has asked for yet.
+        self._pictures: list[list[NDArray[np.uint8]]] = [[] for _ in range(self.num_envs)]
 
     @property
     def agent_types(self) -> NDArray[np.int64]:
@@ -99,18 +106,20 @@ class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
         """
         warn_unknown_options(options, known=("reset_mask",))
         mask = (options or {}).get("reset_mask")
-        if mask is not None and not np.any(mask):
+        if mask is not None:
+            mask = as_array(mask, "options['reset_mask']", InvalidParameterError)
+        if mask is not None and mask.dtype.kind == "b" and not mask.any():
             raise InvalidParameterError(
                 "options['reset_mask'] has no lane; give [B] booleans, at least one of them True."
             )
         if seed is None:
             obs = self.batched.reset(mask=mask)
-        elif isinstance(seed, (Sequence, np.ndarray)) and not isinstance(seed, str):
-            obs = seeded_reset(self.batched, seed, mask)
-        else:
+        elif isinstance(seed, (int, np.integer)):
             obs = self.batched.reset(seed=lane_seeds(seed, self.num_envs), mask=mask)
-            super().reset(seed=int(seed))
-        self._begun = True
+            super().reset(seed=one_seed(seed))
+        else:
+            obs = seeded_reset(self.batched, seed, mask)
+        self._picture(mask)
         return team_observation(self.batched, obs), {}
 
     def step(self, actions: NDArray[np.int64]) -> StepReturn:
@@ -127,13 +136,14 @@ class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
             InvalidActionError: wrong shape, a non-integer type or an action out of range.
             ResetNeededError: before the first reset; with ``Disabled``, also while a lane that has ended was not reset.
         """
-        actions = self.batched.padding.from_own(np.asarray(actions))
+        actions = self.batched.padding.from_own(as_array(actions, "the array of actions", InvalidActionError))
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             return self._step_next(actions)
         obs, rewards, terminated, truncated = self.batched.step(actions)
         team = team_reward(self.batched, rewards)
         ended = terminated | truncated
         if self.autoreset_mode is AutoresetMode.DISABLED or not ended.any():
+            self._picture(np.zeros_like(ended))
             seen = team_observation(self.batched, obs)
             return seen, team, terminated, truncated, _agent_infos(rewards, np.ones_like(ended))
         infos = {
@@ -143,18 +153,24 @@ class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
             "_final_info": ended.copy(),
             **_agent_infos(rewards, ~ended),
         }
-        return team_observation(self.batched, self.batched.reset(mask=ended)), team, terminated, truncated, infos
+        seen = team_observation(self.batched, self.batched.reset(mask=ended))
+        self._picture(ended)
+        return seen, team, terminated, truncated, infos
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+    def render(self) -> tuple[Any, ...] | None:
         """Return one picture a lane, ``[height, width, 3] uint8``; None without a render mode.
+
+        With ``rgb_array_list``, return one list a lane, of the pictures of its episode since the last call.
 
         Raises:
             ResetNeededError: before the first reset.
         """
-        if not self._begun:
-            raise ResetNeededError("render() before the first reset(): call reset(seed=...) first.")
+        require_state(self.batched, "render")
         if self.render_mode is None:
             return None
+        if self.render_mode == "rgb_array_list":
+            taken, self._pictures = self._pictures, [[] for _ in range(self.num_envs)]
+            return tuple(taken)
         return tuple(self.batched.render_frame(lane) for lane in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -171,8 +187,18 @@ class TeamVectorEnv(VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
             running = ~waiting
             obs, rewards, terminated, truncated = self.batched.step(actions, mask=running)
             obs[waiting] = self.batched.reset(mask=waiting)[waiting]
+        self._picture(waiting)
         seen, team = team_observation(self.batched, obs), team_reward(self.batched, rewards)
         return seen, team, terminated, truncated, _agent_infos(rewards, running)
+
+    def _picture(self, begins: NDArray[np.bool_] | None) -> None:
+        """Keep pictures for ``rgb_array_list``; the lanes of ``begins [B]`` (all if None) start again with one."""
+        if self.render_mode != "rgb_array_list":
+            return
+        for lane in range(self.num_envs):
+            if begins is None or begins[lane]:
+                self._pictures[lane].clear()
+            self._pictures[lane].append(self.batched.render_frame(lane))
 
     def _final_obs(self, obs: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.object_]:
         rows = np.full(len(obs), None, dtype=object)
@@ -191,8 +217,8 @@ def _agent_infos(rewards: NDArray[np.float32], present: NDArray[np.bool_]) -> di
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
     known = {known.value: known for known in AutoresetMode}
     value = mode.value if isinstance(mode, AutoresetMode) else mode
-    if value not in known:
-        raise InvalidParameterError(f"autoreset_mode is {mode!r}. {suggest(mode, known)}")
+    if not isinstance(value, str) or value not in known:
+        raise InvalidParameterError(f"autoreset_mode is {quoted(mode)}. {suggest(mode, known)}")
     return known[value]
 
 
@@ -202,8 +228,12 @@ def make_gym_vector(
     num_envs: int = 1,
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     render_mode: str | None = None,
+    max_episode_steps: int | None = None,
     **kwargs: Any,
 ) -> TeamVectorEnv:
-    """Create ``num_envs`` lanes behind Gymnasium's vector API; ``kwargs`` as for ``make_batched``."""
-    batched = make_batched(env_id, num_envs, **kwargs)
+    """Create ``num_envs`` lanes behind Gymnasium's vector API; ``kwargs`` as for ``make_batched``.
+
+    ``max_episode_steps`` is another name of ``max_cycles``.
+    """
+    batched = make_batched(env_id, num_envs, **limited(kwargs, max_episode_steps))
     return TeamVectorEnv(batched, autoreset_mode=autoreset_mode, render_mode=render_mode)

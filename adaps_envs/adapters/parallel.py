@@ -19,16 +19,27 @@ from adaps_envs.adapters.common import (
     module_name,
     own_action_space,
     own_observation_space,
+    require_state,
     shows_vectors,
     warn_unknown_options,
 )
 from adaps_envs.adapters.window import Window
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.errors import InvalidActionError, InvalidParameterError, ResetNeededError, UnknownNameError, suggest
+from adaps_envs.core.rng import one_seed
+from adaps_envs.errors import (
+    InvalidActionError,
+    InvalidParameterError,
+    ResetNeededError,
+    UnknownNameError,
+    quoted,
+    suggest,
+)
 from adaps_envs.registry import make_batched
 from adaps_envs.types import ObsField, State
 
 __all__ = ["ParallelFace", "make_parallel"]
+
+PARALLEL_RENDER_MODES = ("human", *RENDER_MODES)
 
 Observations = dict[str, Any]
 Infos = dict[str, dict[str, Any]]
@@ -59,10 +70,10 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         if batched.num_envs != 1:
             raise InvalidParameterError(f"this face shows one lane, the batch has {batched.num_envs}; give num_envs=1.")
         self.batched = batched
-        self.render_mode = checked_render_mode(render_mode, (*RENDER_MODES, "human"))
+        self.render_mode = checked_render_mode(render_mode, PARALLEL_RENDER_MODES)
         self.metadata: dict[str, Any] = {
             "name": module_name(batched),
-            "render_modes": list(RENDER_MODES),
+            "render_modes": list(PARALLEL_RENDER_MODES),
             "render_fps": RENDER_FPS,
             "is_parallelizable": True,
         }
@@ -80,13 +91,25 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         self._entries = [batched.padding.own_entries(index) for index, _ in indexed] if unequal else None
         self._shaped = not shows_vectors(batched)
         self._masked = batched.padding.replacements is not None
-        self._begun = False
         self._window: Window | None = None
+        self._generator: np.random.Generator | None = None
+        self._generator_seed: int | None = None
 
     @property
     def agent_types(self) -> NDArray[np.int64]:
         """``[N] int64`` copy: the hidden type of each agent (ground truth, for scoring and oracles only)."""
         return self.batched.agent_types.copy()
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """A generator for wrappers, seeded by ``reset(seed=...)``; the game has a stream of its own."""
+        if self._generator is None:
+            self._generator = np.random.default_rng(self._generator_seed)
+        return self._generator
+
+    @np_random.setter
+    def np_random(self, generator: np.random.Generator) -> None:
+        self._generator = generator
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         """Return the agent's own observation space, ``[F] float32`` or shorter, or that of an image or of named parts;
@@ -117,8 +140,11 @@ class ParallelFace(ParallelEnv[str, Any, int]):
             InvalidParameterError: a negative or non-integer seed.
         """
         warn_unknown_options(options)
+        if seed is not None:
+            seed = one_seed(seed)
         obs = self.batched.reset(seed=seed)
-        self._begun = True
+        if seed is not None:
+            self._generator, self._generator_seed = None, seed
         self.agents = list(self._names)
         self._show()
         return self._by_agent(obs[0]), self._infos()
@@ -160,7 +186,7 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         Raises:
             ResetNeededError: before the first reset.
         """
-        self._require_reset("state")
+        require_state(self.batched, "state")
         return self.batched.global_state()[0]
 
     def get_state(self) -> State:
@@ -174,7 +200,6 @@ class ParallelFace(ParallelEnv[str, Any, int]):
             InvalidStateError: an unknown key, a wrong shape or dtype, or a value outside its range; nothing changed.
         """
         self.batched.set_state(state)
-        self._begun = True
         self.agents = list(self._names)
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -184,7 +209,7 @@ class ParallelFace(ParallelEnv[str, Any, int]):
             ResetNeededError: before the first reset.
             InvalidParameterError: the environment was made without a render mode, or no window can be opened.
         """
-        self._require_reset("render")
+        require_state(self.batched, "render")
         if self.render_mode is None:
             raise InvalidParameterError(
                 "render() needs a render mode; make the environment with render_mode='rgb_array'."
@@ -226,7 +251,7 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         shape = (1, len(self._names))
         try:
             array = np.array(self._values_of(actions)).reshape(shape)
-        except (KeyError, TypeError, ValueError, IndexError):
+        except Exception:  # a mapping or an action of anybody's class
             raise self._explained(actions) from None
         if len(actions) != shape[1] or array.dtype.kind not in "iu":
             raise self._explained(actions)
@@ -237,30 +262,30 @@ class ParallelFace(ParallelEnv[str, Any, int]):
         legal = f"integers in 0..{self.batched.num_actions - 1}"
         if not isinstance(actions, Mapping):
             return InvalidActionError(f"actions are a {type(actions).__name__}; give a dict from agent to {legal}.")
+        try:
+            actions = dict(actions)
+        except Exception:
+            return InvalidActionError(f"actions cannot be read; give a dict from agent to {legal}.")
         missing = [name for name in self._names if name not in actions]
         if missing:
             return InvalidActionError(f"no action for {', '.join(missing[:8])}; every agent needs one, {legal}.")
         known = set(self._names)
         for name, action in actions.items():
             if name not in known:
-                return InvalidActionError(f"action for unknown agent {name!r}. {suggest(name, self._names)}")
+                return InvalidActionError(f"action for unknown agent {quoted(name)}. {suggest(name, self._names)}")
             if not isinstance(action, (int, np.integer)):
                 kind = type(action).__name__
-                return InvalidActionError(f"action {action!r} of {name} has the type {kind}; give {legal}.")
-        return InvalidActionError(f"actions {dict(actions)!r} are out of range; give {legal}.")
+                return InvalidActionError(f"action {quoted(action)} of {name} has the type {kind}; give {legal}.")
+        return InvalidActionError(f"actions {quoted(actions)} are out of range; give {legal}.")
 
     def _known(self, agent: str) -> str:
-        if agent not in self.action_spaces:
-            raise UnknownNameError(f"no agent {agent!r}. {suggest(agent, self._names)}")
+        if not isinstance(agent, str) or agent not in self.action_spaces:
+            raise UnknownNameError(f"no agent {quoted(agent)}. {suggest(agent, self._names)}")
         return agent
 
     def _refuse_step(self) -> None:
-        self._require_reset("step")
+        require_state(self.batched, "step")
         raise ResetNeededError("step() after the end of the episode: call reset() first.")
-
-    def _require_reset(self, call: str) -> None:
-        if not self._begun:
-            raise ResetNeededError(f"{call}() before the first reset(): call reset(seed=...) first.")
 
     def _show(self) -> None:
         if self.render_mode == "human":

@@ -16,13 +16,15 @@ from adaps_envs.adapters.common import (
     agent_action_space,
     agent_observation_space,
     checked_render_mode,
+    require_state,
     seeded_reset,
     warn_unknown_options,
 )
 from adaps_envs.adapters.sb3_index import AgentIndexed
 from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.buffers import as_array
 from adaps_envs.core.rng import lane_seeds
-from adaps_envs.errors import InvalidActionError, InvalidParameterError
+from adaps_envs.errors import InvalidActionError, InvalidParameterError, quoted
 from adaps_envs.registry import make_batched
 
 __all__ = ["AgentSlot", "SharedVecEnv", "make_sb3"]
@@ -95,7 +97,12 @@ class AgentSlot:
         return lambda: padding.action_mask[self.agent_index].copy()
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return a picture of the slot's lane, ``[height, width, 3] uint8``; None without a render mode."""
+        """Return a picture of the slot's lane, ``[height, width, 3] uint8``; None without a render mode.
+
+        Raises:
+            ResetNeededError: before the first reset.
+        """
+        require_state(self.venv.batched, "render")
         return None if self.render_mode is None else self.venv.batched.render_frame(self.lane)
 
 
@@ -142,6 +149,8 @@ class SharedVecEnv(VecEnv):
 
         Seeds given to :meth:`seed` are used once; otherwise every lane continues its random stream.
         """
+        if not isinstance(self._options, list):
+            raise InvalidParameterError(f"options is {quoted(self._options)}; give a dictionary, or one a slot.")
         for options in self._options:
             warn_unknown_options(options)
         self._actions = None
@@ -157,7 +166,7 @@ class SharedVecEnv(VecEnv):
         Raises:
             InvalidActionError: wrong shape; types and ranges are checked when the lanes move.
         """
-        array = np.asarray(actions)
+        array = as_array(actions, "the array of actions", InvalidActionError)
         if array.shape != (self.num_envs,):
             raise InvalidActionError(
                 f"actions have shape {array.shape}; give [B*N] = [{self.num_envs}], slot b*N + i for agent i of lane b."
@@ -216,7 +225,11 @@ class SharedVecEnv(VecEnv):
         self.batched.close()
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """Return one picture a lane (not a slot), ``[height, width, 3] uint8``; all None without a render mode."""
+        """Return one picture a lane (not a slot), ``[height, width, 3] uint8``; all None without a render mode.
+
+        Raises:
+            ResetNeededError: before the first reset.
+        """
         return [slot.render() for slot in self._slots[:: self.num_agents]]
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
@@ -297,5 +310,7 @@ def make_sb3(
 
     ``agent_index=True`` appends the agent's index to observations, see :class:`AgentIndexed`.
     """
+    if not isinstance(agent_index, bool):
+        raise InvalidParameterError(f"agent_index is {quoted(agent_index)}; it must be True or False.")
     venv = SharedVecEnv(make_batched(env_id, num_envs, **kwargs), render_mode=render_mode)
     return AgentIndexed(venv) if agent_index else venv

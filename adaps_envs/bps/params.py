@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
-from adaps_envs.core.limits import MAX_STEPS, check_observation_size
+from adaps_envs.core.limits import MAX_STEPS, check_observation_size, refuses_oddities
 from adaps_envs.core.roster import chosen_actions, is_int, is_list, is_order, listed_types
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.types import AgentType
@@ -74,6 +74,7 @@ class BPSParams:
     shuffle_obs: bool = False
     reward: str = "individual"
 
+    @refuses_oddities
     def __post_init__(self) -> None:
         roster = _roster_from(self.groups, self.roster)
         needed = 1 + max(_landmark(index, kind) for index, kind in enumerate(roster))

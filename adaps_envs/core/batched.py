@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from adaps_envs.core.buffers import RNG_SPEC, allocate, as_array, checked_array, unknown_keys_error
 from adaps_envs.core.calls import KernelCalls
 from adaps_envs.core.form import Form, Part, shown
+from adaps_envs.core.limits import MAX_THREADS, lane_count, whole_number
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
-from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
+from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError, quoted
 from adaps_envs.types import ArraySpec, ObsField, State
 
 __all__ = ["REWARD_MODES", "BatchedEnv"]
 
-MAX_THREADS = 1024
 REWARD_MODES = ("individual", "team_sum", "team_mean")
 
 
@@ -96,8 +96,8 @@ class BatchedEnv(ABC):
         Raises:
             InvalidParameterError: ``num_envs``, ``num_threads`` or ``seed`` is not legal.
         """
-        self.num_envs = _positive("num_envs", num_envs)
-        self.num_threads = min(_thread_count(num_threads), self.num_envs)
+        self.num_envs = lane_count(num_envs)
+        self.num_threads = min(whole_number("num_threads", num_threads, 1, MAX_THREADS), self.num_envs)
         self.params = params
         self.spec_id = spec_id or self.default_id
         self._declare()
@@ -105,8 +105,8 @@ class BatchedEnv(ABC):
         self._action_array_shape = (self.num_envs, self.num_agents)
         self._obs_array_shape = (*self._action_array_shape, self.obs_dim)
         self._reward_mode = _reward_mode(params.reward)
-        self._pending_seeds = None if seed is None else lane_seeds(seed, self.num_envs)
         self._arrays: State = allocate(self.state_table, self.num_envs, self.sizes)
+        self._pending_seeds = None if seed is None else lane_seeds(seed, self.num_envs)
         self._ended = np.zeros(self.num_envs, dtype=bool)
         self._any_ended = False
         self._begun = False
@@ -192,6 +192,11 @@ class BatchedEnv(ABC):
     def possible_agents(self) -> list[str]:
         """The agents' names, in agent order; a fresh list."""
         return [f"agent_{index}" for index in range(self.num_agents)]
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a state: after the first ``reset`` or ``set_state``."""
+        return self._begun
 
     @property
     def ended(self) -> NDArray[np.bool_]:
@@ -435,22 +440,8 @@ class BatchedEnv(ABC):
         )
 
 
-def _thread_count(count: int) -> int:
-    if _positive("num_threads", count) > MAX_THREADS:
-        raise InvalidParameterError(
-            f"num_threads is {count}; it must be at most {MAX_THREADS}: as many as there are cores."
-        )
-    return int(count)
-
-
-def _positive(name: str, value: int) -> int:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise InvalidParameterError(f"{name} is {value!r}; it must be an integer >= 1.")
-    return int(value)
-
-
 def _reward_mode(name: str) -> Callable[..., Any] | None:
     modes: dict[str, Callable[..., Any] | None] = dict(zip(REWARD_MODES, (None, np.sum, np.mean), strict=True))
     if name not in modes:
-        raise InvalidParameterError(f"reward is {name!r}; choose one of {', '.join(REWARD_MODES)}.")
+        raise InvalidParameterError(f"reward is {quoted(name)}; choose one of {', '.join(REWARD_MODES)}.")
     return modes[name]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.rng import RNG_WORDS
-from adaps_envs.errors import AdapsError, InvalidParameterError, InvalidStateError, suggest
+from adaps_envs.errors import AdapsError, InvalidParameterError, InvalidStateError, quoted, suggest
 from adaps_envs.types import ArraySpec, State
 
 __all__ = ["RNG_SPEC", "allocate", "as_array", "checked_array"]
@@ -41,6 +41,10 @@ def as_array(value: Any, what: str, error: type[AdapsError]) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError as ragged:
         raise error(f"{what} has rows of unequal lengths; give a rectangular array.") from ragged
+    except Exception as broken:  # a class of the caller's may fail in any way
+        raise error(
+            f"{what} is {quoted(value)}, which NumPy cannot read ({quoted(broken)}); give an array."
+        ) from broken
 
 
 def checked_array(value: Any, spec: ArraySpec, target: NDArray[Any]) -> NDArray[Any]:

@@ -13,9 +13,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from adaps_envs.errors import InvalidParameterError
+from adaps_envs.core.limits import whole_number
+from adaps_envs.errors import InvalidParameterError, quoted
 
-__all__ = ["RNG_WORDS", "below", "lane_seeds", "next_uint64", "seed_streams", "uniform"]
+__all__ = [
+    "RNG_WORDS",
+    "below",
+    "lane_seeds",
+    "listed_seeds",
+    "next_uint64",
+    "one_seed",
+    "seed_streams",
+    "uniform",
+]
 
 RNG_WORDS = 4
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -28,18 +38,44 @@ def lane_seeds(seed: int | Sequence[int] | NDArray[Any], num_lanes: int) -> list
     Raises:
         InvalidParameterError: a seed is negative, not an integer, or the sequence has another length.
     """
-    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        seeds: list[Any] = [int(seed) + lane for lane in range(num_lanes)]
-    elif isinstance(seed, (Sequence, np.ndarray)) and not isinstance(seed, (str, bytes)):
-        seeds = list(seed)
-    else:
-        raise InvalidParameterError(f"seed is {seed!r}; it must be None, an integer >= 0 or {num_lanes} such integers.")
-    if len(seeds) != num_lanes:
-        raise InvalidParameterError(f"{len(seeds)} seeds for {num_lanes} lanes; give one seed a lane, or one integer.")
-    for value in seeds:
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
-            raise InvalidParameterError(f"seed {value!r} is not an integer >= 0; use for example seed=0.")
-    return [int(value) for value in seeds]
+    if isinstance(seed, (int, np.integer)):
+        first = one_seed(seed)
+        return [first + lane for lane in range(num_lanes)]
+    seeds = listed_seeds(seed, num_lanes)
+    return [one_seed(value) for value in seeds]
+
+
+def listed_seeds(seeds: Any, num_lanes: int) -> list[Any]:
+    """Return ``seeds``, one a lane, as a list; its entries are not checked.
+
+    Raises:
+        InvalidParameterError: it is no sequence, or one of another length.
+    """
+    try:
+        listed = (
+            None if isinstance(seeds, (str, bytes)) or not isinstance(seeds, (Sequence, np.ndarray)) else list(seeds)
+        )
+    except Exception:  # an array without axes, or a class of the caller's that cannot be read
+        listed = None
+    if listed is None:
+        raise InvalidParameterError(
+            f"seed is {quoted(seeds)}; it must be None, an integer >= 0 or {num_lanes} such integers."
+        )
+    if len(listed) != num_lanes:
+        raise InvalidParameterError(f"{len(listed)} seeds for {num_lanes} lanes; give one seed a lane, or one integer.")
+    return listed
+
+
+def one_seed(seed: Any) -> int:
+    """Return one seed as Python's integer.
+
+    Raises:
+        InvalidParameterError: it is not an integer >= 0.
+    """
+    try:
+        return whole_number("seed", seed, 0)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"seed {quoted(seed)} is not an integer >= 0; use for example seed=0.") from error
 
 
 def seed_streams(seeds: Sequence[int]) -> NDArray[np.uint64]:

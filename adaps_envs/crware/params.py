@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
-from adaps_envs.core.limits import MAX_STEPS, check_observation_size
+from adaps_envs.core.limits import MAX_STEPS, check_observation_size, refuses_oddities
 from adaps_envs.core.roster import is_int, is_list
 from adaps_envs.crware.layout import Layout, grid_layout, text_layout
 from adaps_envs.crware.roster import MOVES, OWN_ENTRIES, CRWAREType, build_roster, split_evenly
@@ -74,6 +74,7 @@ class WarehouseParams:
     max_inactivity_steps: int | None = None
     reward: str = "individual"
 
+    @refuses_oddities
     def __post_init__(self) -> None:
         self._set("reward_type", _choice("reward_type", self.reward_type, REWARD_TYPES))
         self._set("difficulty", _choice("difficulty", self.difficulty, DIFFICULTIES))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adaps_envs.core.batched import REWARD_MODES
-from adaps_envs.core.limits import MAX_STEPS, check_observation_size
+from adaps_envs.core.limits import MAX_STEPS, check_observation_size, refuses_oddities
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.lbf.roster import (
     MAX_LEVEL,
@@ -82,6 +82,7 @@ class LBFParams:
     max_cycles: int = 50
     reward: str = "individual"
 
+    @refuses_oddities
     def __post_init__(self) -> None:
         self._check_choices()
         self._set("field_size", _checked_field_size(self.field_size))

@@ -26,7 +26,7 @@ from adaps_envs.testing.target import Target, resolve
 
 __all__ = ["BATCHED_CHECKS", "GROUPS", "check_env", "check_target", "list_checks"]
 
-BATCHED_CHECKS: Mapping[str, Callable[..., None]] = {
+BATCHED_CHECKS: Mapping[str, Callable[..., str]] = {
     "lanes_equal_singles": determinism.check_lanes_equal_singles,
     "threads": determinism.check_threads,
     "reseed_equals_fresh": determinism.check_reseed_equals_fresh,
@@ -35,7 +35,7 @@ BATCHED_CHECKS: Mapping[str, Callable[..., None]] = {
     "pickle": determinism.check_pickle,
 }
 
-GROUPS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+GROUPS: Mapping[str, Mapping[str, Callable[..., str]]] = {
     "pettingzoo": PETTINGZOO_CHECKS,
     "parallel": PARALLEL_CHECKS,
     "libraries": LIBRARY_CHECKS,
@@ -44,7 +44,7 @@ GROUPS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "faces": FACE_CHECKS,
 }
 
-Job = tuple[str, Callable[..., None], tuple[Any, ...]]
+Job = tuple[str, Callable[..., str], tuple[Any, ...]]
 
 
 def check_env(env_id: str, **params: Any) -> CheckReport:
@@ -89,7 +89,7 @@ def check_target(
         if progress is not None:
             progress(name)
         results.append(_run(name, check, args, effort))
-    return CheckReport(subject.name, tuple(results))
+    return CheckReport(subject.name, tuple(results), effort)
 
 
 def list_checks() -> dict[str, str]:
@@ -137,7 +137,7 @@ def _chosen(jobs: list[Job], select: Sequence[str]) -> list[Job]:
     return [job for job in jobs if not select or any(fnmatchcase(job[0], pattern) for pattern in select)]
 
 
-def _run(name: str, check: Callable[..., None], args: tuple[Any, ...], effort: Effort) -> CheckResult:
+def _run(name: str, check: Callable[..., str], args: tuple[Any, ...], effort: Effort) -> CheckResult:
     if name.startswith("batched/"):  # they look at a fixed number of steps
         return run_check(name, check, *args)
     result = run_check(name, check, *args, effort)

@@ -29,7 +29,7 @@ LANES = 2
 SEED = 11
 
 
-def check_agreement(face: FaceFactory, effort: Effort = FULL) -> None:
+def check_agreement(face: FaceFactory, effort: Effort = FULL) -> str:
     """All faces return what the batched core returns for the same seed and actions."""
     core = face("batched", num_envs=1)
     parallel, turns, team = face("parallel"), face("aec"), face("gym")
@@ -62,18 +62,20 @@ def check_agreement(face: FaceFactory, effort: Effort = FULL) -> None:
         for name, end in ends.items():
             require(tuple(end) == flags, f"step {step}: {name} ends as {tuple(end)}, the core as {flags}")
         if any(flags):
-            return
+            return f"1 episode of {step + 1} steps"
+    return f"{effort.steps} steps"
 
 
-def check_gymnasium(face: FaceFactory, effort: Effort = FULL) -> None:
+def check_gymnasium(face: FaceFactory, effort: Effort = FULL) -> str:
     """Gymnasium's ``check_env`` accepts the team view without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message="reset options")
         gymnasium_check_env(face("gym", render_mode="rgb_array"), skip_render_check=True)
+    return "Gymnasium's own"
 
 
-def check_stable_baselines3(face: FaceFactory, effort: Effort = FULL) -> None:
+def check_stable_baselines3(face: FaceFactory, effort: Effort = FULL) -> str:
     """stable-baselines3's ``check_env`` accepts the team view."""
     checker = _learner("stable_baselines3.common.env_checker")
     if not isinstance(face("gym").observation_space, spaces.Box):
@@ -83,9 +85,10 @@ def check_stable_baselines3(face: FaceFactory, effort: Effort = FULL) -> None:
         # A matrix of observations that is no picture: it advises to flatten.
         warnings.filterwarnings("ignore", message=".*unconventional shape")
         checker.check_env(face("gym"), skip_render_check=True)
+    return "stable-baselines3's own"
 
 
-def check_gymnasium_vector(face: FaceFactory, effort: Effort = FULL) -> None:
+def check_gymnasium_vector(face: FaceFactory, effort: Effort = FULL) -> str:
     """The vector view does what Gymnasium's ``SyncVectorEnv`` over the single view does, resets included."""
     for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
         ours = face("gym_vector", num_envs=LANES, autoreset_mode=mode)
@@ -98,9 +101,10 @@ def check_gymnasium_vector(face: FaceFactory, effort: Effort = FULL) -> None:
             actions = theirs.action_space.sample()
             same = equal(list(ours.step(actions))[:4], list(theirs.step(actions))[:4])
             require(same, f"{mode.value}: step {step} differs from SyncVectorEnv")
+    return f"2 modes of {_past_the_end(ours.batched, effort)} steps, {LANES} lanes"
 
 
-def check_vec_env(face: FaceFactory, effort: Effort = FULL) -> None:
+def check_vec_env(face: FaceFactory, effort: Effort = FULL) -> str:
     """The ``VecEnv`` keeps stable-baselines3's contract: seeds, same-step resets, last observations, time limits."""
     wrappers = _learner("stable_baselines3.common.vec_env")
     ours, core = face("sb3", num_envs=LANES), face("batched", num_envs=LANES)
@@ -120,9 +124,10 @@ def check_vec_env(face: FaceFactory, effort: Effort = FULL) -> None:
         require(equal(obs, _slots(after)), f"step {step}: not the observations after a same-step reset")
     wrapped = wrappers.VecNormalize(wrappers.VecMonitor(face("sb3", num_envs=LANES)))
     require(bool(np.isfinite(wrapped.reset()).all()), "observations are not finite behind VecNormalize")
+    return f"{_past_the_end(core, effort)} steps of {LANES} lanes"
 
 
-def check_registries(face: FaceFactory, effort: Effort = FULL) -> None:
+def check_registries(face: FaceFactory, effort: Effort = FULL) -> str:
     """``gymnasium.make``, ``gymnasium.make_vec`` and ``pettingzoo.make`` give the same environment under its names."""
     core = face("batched", num_envs=1)
     known = spec(core.spec_id)
@@ -135,9 +140,10 @@ def check_registries(face: FaceFactory, effort: Effort = FULL) -> None:
     for call, env in made.items():
         name = env.batched.spec_id
         require(name == known.id, f"{call} gives {name}, not {known.id}")
+    return ""
 
 
-FACE_CHECKS: Mapping[str, Callable[..., None]] = {
+FACE_CHECKS: Mapping[str, Callable[..., str]] = {
     "agreement": check_agreement,
     "gymnasium": check_gymnasium,
     "stable_baselines3": check_stable_baselines3,

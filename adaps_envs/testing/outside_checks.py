@@ -24,30 +24,34 @@ from adaps_envs.testing.target import Target
 __all__ = ["LIBRARY_CHECKS", "PETTINGZOO_CHECKS"]
 
 
-def check_parallel_api(target: Target, effort: Effort = FULL) -> None:
+def check_parallel_api(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``parallel_api_test`` passes."""
     _pettingzoo_test("parallel_test").parallel_api_test(target.parallel(), num_cycles=effort.steps)
+    return f"num_cycles={effort.steps}"
 
 
-def check_aec_api(target: Target, effort: Effort = FULL) -> None:
+def check_aec_api(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``api_test`` passes on the turn-by-turn API."""
     _pettingzoo_test("api_test").api_test(target.aec(), num_cycles=effort.steps)
+    return f"num_cycles={effort.steps}"
 
 
-def check_seed(target: Target, effort: Effort = FULL) -> None:
+def check_seed(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``seed_test`` passes."""
     _pettingzoo_test("seed_test").seed_test(target.aec, num_cycles=effort.steps)
+    return f"num_cycles={effort.steps}"
 
 
-def check_parallel_seed(target: Target, effort: Effort = FULL) -> None:
+def check_parallel_seed(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``parallel_seed_test`` passes."""
     env = target.parallel()
     if _has_masks(env):
         raise NotApplicableError("the test ignores action masks, which this environment has.")
     _pettingzoo_test("seed_test").parallel_seed_test(target.parallel, num_cycles=effort.steps)
+    return f"num_cycles={effort.steps}"
 
 
-def check_state(target: Target, effort: Effort = FULL) -> None:
+def check_state(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``state_test`` passes."""
     env = target.parallel()
     if getattr(env, "state_space", None) is None:
@@ -55,35 +59,42 @@ def check_state(target: Target, effort: Effort = FULL) -> None:
     if _has_masks(env):
         raise NotApplicableError("the test ignores action masks, which this environment has.")
     _pettingzoo_test("state_test").state_test(target.aec(), env, num_cycles=min(effort.steps, 50))
+    return f"num_cycles={min(effort.steps, 50)}"
 
 
-def check_render(target: Target, effort: Effort = FULL) -> None:
+def check_render(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``render_test`` passes: ``rgb_array`` gives pictures ``[height, width, 3] uint8``."""
-    if not target.aec().metadata.get("render_modes"):
+    modes = target.aec().metadata.get("render_modes")
+    if not modes:
         raise NotApplicableError("the environment declares no render_modes.")
+    if "human" in modes:
+        _installed("pygame")
     if not _takes(target.aec, render_mode=None):
         raise NotApplicableError("the environment takes no render_mode.")
     with _no_display():
         _pettingzoo_test("render_test").render_test(target.aec)
+    return "one episode a mode"
 
 
-def check_max_cycles(target: Target, effort: Effort = FULL) -> None:
+def check_max_cycles(target: Target, effort: Effort = FULL) -> str:
     """PettingZoo's ``max_cycles_test`` passes: ``max_cycles=4`` ends after exactly 4 steps."""
     if not _takes(target.parallel, max_cycles=4):
         raise NotApplicableError("the environment takes no max_cycles.")
     module = SimpleNamespace(parallel_env=target.parallel, env=target.aec)
     _pettingzoo_test("max_cycles_test").max_cycles_test(module)
+    return "1 episode of 4 steps"
 
 
-def check_cloudpickle(target: Target, effort: Effort = FULL) -> None:
+def check_cloudpickle(target: Target, effort: Effort = FULL) -> str:
     """An environment that went through ``cloudpickle`` plays as a fresh one does."""
     copied = _installed("cloudpickle").loads(_installed("cloudpickle").dumps(target.parallel()))
     pair = (played(env, seed=3, steps=10) for env in (copied, target.parallel()))
     same = all(equal(left, right) for left, right in zip(*pair, strict=True))
     require(same, "after pickling, the environment plays another game than a fresh one")
+    return "1 seed of 10 steps"
 
 
-def check_supersuit(target: Target, effort: Effort = FULL) -> None:
+def check_supersuit(target: Target, effort: Effort = FULL) -> str:
     """SuperSuit's pipeline pads, indicates agents and makes a stable-baselines3 vector of two copies."""
     supersuit = _installed("supersuit")
     env = target.parallel()
@@ -101,29 +112,32 @@ def check_supersuit(target: Target, effort: Effort = FULL) -> None:
         require(bool(np.isfinite(obs).all()), "observations are not finite behind SuperSuit")
         obs, rewards, _, _ = vector.step(np.stack([vector.action_space.sample() for _ in range(2 * agents)]))
         require(bool(np.isfinite(rewards).all()), "rewards are not finite behind SuperSuit")
+    return f"{min(effort.steps, 100)} steps of 2 copies"
 
 
-def check_torchrl(target: Target, effort: Effort = FULL) -> None:
-    """TorchRL's ``PettingZooWrapper`` accepts it, ``check_env_specs`` passes, and a rollout runs."""
+def check_torchrl(target: Target, effort: Effort = FULL) -> str:
+    """TorchRL's ``PettingZooWrapper`` accepts it (an AECEnv as such), ``check_env_specs`` passes, a rollout runs."""
     torchrl = _installed("torchrl.envs")
-    inner = target.parallel()
+    inner = target.aec() if target.turns else target.parallel()
     _require_plain_spaces(inner, dictionaries=True)
-    # Agents whose names begin alike form a group, which needs equal spaces.
-    groups = None if _equal_spaces(inner) else torchrl.MarlGroupMapType.ONE_GROUP_PER_AGENT
-    env = torchrl.PettingZooWrapper(inner, group_map=groups, use_mask=not _lasting(target.parallel))
+    # Agents whose names begin alike form a group, which needs equal spaces; turns need a mask and groups of one.
+    groups = None if _equal_spaces(inner) and not target.turns else torchrl.MarlGroupMapType.ONE_GROUP_PER_AGENT
+    masked = target.turns or not _lasting(target.parallel)
+    env = torchrl.PettingZooWrapper(inner, group_map=groups, use_mask=masked)
     _installed("torchrl.envs.utils").check_env_specs(env)
     env.set_seed(3)
     env.rollout(10)
+    return "at most 10 steps, and those of check_env_specs"
 
 
-def check_rllib(target: Target, effort: Effort = FULL) -> None:
+def check_rllib(target: Target, effort: Effort = FULL) -> str:
     """RLlib's ``ParallelPettingZooEnv`` accepts it, and observations stay in the spaces that it declares."""
     wrapper = _installed("ray.rllib.env.wrappers.pettingzoo_env").ParallelPettingZooEnv
     inner = target.parallel()
     env = wrapper(inner)
     obs, infos = env.reset(seed=3)
     player = RandomPlayer(inner, 3)
-    for _ in range(min(effort.steps, 300)):
+    for step in range(min(effort.steps, 300)):
         for agent, value in obs.items():
             space = env.get_observation_space(agent)
             require(space.contains(value), f"observation of {agent} is outside the space that RLlib is given")
@@ -132,10 +146,11 @@ def check_rllib(target: Target, effort: Effort = FULL) -> None:
         if not inner.agents:
             over = terminated["__all__"] or truncated["__all__"]
             require(over, "agents end in different ways, so that RLlib never sees the end of the episode")
-            return
+            return f"1 episode of {step + 1} steps"
+    return f"{min(effort.steps, 300)} steps"
 
 
-PETTINGZOO_CHECKS: Mapping[str, Callable[..., None]] = {
+PETTINGZOO_CHECKS: Mapping[str, Callable[..., str]] = {
     "parallel_api": check_parallel_api,
     "aec_api": check_aec_api,
     "seed": check_seed,
@@ -145,7 +160,7 @@ PETTINGZOO_CHECKS: Mapping[str, Callable[..., None]] = {
     "max_cycles": check_max_cycles,
 }
 
-LIBRARY_CHECKS: Mapping[str, Callable[..., None]] = {
+LIBRARY_CHECKS: Mapping[str, Callable[..., str]] = {
     "cloudpickle": check_cloudpickle,
     "supersuit": check_supersuit,
     "torchrl": check_torchrl,

@@ -19,6 +19,7 @@ from gymnasium import spaces
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.testing.play import RandomPlayer, equal, leaves, played
 from adaps_envs.testing.report import FULL, Effort, NotApplicableError, require
+from adaps_envs.testing.rollout import ConformanceError
 
 __all__ = ["PARALLEL_CHECKS", "ParallelFactory"]
 
@@ -28,25 +29,31 @@ LIMIT = 9
 _NAME = re.compile(r"[a-z]+_[0-9]+")
 
 
-def check_spaces(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_spaces(make: ParallelFactory, effort: Effort = FULL) -> str:
     """Observations and states lie in their spaces with the exact dtype, rewards are finite floats, flags are bools."""
     env = make()
     has_state = _has_state(env)
+    other: set[str] = set()
     for obs, rewards, terminated, truncated, _ in played(env, seed=1, steps=effort.steps):
         for agent, value in obs.items():
             space = env.observation_space(agent)
             require(space.contains(value), f"observation of {agent} is outside its space: {value!r}")
             require(_same_dtype(space, value), f"observation of {agent} has dtype {getattr(value, 'dtype', None)}")
         for agent, reward in rewards.items():
-            finite = isinstance(reward, float) and bool(np.isfinite(reward))
+            finite = _is_number(reward) and bool(np.isfinite(reward))
             require(finite, f"reward of {agent} is {reward!r}, not a finite float")
+            if not isinstance(reward, float):
+                other.add(type(reward).__name__)
         for flags in (terminated, truncated):
             for agent, flag in flags.items():
                 require(type(flag) is bool, f"flags of {agent} are {flag!r} and the like, not two bools")
         require(not has_state or env.state_space.contains(env.state()), "the global state is outside state_space")
+    if other:
+        warnings.warn(f"rewards are {' and '.join(sorted(other))}; PettingZoo's are float.", UserWarning, stacklevel=1)
+    return f"1 seed of {effort.steps} steps"
 
 
-def check_same_spaces(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_same_spaces(make: ParallelFactory, effort: Effort = FULL) -> str:
     """Each agent's space is the same object at each call, before and after a reset."""
     env = make()
     before = {agent: (env.observation_space(agent), env.action_space(agent)) for agent in env.possible_agents}
@@ -54,9 +61,10 @@ def check_same_spaces(make: ParallelFactory, effort: Effort = FULL) -> None:
     for agent, (obs_space, action_space) in before.items():
         same = env.observation_space(agent) is obs_space and env.action_space(agent) is action_space
         require(same, f"the spaces of {agent} are other objects at the next call")
+    return "1 reset"
 
 
-def check_no_aliasing(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_no_aliasing(make: ParallelFactory, effort: Effort = FULL) -> str:
     """What was returned stays as it is, and writing into it changes nothing."""
     env, twin = make(), make()
     kept, infos = env.reset(seed=2)
@@ -73,27 +81,30 @@ def check_no_aliasing(make: ParallelFactory, effort: Effort = FULL) -> None:
             value[...] = 1 if value.dtype.kind == "b" else 123
     same = not env.agents or equal(env.step(copy.deepcopy(actions)), twin.step(actions))
     require(same, "writing into returned observations changed what the environment does next")
+    return "1 seed of 2 steps"
 
 
-def check_actions_kept(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_actions_kept(make: ParallelFactory, effort: Effort = FULL) -> str:
     """The caller's actions are not written to."""
     env = make()
     actions = RandomPlayer(env, 0).actions(*env.reset(seed=2))
     before = copy.deepcopy(actions)
     env.step(actions)
     require(equal(actions, before), "step() changed the caller's actions")
+    return "1 step"
 
 
-def check_deterministic(make: ParallelFactory, effort: Effort = FULL) -> None:
-    """Two environments with the same seed and actions agree at every step of 1,000, on 20 seeds, over resets too."""
+def check_deterministic(make: ParallelFactory, effort: Effort = FULL) -> str:
+    """Two environments with the same seed and actions agree at every step, on every seed, over resets too."""
     for seed in range(effort.seeds):
         pair = (played(make(), seed=seed, steps=effort.steps, action_seed=seed) for _ in range(2))
         for step, (left, right) in enumerate(zip(*pair, strict=False)):
             what = f"step {step - 1} differs" if step else "the starts differ"
             require(equal(left, right), f"seed {seed}: {what} between two environments")
+    return f"{effort.seeds} seeds of {effort.steps} steps"
 
 
-def check_reseed_after_use(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_reseed_after_use(make: ParallelFactory, effort: Effort = FULL) -> str:
     """``reset(seed)`` in the middle of an episode equals a fresh environment."""
     for seed in range(effort.seeds):
         used, fresh = make(), make()
@@ -103,9 +114,10 @@ def check_reseed_after_use(make: ParallelFactory, effort: Effort = FULL) -> None
         for step, (left, right) in enumerate(zip(*pair, strict=True)):
             what = f"a step after reset(seed={seed})" if step else f"reset(seed={seed}) after use"
             require(equal(left, right), f"{what} differs from a fresh environment")
+    return f"{effort.seeds} seeds of 3 steps, after 7"
 
 
-def check_reset_continues(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_reset_continues(make: ParallelFactory, effort: Effort = FULL) -> str:
     """``reset()`` without a seed starts another episode, the same one for two environments with the same past."""
     left, right = make(), make()
     first = left.reset(seed=7)
@@ -115,17 +127,19 @@ def check_reset_continues(make: ParallelFactory, effort: Effort = FULL) -> None:
     if all(equal(first, make().reset(seed=seed)) for seed in range(100, 104)):
         raise NotApplicableError("every episode starts alike, so that nothing shows whether the stream continues.")
     require(not all(equal(first, start) for start in more), "reset() without a seed starts the same episode again")
+    return "1 seed, 5 resets"
 
 
-def check_options(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_options(make: ParallelFactory, effort: Effort = FULL) -> str:
     """Unknown reset options are ignored (a warning is welcome), and change nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = make().reset(seed=8, options={"no_such_option": 1})
     require(equal(given, make().reset(seed=8)), "an unknown reset option changes the episode")
+    return "1 reset"
 
 
-def check_time_limit(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_time_limit(make: ParallelFactory, effort: Effort = FULL) -> str:
     """At the time limit ``truncated`` is set, ``terminated`` is not, and no agent is left."""
     env, limit = _limited(make)
     verdicts = []
@@ -140,13 +154,13 @@ def check_time_limit(make: ParallelFactory, effort: Effort = FULL) -> None:
         elif not any(truncated.values()):
             verdicts.append("the time limit does not set truncated")
         else:
-            return
+            return f"{seed + 1} episodes of at most {limit} steps"
     if not verdicts:
         raise NotApplicableError("no episode of random play lasted until the time limit.")
-    require(False, verdicts[0])
+    raise ConformanceError(f"{verdicts[0]}.")
 
 
-def check_global_generators(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_global_generators(make: ParallelFactory, effort: Effort = FULL) -> str:
     """No global generator is touched, neither NumPy's nor Python's."""
 
     def states() -> tuple[Any, ...]:
@@ -158,15 +172,17 @@ def check_global_generators(make: ParallelFactory, effort: Effort = FULL) -> Non
     for _ in played(make(), seed=3, steps=5):
         pass
     require(states() == before, "a global random generator was used")
+    return "2 episodes of 5 steps"
 
 
-def check_agent_names(make: ParallelFactory, effort: Effort = FULL) -> None:
+def check_agent_names(make: ParallelFactory, effort: Effort = FULL) -> str:
     """Agents are named ``word_0``: other libraries group and index them by such names."""
     odd = [agent for agent in make().possible_agents if not (isinstance(agent, str) and _NAME.fullmatch(agent))]
     require(not odd, f"agents are named {odd[:4]}; use one lowercase word, an underscore and a number, as in 'agent_0'")
+    return ""
 
 
-PARALLEL_CHECKS: Mapping[str, Callable[..., None]] = {
+PARALLEL_CHECKS: Mapping[str, Callable[..., str]] = {
     "spaces": check_spaces,
     "same_spaces": check_same_spaces,
     "no_aliasing": check_no_aliasing,
@@ -179,6 +195,10 @@ PARALLEL_CHECKS: Mapping[str, Callable[..., None]] = {
     "global_generators": check_global_generators,
     "agent_names": check_agent_names,
 }
+
+
+def _is_number(reward: Any) -> bool:
+    return isinstance(reward, (int, float, np.integer)) and not isinstance(reward, bool)
 
 
 def _has_state(env: Any) -> bool:

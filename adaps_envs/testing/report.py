@@ -47,6 +47,7 @@ class CheckResult:
         skipped: the check does not apply, or needs a library that is not installed.
         rule: the rule in one sentence.
         notes: warnings that were raised on the way, each once.
+        played: what was really played, in words; empty where the check did not come to its end or plays nothing.
     """
 
     name: str
@@ -55,6 +56,7 @@ class CheckResult:
     skipped: bool = False
     rule: str = ""
     notes: tuple[str, ...] = ()
+    played: str = ""
 
     @property
     def status(self) -> str:
@@ -64,10 +66,11 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All checks of one environment."""
+    """All checks of one environment, and the effort that was asked for; each result says what was really played."""
 
     env_id: str
     results: tuple[CheckResult, ...]
+    effort: Effort = FULL
 
     @property
     def passed(self) -> bool:
@@ -91,26 +94,29 @@ def require(holds: bool, message: str) -> None:
         raise ConformanceError(f"{message}.")
 
 
-def run_check(name: str, check: Callable[..., None], *args: Any) -> CheckResult:
-    """Run one check; whatever it raises becomes its outcome, whatever it prints is dropped."""
+def run_check(name: str, check: Callable[..., str], *args: Any) -> CheckResult:
+    """Run one check; whatever it raises becomes its outcome, whatever it prints is dropped.
+
+    A check returns what it played, in words.
+    """
     rule = (check.__doc__ or "").strip().split("\n")[0]
     with warnings.catch_warnings(record=True) as seen, contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
-        passed, message, skipped = _outcome(check, args)
+        passed, message, skipped, played = _outcome(check, args)
     notes = tuple(dict.fromkeys(str(warning.message).strip() for warning in seen if not _about_us(warning)))
-    return CheckResult(name, passed, message, skipped, rule, notes)
+    return CheckResult(name, passed, message, skipped, rule, notes, played)
 
 
-def _outcome(check: Callable[..., None], args: tuple[Any, ...]) -> tuple[bool, str, bool]:
+def _outcome(check: Callable[..., str], args: tuple[Any, ...]) -> tuple[bool, str, bool, str]:
     try:
-        check(*args)
+        played = check(*args)
     except NotApplicableError as reason:
-        return True, str(reason), True
+        return True, str(reason), True, ""
     except ConformanceError as error:
-        return False, str(error), False
+        return False, str(error), False, ""
     except Exception as error:  # an environment may break in any way; the other checks still run
-        return False, f"{type(error).__name__}: {error}", False
-    return True, "", False
+        return False, f"{type(error).__name__}: {error}", False, ""
+    return True, "", False, played
 
 
 def _about_us(warning: warnings.WarningMessage) -> bool:

@@ -62,7 +62,9 @@ RESERVED_SETTINGS = frozenset(
 )
 # What the leaderboard itself hands to the environment.
 _RESERVED_PARAMS = frozenset({"env_id", "num_envs", "num_threads", "seed"})
-_RESERVED_POLICY_SETTINGS = frozenset({"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed", "action_mask"})
+_RESERVED_POLICY_SETTINGS = frozenset(
+    {"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed", "action_mask"}
+)
 
 
 def _check_finite(value: Any) -> None:

@@ -49,7 +49,9 @@ def test_state(env_id: str) -> None:
         state_test(_make(env_id, "aec"), _make(env_id, "parallel"), num_cycles=20)
 
 
-def test_render(env_id: str) -> None:
+def test_render(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     render_test(lambda **kwargs: _make(env_id, "aec", **kwargs))
 
 

@@ -133,3 +133,70 @@ def test_parameters_are_json_or_text() -> None:
         parse_params(["x=1", "x=2"])
     with pytest.raises(InvalidParameterError, match="not of the form name=value"):
         parse_params(["=1"])
+
+
+def test_the_list_names_plug_ins_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaps_envs.registry.broken_plugins", lambda: {"moon": "SystemExit: 1"})
+    result = _run("envs")
+    assert "plug-in 'moon' failed to load and is left out (SystemExit: 1)" in result.stderr
+    assert len(result.stdout.splitlines()) == len(adaps_envs.list_envs())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_report_says_what_was_played(quick: bool) -> None:
+    seeds, steps = (3, 80) if quick else (20, 1000)
+    command = ["check", "BPS-1", *SMALL, "-k", "parallel/deterministic", "-k", "batched/threads"]
+    command += ["--quick"] if quick else []
+    shown = " ".join(_run(*command).stdout.split())
+    assert f"[{seeds} seeds of {steps} steps]" in shown
+    assert "[16 steps of 5 lanes, by 1 to 3 threads]" in shown
+    assert f"Asked for: {seeds} seeds of {steps} steps" in shown
+    assert ("1,000" in shown, "20 seeds" in shown) == (False, not quick)
+    report = json.loads(_run(*command, "--json").stdout)
+    assert report["effort"] == {"seeds": seeds, "steps": steps}
+    assert report["checks"][0]["played"] == f"{seeds} seeds of {steps} steps"
+
+
+def test_no_rule_promises_a_number_of_seeds_or_steps() -> None:
+    assert not [rule for rule in list_checks().values() if "1,000" in rule or "20 seeds" in rule]
+
+
+def test_rewards_that_are_integers_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Paid(ParallelFace):
+        def step(self, actions: Any) -> Any:
+            obs, rewards, *rest = super().step(actions)
+            return obs, {agent: round(reward) for agent, reward in rewards.items()}, *rest
+
+    made = types.ModuleType("paid_env")
+    made.parallel_env = lambda: Paid(adaps_envs.make_batched("BPS-1", 1, groups=[2, 1], max_cycles=6))
+    monkeypatch.setitem(sys.modules, "paid_env", made)
+    result = _run("check", "paid_env", "--quick", "-k", "parallel/spaces")
+    assert result.exit_code == 0
+    assert "Warning, parallel/spaces: rewards are int; PettingZoo's are float." in " ".join(result.stdout.split())
+
+
+def test_a_missing_package_is_one_line_and_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "needs_moon_v0.py").write_text("import moon_rocket.engine\n")
+    (tmp_path / "needs_moon_later_v0.py").write_text("def parallel_env():\n    import moon_rocket\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for target in ("needs_moon_v0", "needs_moon_v0:parallel_env", "needs_moon_later_v0"):
+        with pytest.raises(InvalidParameterError, match="needs the package 'moon_rocket', which is not installed") as e:
+            CliRunner().invoke(app, ["check", target], catch_exceptions=False, standalone_mode=False)
+        assert "\n" not in str(e.value)
+
+
+def test_an_unknown_target_is_answered_by_near_names_alone() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'BPS-1-v0'") as ours:
+        CliRunner().invoke(app, ["check", "BSP-1"], catch_exceptions=False, standalone_mode=False)
+    assert "RWARE" not in str(ours.value)
+    with pytest.raises(UnknownNameError, match="Did you mean 'classic/connect_four-v3'"):
+        CliRunner().invoke(app, ["check", "classic/conect_four-v3"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_aec_environments_go_to_torchrl_as_such() -> None:
+    pytest.importorskip("torchrl")
+    pytest.importorskip("pygame")
+    (result,) = json.loads(
+        _run("check", "pettingzoo.classic.connect_four_v3", "--quick", "-k", "libraries/torchrl", "--json").stdout
+    )["checks"]
+    assert (result["status"], result["message"]) == ("passed", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -47,7 +48,7 @@ def test_public_names_are_pinned() -> None:
 
 
 def test_faces_are_pinned() -> None:
-    assert set(FACES) == {"parallel", "aec", "gym", "gym_vector", "sb3", "batched"}
+    assert set(FACES) == {"parallel", "aec", "gym", "gym_vector", "gym_tuple", "sb3", "batched"}
 
 
 @pytest.mark.parametrize(("env_id", "groups"), PRESETS.items())
@@ -125,13 +126,21 @@ class _EntryPoint:
 
     def load(self) -> Any:
         """Return the family, or fail as the plug-in does."""
-        if isinstance(self.outcome, Exception):
+        if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
 
 
 def _family(name: str, env_id: str) -> registry.EnvFamily:
     return registry.EnvFamily(name, "a plug-in", "x:Y", "x:P", "x:Q", {env_id: registry.Preset("one")})
+
+
+def _presets(presets: Any) -> registry.EnvFamily:
+    return registry.EnvFamily("toy", "a plug-in", "x:Y", "x:P", "x:Q", presets)
+
+
+class _LeavesError(KeyboardInterrupt):
+    """A plug-in may end the program in other ways than ``sys.exit``."""
 
 
 @pytest.fixture
@@ -161,6 +170,19 @@ def test_plug_in_is_found(plug_in: Any) -> None:
         (_family("bps", "Toy-v0"), "family 'bps' is already registered"),
         (_family("toy", "BPS-1-v0"), "id 'BPS-1-v0' is already registered"),
         (_family("toy", "Toy"), "not of the form Name-vN"),
+        (SystemExit(3), "SystemExit: 3"),
+        (_LeavesError("at once"), "_LeavesError: at once"),
+        (ImportError("two\nlines \x1b[2J"), r"ImportError: two lines  \[2J"),
+        (_family("toy", "BPS-1-v9"), "id 'BPS-1-v9' takes the name of 'BPS-1-v0'"),
+        (_family("toy", "bps-1-v9"), "id 'bps-1-v9' takes the name of 'BPS-1-v0'"),
+        (_family("toy", "bps_1-v0"), "id 'bps_1-v0' takes the name of 'BPS-1-v0'"),
+        (_presets({"Toy-v0": "one"}), "the preset of 'Toy-v0' is 'one'; give a Preset"),
+        (_presets({"Toy-v0": registry.Preset("one", [1])}), "needs a text and a dict"),
+        (_presets({"Toy-v0": registry.Preset(1)}), "needs a text and a dict"),
+        (_presets({3: registry.Preset("one")}), "id 3 is not of the form"),
+        (_presets(None), "presets is None; give a dict"),
+        (_presets({"A-b-v0": registry.Preset("a"), "A_b-v0": registry.Preset("b")}), "the same name in PettingZoo"),
+        (registry.EnvFamily("toy", None, "x:Y", "x:P", "x:Q", {}), "title is None; give a text"),
     ],
 )
 def test_broken_plug_in_hides_nobody_and_is_named(plug_in: Any, outcome: Any, message: str) -> None:
@@ -178,3 +200,45 @@ def test_plug_in_that_failed_is_tried_again(plug_in: Any) -> None:
     assert "Late-v0" not in adaps_envs.list_envs()
     point.outcome = _family("late", "Late-v0")
     assert "Late-v0" in adaps_envs.list_envs()
+
+
+def test_every_broken_plug_in_is_named_and_aliases_stay_ours(plug_in: Any) -> None:
+    plug_in(
+        _EntryPoint("a", SystemExit("no licence")), _EntryPoint("b", _family("b", "BPS-1-v9")),
+        _EntryPoint("b", "text"), _EntryPoint("c", _family("good", "Good-v0")),
+    )  # fmt: skip
+    assert list(registry.broken_plugins()) == ["a", "b", "b = plugin:FAMILY"]
+    assert (adaps_envs.spec("BPS-1").id, adaps_envs.spec("Good").id) == ("BPS-1-v0", "Good-v0")
+    with pytest.warns(UserWarning, match="failed to load") as seen:
+        register_all()
+    told = [str(warning.message) for warning in seen]
+    assert [text.split("'")[1] for text in told] == ["a", "b", "b = plugin:FAMILY"]
+    assert "SystemExit: no licence" in told[0]
+
+
+def test_control_c_during_a_plug_ins_import_is_the_users(plug_in: Any) -> None:
+    plug_in(_EntryPoint("slow", KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        adaps_envs.list_envs()
+
+
+def test_a_plug_in_that_is_being_imported_is_not_called_broken(plug_in: Any) -> None:
+    plug_in(_EntryPoint("late", AttributeError("partially initialized module 'late' has no attribute 'FAMILY'")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        register_all()
+
+
+def test_import_goes_on_when_a_plug_in_exits(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    (tmp_path / "leaving.py").write_text("raise SystemExit(7)")
+    about = tmp_path / "leaving-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: leaving\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[adaps_envs.envs]\nleaving = leaving:FAMILY\n")
+    program = "import adaps_envs; print(adaps_envs.spec('BPS-1').id)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**clean_environment, "PYTHONPATH": str(tmp_path)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, "BPS-1-v0")
+    assert "plug-in 'leaving' failed to load and is left out (SystemExit: 7)" in done.stderr

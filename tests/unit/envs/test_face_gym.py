@@ -214,3 +214,24 @@ def test_human_mode_is_served_by_gymnasiums_wrapper(monkeypatch: pytest.MonkeyPa
     env.reset(seed=0)
     assert env.render() is None
     env.close()
+
+
+def test_lists_of_pictures_as_gymnasiums_own_vector_gives_them() -> None:
+    options = {"num_envs": 2, "max_cycles": 3, "render_mode": "rgb_array_list"}
+    ours = gymnasium.make_vec("adaps/BPS-1-v0", **options)
+    theirs = gymnasium.make_vec("adaps/BPS-1-v0", vectorization_mode="sync", **options)
+    assert ours.metadata["render_modes"] == ["rgb_array", "rgb_array_list"]
+    for env in (ours, theirs):
+        env.reset(seed=1)
+    for steps in (2, 3, 0, 4):
+        for _ in range(steps):
+            ours.step(np.ones((2, 15), int))
+            theirs.step(np.ones((2, 15), int))
+        left, right = ours.render(), theirs.render()
+        assert [len(pictures) for pictures in left] == [len(pictures) for pictures in right]
+        assert all(np.array_equal(*lane) for lane in zip(left, right, strict=True))
+
+
+def test_the_time_limit_of_make_vec() -> None:
+    env = gymnasium.make_vec("adaps/BPS-1-v0", num_envs=2, max_episode_steps=4)
+    assert (env.batched.max_cycles, env.spec.max_episode_steps) == (4, 4)

@@ -183,7 +183,7 @@ def test_truth_is_a_copy() -> None:
 def test_metadata() -> None:
     env = _ready()
     assert str(env) == env.metadata["name"] == "bps_1_v0"
-    assert env.metadata["render_modes"] == ["rgb_array"]
+    assert env.metadata["render_modes"] == ["human", "rgb_array"]
     assert env.metadata["is_parallelizable"] is True
 
 
@@ -268,3 +268,37 @@ def test_observation_of_a_turn_is_a_copy() -> None:
     env.observe("agent_0")[...] = 7
     assert not (env.observe("agent_0") == 7).any()
     assert env.unwrapped.agent_types.shape == (15,)
+
+
+# -- what wrappers look for -----------------------------------------------------------------------------------------
+
+
+def test_a_generator_for_wrappers_that_does_not_touch_the_game() -> None:
+    used, left = _ready(), _ready()
+    draws = []
+    for _ in range(2):
+        used.reset(seed=5)
+        draws.append(used.np_random.integers(1000, size=3).tolist())
+    left.reset(seed=5)
+    assert draws[0] == draws[1]
+    assert np.array_equal(used.step(LEGAL)[0]["agent_0"], left.step(LEGAL)[0]["agent_0"])
+    used.reset()
+    assert used.np_random.integers(1000, size=3).tolist() != draws[0]
+    assert pickle.loads(pickle.dumps(used)).np_random.random() == used.np_random.random()
+    used.np_random = np.random.default_rng(1)
+    assert used.np_random.random() == np.random.default_rng(1).random()
+
+
+def test_supersuit_skips_random_numbers_of_frames() -> None:
+    supersuit = pytest.importorskip("supersuit")
+    env = supersuit.frame_skip_v0(adaps_envs.make("BPS-1"), (2, 4))
+    env.reset(seed=1)
+    env.step(LEGAL)
+    assert 2 <= int(env.unwrapped.get_state()["cur_steps"][0]) <= 4
+
+
+@pytest.mark.parametrize("api", ["parallel", "aec", "gym", "gym_tuple", "gym_vector", "sb3"])
+def test_pictures_before_the_first_reset_are_one_error_everywhere(api: str) -> None:
+    env = adaps_envs.make("BPS-1", api=api, render_mode="rgb_array")
+    with pytest.raises(ResetNeededError, match=r"render\(\) before the first reset"):
+        env.render()
