@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from baselines.leaderboard.engine import Died, Event, Finished, Started
 from baselines.leaderboard.engine import Progress as StepsSpent
 from baselines.leaderboard.plan import Job
+from baselines.leaderboard.text import printable
 
 __all__ = ["ProgressDisplay", "duration", "time_left"]
 
@@ -146,4 +147,4 @@ class ProgressDisplay:
 
     def _line(self, text: str) -> None:
         self._next_line = self._clock() + _SECONDS_BETWEEN_LINES
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import normalize
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -23,6 +24,7 @@ from baselines.leaderboard.report.columns import (
     present,
 )
 from baselines.leaderboard.report.rows import Row
+from baselines.leaderboard.text import printable
 
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 
@@ -43,7 +45,8 @@ def print_board(board: Board, console: Console) -> None:
         total_columns = [column for column in TOTAL_COLUMNS if column.heading in (*shown, *_TOTAL_COLUMNS)]
         console.print(_rich_table("all tasks", total_columns, board.totals))
     for problem in board.problems:
-        console.print(f"{problem.kind} {problem.run}: {problem.message}", markup=False, highlight=False, soft_wrap=True)
+        line = printable(f"{problem.kind} {problem.run}: {problem.message}")
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def markdown_board(board: Board) -> str:
@@ -80,11 +83,11 @@ def csv_rows(rows: Sequence[Row]) -> str:
 
 
 def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=escape(printable(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(escape(column.heading), justify="right" if column.numeric else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(column.show(row)) for column in columns))
+        table.add_row(*(escape(printable(column.show(row))) for column in columns))
     return table
 
 
@@ -98,10 +101,13 @@ def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[Row], 
 
 def _cell(text: str) -> str:
     """Make ``text`` safe inside a Markdown cell: one line, no column mark, no markup, no link."""
-    flat = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("`", "'")
+    flat = printable(" ".join(text.split())).replace("\\", "\\\\").replace("|", "\\|").replace("`", "'")
     return flat.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
 
 
 def _no_formula(value: Any) -> Any:
-    """A spreadsheet would run text that begins like a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    """A spreadsheet would run text that begins like a formula, also behind blanks or in characters of double width."""
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if normalize("NFKC", shown).lstrip().startswith(("=", "+", "-", "@")) else shown

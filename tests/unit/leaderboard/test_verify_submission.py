@@ -20,6 +20,7 @@ from tamper import append_member, edit_json, members_of, write_submission
 
 from baselines import cli
 from baselines.leaderboard.board import add_submission
+from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
 from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.record import find_runs
@@ -221,7 +222,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "another order": (rewrite_reversed, "other bytes than its members explain"),
     "a page before it": (surround(b"<html>", b""), "other bytes than its members explain"),
     "bytes behind it": (surround(b"", b"more"), "other bytes|not a readable"),
-    "a comment": (comment, "other bytes than its members explain"),
+    "a comment": (comment, "does not end with its directory"),
     "a cut archive": (truncate, "not a readable zip archive|no such member"),
     "no archive": (lambda file: file.write_bytes(b"\x80\x04cos\nsystem\n") and None, "not a readable zip archive"),
     "an empty file": (lambda file: file.write_bytes(b"") and None, "not a readable zip archive"),
@@ -241,11 +242,22 @@ def test_a_bad_archive_is_named_and_leaves_nothing(file: Path, kind: str, tempor
 
 
 @pytest.mark.parametrize(
-    ("limit", "value"), [("MAX_ARCHIVE_BYTES", 1000), ("MAX_MEMBERS", 10), ("MAX_FILE_BYTES", 100)]
+    ("limit", "value", "message"),
+    [
+        ("MAX_ARCHIVE_BYTES", 1000, "more than the 0 MiB"),
+        ("MAX_MEMBERS", 10, "its directory has 46 members; at most 10 are read"),
+    ],
 )
-def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, message: str) -> None:
     monkeypatch.setattr(submission, limit, value)
-    assert not verify_submission(file).verified
+    assert message in str(verify_submission(file).all_faults[0])
+
+
+def test_a_file_has_the_size_of_its_kind_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MAX_BYTES, "config.json", 100)
+    faults = [str(fault) for fault in verify_submission(file).all_faults]
+    assert len(faults) == 4
+    assert re.search(f"{RUN}/config.json: .* bytes are more than the 100 that it may have", faults[0])
 
 
 def test_there_must_be_something_to_verify(tmp_path: Path) -> None:
