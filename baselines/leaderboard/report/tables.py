@@ -11,6 +11,7 @@ from unicodedata import normalize
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from baselines.leaderboard.report.board import Board
@@ -18,6 +19,7 @@ from baselines.leaderboard.report.columns import (
     COST_COLUMNS,
     LEGEND,
     README_COLUMNS,
+    SCHEME,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
     Column,
@@ -28,22 +30,25 @@ from baselines.leaderboard.text import printable
 
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 
-# A terminal is narrow: the page has the rest. The second set is added where there is room.
-_TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval", "ARI", "types", "runs", "trainable", "CPU s")
-_WIDE_COLUMNS = ("return", "sampled", "best", "area", "identity steps")
-_TOTAL_COLUMNS = ("median", "mean", "gap")
-_WIDE = 110
+# A terminal is narrow: the page has the rest. The first ones are always there, the others as far as there is room.
+_TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval")
+_MORE_COLUMNS = (
+    *("ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
+    *("sampled", "best", "area", "identity steps"),
+)
+_UNBOUNDED = 100_000
+_SHORTEST_NAME = 6
 
 
 def print_board(board: Board, console: Console) -> None:
     """Print one table a task, and what went wrong."""
-    shown = _TERMINAL_COLUMNS + (_WIDE_COLUMNS if console.width >= _WIDE else ())
-    chosen = [column for column in (*SCORE_COLUMNS, *COST_COLUMNS[1:]) if column.heading in shown]
-    for task in board.task_names():
-        console.print(_rich_table(task, chosen, board.rows_of(task)))
+    columns = (*SCORE_COLUMNS, *COST_COLUMNS[1:])
+    tasks = [(task, board.rows_of(task)) for task in board.task_names()]
+    chosen = _fitting(columns, [rows for _, rows in tasks], console)
+    for task, rows in tasks:
+        console.print(_rich_table(task, chosen, rows))
     if board.totals:
-        total_columns = [column for column in TOTAL_COLUMNS if column.heading in (*shown, *_TOTAL_COLUMNS)]
-        console.print(_rich_table("all tasks", total_columns, board.totals))
+        console.print(_rich_table("all tasks", _fitting(TOTAL_COLUMNS, [board.totals], console), board.totals))
     for problem in board.problems:
         line = printable(f"{problem.kind} {problem.run}: {problem.message}")
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -82,10 +87,33 @@ def csv_rows(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
+def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[Row]], console: Console) -> list[Column]:
+    """Return the columns that a terminal has room for in all of some tables, the first of those that may go first."""
+    by_heading = {column.heading: column for column in columns}
+    chosen = {heading for heading in _TERMINAL_COLUMNS if heading in by_heading}
+    options = console.options.update(width=_UNBOUNDED)
+    for heading in _MORE_COLUMNS:
+        if heading not in by_heading:
+            continue
+        wider = [column for column in columns if column.heading in {*chosen, heading}]
+        widths = [Measurement.get(console, options, _rich_table("", wider, rows)).maximum for rows in tables]
+        if max(widths, default=0) > console.width:
+            break
+        chosen.add(heading)
+    return [column for column in columns if column.heading in chosen]
+
+
 def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     table = Table(title=escape(printable(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(escape(column.heading), justify="right" if column.numeric else "left", no_wrap=True)
+        # A name that is too long goes on in the next line; a number is never broken.
+        table.add_column(
+            escape(column.heading),
+            justify="right" if column.numeric else "left",
+            no_wrap=column.heading != SCHEME.heading,
+            overflow="fold",
+            min_width=_SHORTEST_NAME if column.heading == SCHEME.heading else None,
+        )
     for row in rows:
         table.add_row(*(escape(printable(column.show(row))) for column in columns))
     return table
