@@ -70,7 +70,7 @@ def check_zip_directory(stream: BinaryIO, most: int) -> None:
     # In pieces, because the directory may be as large as the archive. The few that lie across two pieces do not matter.
     found = sum(stream.read(min(length - start, _PIECE)).count(_MEMBER_SIGNATURE) for start in range(0, length, _PIECE))
     if found > most:
-        raise zipfile.BadZipFile(f"its directory has {found:,} members; at most {most:,} are read")
+        raise zipfile.BadZipFile(f"its directory has more than {most:,} members")
 
 
 def decode_npz(data: bytes, limit: int = MAX_MEMBER_BYTES) -> Arrays:

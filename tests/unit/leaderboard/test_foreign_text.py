@@ -44,7 +44,7 @@ def out(tmp_path: Path, suite: SuiteConfig) -> Path:
     for run in (out / "two" / "adaps").iterdir():
         edit_json(run, "provenance.json", lambda p: p["packages"].update(adaps=f"1}},\n{FOREIGN} evil = {{"))
         edit_json(run, "costs.json", lambda costs: costs.update(finished_at=f"9999{FOREIGN}}}"))
-    (out / f"=cmd|{FOREIGN}" / "-1+1" / "seed-0").mkdir(parents=True)
+    (out / f"=cmd|{FOREIGN.replace('/', '')}" / "-1+1" / "seed-0").mkdir(parents=True)
     return out
 
 

@@ -247,7 +247,7 @@ def test_a_bad_archive_is_named_and_leaves_nothing(file: Path, kind: str, tempor
     ("limit", "value", "message"),
     [
         ("MAX_ARCHIVE_BYTES", 1000, "more than the 0 MiB"),
-        ("MAX_MEMBERS", 10, "its directory has 46 members; at most 10 are read"),
+        ("MAX_MEMBERS", 10, "its directory has more than 10 members"),
     ],
 )
 def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, message: str) -> None:
