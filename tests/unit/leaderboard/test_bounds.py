@@ -17,6 +17,7 @@ import pytest
 from fabricate import COSTS, PROVENANCE, TYPES, fabricate_result, suite_data
 from tamper import edit_json, edit_returns
 
+import baselines
 from baselines.leaderboard.board import add_submission
 from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.config import RESERVED_NAMES, RunConfig, SuiteConfig, TaskConfig

@@ -80,6 +80,7 @@ def test_a_full_standard_output(words: list[str], tmp_path: Path, clean_environm
         (HEAD + "tasks = 5", "tasks"),
         (HEAD + "tasks = [5]", "tasks"),
     ],
+    ids=["open brackets", "brackets", "brackets in settings", "a list as a task", "a table as a task", "no list", "5"],
 )
 def test_suites_that_are_none(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.toml"
