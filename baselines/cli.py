@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -20,6 +21,7 @@ from baselines import EXIT_INTERRUPTED
 from baselines.env_tools import add_commands as add_env_commands
 from baselines.leaderboard.cli import app as leaderboard_app
 from baselines.leaderboard.errors import InterruptedCommandError
+from baselines.leaderboard.text import printable
 
 __all__ = ["app", "main"]
 
@@ -100,16 +102,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as stop:
         code = stop.code
         if code == EXIT_INTERRUPTED:  # typer's, for a Ctrl-C outside of what a command does
-            _say(_interrupted(arguments))
+            _say_below(_interrupted(arguments))
     except InterruptedCommandError as stop:
-        _say(str(stop))
+        _say_below(str(stop))
         code = EXIT_INTERRUPTED
     except AdapsError as error:
-        typer.echo(f"error: {error}", err=True)
+        _say(f"error: {error}")
+        code = EXIT_USAGE
+    except OSError as error:  # a path that no system takes, a full disk behind standard output
+        _say(f"error: {_refused(error)}")
         code = EXIT_USAGE
     except KeyboardInterrupt:
-        _say(_interrupted(arguments))
+        _say_below(_interrupted(arguments))
         code = EXIT_INTERRUPTED
+    if not _flushed():
+        code = code or EXIT_USAGE
     if arguments is None and code == EXIT_INTERRUPTED:
         _end_process(EXIT_INTERRUPTED)
     sys.exit(code)
@@ -121,8 +128,35 @@ def _interrupted(arguments: Sequence[str] | None) -> str:
 
 
 def _say(message: str) -> None:
+    """Print one line on standard error; there is no other place left to say that even this cannot be written."""
+    with suppress(OSError):
+        typer.echo(printable(message), err=True)
+
+
+def _say_below(message: str) -> None:
     """On a line of its own: the terminal has just shown ^C."""
-    typer.echo(f"\n{message}", err=True)
+    with suppress(OSError):
+        typer.echo("", err=True)
+    _say(message)
+
+
+def _refused(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return f"the system refuses: {reason}. Is there room for the output, and memory?"
+    return f"{error.filename}: {reason}; give another path, or mend this one."
+
+
+def _flushed() -> bool:
+    """Write out what standard output still holds; if it takes nothing, Python would complain again as it ends."""
+    try:
+        sys.stdout.flush()
+        return True
+    except OSError as error:
+        _say(f"error: standard output cannot be written: {error.strerror}; send it to another place.")
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
 
 
 def _end_process(code: int) -> NoReturn:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from baselines.leaderboard.bounds import MAX_RETURN
 from baselines.leaderboard.config import TaskConfig
-from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
+from baselines.leaderboard.files import canonical_json, check_values, finite_or_null, parse_json
 from baselines.leaderboard.npz import decode_npz, encode_npz
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
 Weights = dict[str, NDArray[Any]]
 
 _MAX_HEADER_BYTES = 1 << 24
+_MAX_ARRAY_HEADER = 256
 _TENSOR_KEYS = {"dtype", "shape", "data_offsets"}
 
 
@@ -93,8 +95,10 @@ def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
     Raises:
         ValueError: wrong members, shapes, dtypes or values.
     """
-    arrays = decode_npz(data)
     points, episodes, held_out = task.eval_points, task.eval_episodes, task.absolute_episodes
+    # Marks, steps, greedy, sampled, seeds, absolute, their seeds and the best point, 8 bytes a value.
+    values = 2 * points + 2 * points * episodes + episodes + 2 * held_out + 1
+    arrays = decode_npz(data, 8 * values + len(fields(Evaluation)) * _MAX_ARRAY_HEADER)
     _check_members(
         arrays,
         {
@@ -111,6 +115,9 @@ def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds a value that is not finite")
+        beyond = array[np.abs(array) > MAX_RETURN]
+        if array.dtype.kind == "f" and beyond.size:
+            raise ValueError(f"{name} holds the return {beyond[0]:g}; at most {MAX_RETURN:g} can be scored")
     if (arrays["steps"] < 0).any() or (np.diff(arrays["steps"]) < 0).any():
         raise ValueError("steps must not decrease")
     if not 0 <= int(arrays["best_point"]) < points:
@@ -204,6 +211,7 @@ def decode_metrics(data: bytes) -> list[dict[str, Any]]:
     """
     if data and not data.endswith(b"\n"):
         raise ValueError("the last line is cut off")
+    check_values(data)
     points = []
     for number, line in enumerate(data.splitlines(), start=1):
         try:

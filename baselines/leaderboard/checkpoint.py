@@ -26,7 +26,15 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from baselines.leaderboard.config import RunConfig
-from baselines.leaderboard.files import canonical_json, fsync_directory, parse_json, sha256_hex, write_file, writing
+from baselines.leaderboard.files import (
+    canonical_json,
+    fsync_directory,
+    parse_json,
+    read_plain_file,
+    sha256_hex,
+    write_file,
+    writing,
+)
 from baselines.leaderboard.provenance import provenance_of
 
 __all__ = ["CHECKPOINT_SUFFIX", "Checkpoint", "Checkpoints", "checkpoint_path", "remove_checkpoint"]
@@ -95,8 +103,7 @@ class Checkpoints:
     def load(self) -> Checkpoint | None:
         """Return the stored stopping point; None, and nothing stays stored, if it cannot be used here."""
         try:
-            if self._path.stat().st_size <= _MAX_BYTES:
-                return _decode(self._path.read_bytes(), self._origin)
+            return _decode(read_plain_file(self._path, _MAX_BYTES), self._origin)
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -138,10 +145,10 @@ def _decode(data: bytes, origin: str) -> Checkpoint:
         arrays = load_safetensors(data)
         (length,) = struct.unpack("<Q", data[:8])
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        values, found = metadata["values"], metadata["sha256"]
+        values, found, theirs = metadata["values"], metadata["sha256"], metadata["origin"]
     except Exception as error:  # safetensors raises several kinds on damaged bytes
         raise ValueError(f"not a checkpoint ({error})") from None
-    if metadata["origin"] != origin or _digest(arrays, values, origin) != found:
+    if theirs != origin or _digest(arrays, values, origin) != found:
         raise ValueError("damaged, or of another configuration, program or machine")
     return Checkpoint(arrays, parse_json(values))
 

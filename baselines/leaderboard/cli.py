@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baselines.leaderboard.errors import InterruptedCommandError
+from baselines.leaderboard.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from baselines.leaderboard.config import SuiteConfig
     from baselines.leaderboard.engine import EngineFactory
+    from baselines.leaderboard.report import Board
     from baselines.leaderboard.verify import Verdict
     from baselines.leaderboard.verify.runset import ExtraChecks
 
@@ -180,19 +182,19 @@ def add(
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
 ) -> None:
-    """Add a submission to a board, if all of it verifies, and write the board's report anew.
+    """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
 
     Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
-    names.
+    names or rows.
     """
     from baselines.leaderboard.board import add_submission
 
     addition = add_submission(file, board, deep=_deep_checks(deep))
-    if not addition.verdict.verified:
+    if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
     typer.echo(f"{len(addition.added)} runs added, {len(addition.present)} were there already")
-    _report(_console(), board)
+    _show(_console(), *addition.report)
 
 
 @app.command()
@@ -302,11 +304,16 @@ def _console() -> Console:
 
 
 def _report(console: Console, out: Path, *, site: Path | None = None, pictures: int | None = None) -> None:
-    from baselines.leaderboard.report import print_board, write_report
+    from baselines.leaderboard.report import write_report
 
-    board, page = write_report(out, site=site, pictures=pictures)
+    _show(console, *write_report(out, site=site, pictures=pictures))
+
+
+def _show(console: Console, board: Board, page: Path) -> None:
+    from baselines.leaderboard.report import print_board
+
     print_board(board, console)
-    console.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(f"page: {page}"), markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_plan(

@@ -6,6 +6,7 @@ Every model is frozen and forbids unknown keys, so a typing error in a TOML file
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,12 +21,14 @@ from pydantic import (
     model_validator,
 )
 
+from baselines.leaderboard.bounds import MIN_SPAN, Score
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.files import canonical_json, sha256_hex
+from baselines.leaderboard.files import canonical_json, check_storable, sha256_hex
 
 __all__ = [
     "NAME_PATTERN",
     "PROTOCOL",
+    "RESERVED_NAMES",
     "EvaluationSeeds",
     "LearnerConfig",
     "RunConfig",
@@ -36,6 +39,7 @@ __all__ = [
     "config_error",
     "evaluation_marks",
     "faults_of",
+    "names_alike",
     "seeds_of",
 ]
 
@@ -54,7 +58,13 @@ NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,79}"
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+# What else lies in an output directory, beside the directories of the tasks.
+RESERVED_NAMES = frozenset(
+    {"aggregate.json", "archive", "board.csv", "board.json", "board.md", "logs", "manifest.json", "site", "suite.json"}
+)
+# A configuration is a part of the files that hold it, which may have some levels more.
+_MAX_DEPTH = 48
 
 # What the leaderboard itself hands to the learner; a suite that sets one of them would contradict the record.
 RESERVED_SETTINGS = frozenset(
@@ -67,21 +77,22 @@ _RESERVED_POLICY_SETTINGS = frozenset(
 )
 
 
-def _check_finite(value: Any) -> None:
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise ValueError("NaN and infinity are not allowed")
-    if isinstance(value, dict):
-        for entry in value.values():
-            _check_finite(entry)
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            _check_finite(entry)
-
-
 def _check_unique(what: str, names: list[str]) -> None:
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise ValueError(f"{what} holds {', '.join(doubled)} more than once")
+    alike = names_alike(names)
+    if alike is not None:
+        raise ValueError(f"{what} holds {alike[0]} and {alike[1]}, which differ in case alone; give one another name")
+
+
+def names_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that differ in case alone, as some file systems and most readers do not tell them apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if seen.setdefault(name.casefold(), name) != name:
+            return seen[name.casefold()], name
+    return None
 
 
 def _check_known(table: str, given: dict[str, Any], known: list[str]) -> None:
@@ -95,8 +106,8 @@ class _Model(BaseModel):
 
     @field_validator("*", mode="after")
     @classmethod
-    def _finite_numbers(cls, value: Any) -> Any:
-        _check_finite(value)
+    def _storable(cls, value: Any) -> Any:
+        check_storable(value, _MAX_DEPTH)
         return value
 
 
@@ -116,8 +127,15 @@ class TaskConfig(_Model):
     eval_episodes: Annotated[int, Field(ge=1, le=100_000)] = 32
     absolute_episodes: Annotated[int, Field(ge=1, le=100_000)] = 320
     metric: Literal["return_sum"] = "return_sum"
-    random_score: Finite | None = None
-    scripted_score: Finite | None = None
+    random_score: Score | None = None
+    scripted_score: Score | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name.casefold() in RESERVED_NAMES:
+            raise ValueError("the leaderboard has a file or folder of this name; give the task another one")
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:
@@ -126,6 +144,8 @@ class TaskConfig(_Model):
             raise ValueError("give both random_score and scripted_score, or neither")
         if low is not None and high is not None and high <= low:
             raise ValueError(f"scripted_score {high} must be above random_score {low}")
+        if low is not None and high is not None and high - low < MIN_SPAN:
+            raise ValueError(f"scripted_score {high} is less than {MIN_SPAN:g} above random_score {low}")
         clash = sorted(_RESERVED_PARAMS & self.params.keys())
         if clash:
             raise ValueError(f"params may not hold {', '.join(clash)}; the leaderboard sets it itself")

@@ -14,10 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from baselines.leaderboard.bounds import MAX_VALUES
 from baselines.leaderboard.errors import OutputDirectoryError
 
 __all__ = [
     "canonical_json",
+    "check_storable",
+    "check_values",
     "finite_or_null",
     "fsync_directory",
     "make_directory",
@@ -59,8 +62,10 @@ def parse_json(data: bytes | str) -> Any:
 
     Raises:
         ValueError: no JSON, a key given twice, one of the extensions ``NaN`` and ``Infinity``, a number that fits no
-            64-bit integer or float, text with half a character (a lone surrogate), or more than 64 levels.
+            64-bit integer or float, text with half a character (a lone surrogate), more than 64 levels, or so many
+            values that they would fill the memory.
     """
+    check_values(data)
     try:
         value = json.loads(
             data,
@@ -71,8 +76,49 @@ def parse_json(data: bytes | str) -> Any:
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_tree(value)
+    check_storable(value)
     return value
+
+
+def check_values(data: bytes | str) -> None:
+    """Refuse JSON with too many values before any of them takes memory; text that holds commas counts, too.
+
+    Raises:
+        ValueError: there are more than :data:`~baselines.leaderboard.bounds.MAX_VALUES`.
+    """
+    found = data.count(",") if isinstance(data, str) else data.count(b",")
+    if found > MAX_VALUES:
+        raise ValueError(f"it holds {found:,} values; at most {MAX_VALUES:,} are read")
+
+
+def check_storable(value: Any, depth: int = _MAX_DEPTH) -> None:
+    """Hold a JSON value to what :func:`parse_json` reads back, without recursion: the nesting comes from outside.
+
+    Args:
+        value: of dicts, lists, tuples, text, numbers, booleans and None; anything else is left to others.
+        depth: levels that it may have.
+
+    Raises:
+        ValueError: a number that fits no 64-bit integer or finite float, text with half a character, too many levels.
+    """
+    level = [value]
+    for _ in range(depth):
+        inner: list[Any] = []
+        for entry in level:
+            if isinstance(entry, str):
+                _check_text(entry)
+            elif isinstance(entry, int) and not -(1 << 63) <= entry < 1 << 63:
+                raise ValueError(f"the number {_shortened(entry)} does not fit 64 bits")
+            elif isinstance(entry, float) and not math.isfinite(entry):
+                raise ValueError("NaN and infinity are not allowed")
+            elif isinstance(entry, dict):
+                inner += [*entry, *entry.values()]
+            elif isinstance(entry, (list, tuple)):
+                inner += entry
+        if not inner:
+            return
+        level = inner
+    raise ValueError("nested too deeply")
 
 
 def sha256_hex(data: bytes) -> str:
@@ -181,22 +227,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _check_tree(value: Any) -> None:
-    """Walk without recursion: the nesting comes from outside."""
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        inner: list[Any] = []
-        for entry in level:
-            if isinstance(entry, str):
-                _check_text(entry)
-            elif isinstance(entry, dict):
-                inner += [*entry, *entry.values()]
-            elif isinstance(entry, list):
-                inner += entry
-        if not inner:
-            return
-        level = inner
-    raise ValueError("nested too deeply")
+def _shortened(value: int) -> str:
+    # Python refuses to write out integers of thousands of digits.
+    return str(value) if value.bit_length() < 128 else f"of {value.bit_length():,} bits"
 
 
 def _check_text(text: str) -> None:

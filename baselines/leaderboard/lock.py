@@ -17,6 +17,8 @@ from baselines.leaderboard.files import writing
 __all__ = ["directory_lock"]
 
 LOCK_FILE = ".lock"
+# What the systems answer where another process holds the lock.
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 # Some network file systems know no locks. Finished runs are never overwritten, so going on without one is safe.
 _NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
@@ -29,7 +31,7 @@ def directory_lock(directory: Path, shard: tuple[int, int] = (1, 1)) -> Iterator
 
     Raises:
         DirectoryLockedError: a living process holds it; the message says which.
-        OutputDirectoryError: the lock file cannot be written.
+        OutputDirectoryError: the lock file cannot be written, or the system refuses to lock it for another reason.
     """
     with ExitStack() as held:
         whole = shard == (1, 1)
@@ -57,6 +59,9 @@ def _acquire(stream: FileIO, directory: Path, shared: bool) -> None:
     except OSError as error:
         if error.errno in _NO_LOCKS_HERE:
             return
+        if error.errno not in _HELD:
+            with writing(directory / LOCK_FILE):
+                raise
         stream.seek(0)
         holder = (stream.read(200) or b"").decode(errors="replace").strip() or "another process"
         raise DirectoryLockedError(

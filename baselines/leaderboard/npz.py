@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["decode_npz", "encode_npz"]
+__all__ = ["check_zip_directory", "decode_npz", "encode_npz"]
 
 MAX_MEMBER_BYTES = 1 << 29
 _MAX_MEMBERS = 64
+_PIECE = 1 << 20
 # Magic string, version, and the length of the header in two bytes.
 _BEFORE_HEADER = np.lib.format.MAGIC_LEN + 2
 _DATE = (1980, 1, 1, 0, 0, 0)
+# How an archive ends: signature, disks, members, size and place of its directory, and the length of a comment.
+_END = struct.Struct("<4s4H2LH")
+_END_SIGNATURE, _MEMBER_SIGNATURE, _ZIP64_SIGNATURE = b"PK\x05\x06", b"PK\x01\x02", b"PK\x06\x07"
+_ZIP64_BYTES = 20
 # Systems on which Python writes archives: zipfile notes DOS on Windows, Unix elsewhere.
 _SYSTEMS = (0, 3)
 
@@ -42,19 +48,50 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def decode_npz(data: bytes) -> Arrays:
-    """Read the arrays of an archive that :func:`encode_npz` wrote, by name.
+def check_zip_directory(stream: BinaryIO, most: int) -> None:
+    """Hold the directory of an archive to a number of members before ``zipfile`` reads it into hundreds of bytes each.
+
+    Args:
+        stream: of the archive; its position changes.
+        most: members that it may have.
 
     Raises:
-        ValueError: it is none, holds objects, would take more than 512 MiB, or holds bytes beside its arrays.
+        BadZipFile: it has more, or does not end as archives of the leaderboard do: with its directory, and no comment.
     """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - _END.size - _ZIP64_BYTES))
+    end = stream.read()
+    if len(end) < _END.size:
+        raise zipfile.BadZipFile("it is too short")
+    signature, *_, length, _, _ = _END.unpack(end[-_END.size :])
+    if signature != _END_SIGNATURE or end.startswith(_ZIP64_SIGNATURE) or length > size - _END.size:
+        raise zipfile.BadZipFile("it does not end with its directory")
+    stream.seek(size - _END.size - length)
+    # In pieces, because the directory may be as large as the archive. The few that lie across two pieces do not matter.
+    found = sum(stream.read(min(length - start, _PIECE)).count(_MEMBER_SIGNATURE) for start in range(0, length, _PIECE))
+    if found > most:
+        raise zipfile.BadZipFile(f"its directory has more than {most:,} members")
+
+
+def decode_npz(data: bytes, limit: int = MAX_MEMBER_BYTES) -> Arrays:
+    """Read the arrays of an archive that :func:`encode_npz` wrote, by name.
+
+    Args:
+        data: of the archive.
+        limit: bytes that its arrays may take, headers included.
+
+    Raises:
+        ValueError: it is none, holds objects, would take more than the limit, or holds bytes beside its arrays.
+    """
+    limit = min(limit, MAX_MEMBER_BYTES)
     try:
+        check_zip_directory(io.BytesIO(data), _MAX_MEMBERS)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
         if len({info.filename for info in members}) != len(members):
             raise ValueError("holds one member twice")
-        if len(members) > _MAX_MEMBERS or sum(info.file_size for info in members) > MAX_MEMBER_BYTES:
-            raise ValueError(f"unpacks to more than {MAX_MEMBER_BYTES >> 20} MiB")
+        if len(members) > _MAX_MEMBERS or sum(info.file_size for info in members) > limit:
+            raise ValueError(f"unpacks to more than {limit >> 20} MiB")
         streams = [_stream(data, info) for info in members]
         arrays = {
             info.filename.removesuffix(".npy"): _array(info, _unpacked(info, stream))

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from baselines.leaderboard.bounds import max_bytes
 from baselines.leaderboard.config import RunConfig, SuiteConfig, faults_of
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.files import canonical_json, pretty_json, read_plain_file, replace_file, sha256_hex
-from baselines.leaderboard.record import MAX_FILE_BYTES, read_run
+from baselines.leaderboard.record import read_run
 from baselines.leaderboard.sidecars import SCHEMA, versioned_object
 
 __all__ = [
@@ -151,7 +152,7 @@ def read_suite_file(out: Path) -> SuiteConfig | None:
     """
     path = out / SUITE_FILE
     try:
-        data = read_plain_file(path, MAX_FILE_BYTES)
+        data = read_plain_file(path, max_bytes(SUITE_FILE))
         payload = versioned_object(data)
         suite = SuiteConfig.model_validate(payload["suite"])
         if payload.keys() != {"suite"} and data != encode_suite(suite):

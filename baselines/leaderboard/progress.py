@@ -14,10 +14,13 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from baselines.leaderboard.engine import Died, Event, Finished, Started
 from baselines.leaderboard.engine import Progress as StepsSpent
 from baselines.leaderboard.plan import Job
+from baselines.leaderboard.text import printable
 
 __all__ = ["ProgressDisplay", "duration", "time_left"]
 
 _SECONDS_BETWEEN_LINES = 30.0
+# Before a rate is shown, this share of the steps has been spent, or it has been watched for so long.
+_MEANINGFUL_SHARE, _MEANINGFUL_SECONDS = 0.01, 120.0
 
 
 def duration(seconds: float) -> str:
@@ -29,19 +32,23 @@ def duration(seconds: float) -> str:
 
 
 def time_left(elapsed: float, spent: int, total: int) -> str:
-    """Return how long the rest will take at the rate so far, in words."""
-    if spent <= 0:
+    """Return how long the rest will take at the rate so far, in words, once the rate means something.
+
+    A run begins with what takes time and no steps: a process, its imports, the first evaluation, compiling.
+    """
+    if spent <= 0 or (spent < _MEANINGFUL_SHARE * total and elapsed < _MEANINGFUL_SECONDS):
         return "estimating the time left"
     return f"about {duration(elapsed * (total - spent) / spent)} left"
 
 
 @dataclass
 class _Run:
-    """A run under way: when it was taken up, the environment steps that it had spent then, and spends by now."""
+    """A run under way: when it was taken up, when it told its steps first, how many it had then, and has by now."""
 
     job: Job
     bar: TaskID
     started: float
+    stepping: float | None = None
     first: int | None = None
     steps: int = 0
 
@@ -63,6 +70,8 @@ class ProgressDisplay:
         self._ended_steps = 0
         # Steps that runs had spent before they were taken up: they say nothing about the rate.
         self._earlier = 0
+        # Since when there are steps to measure a rate by.
+        self._stepping: float | None = None
         self._running: dict[str, _Run] = {}
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"),
@@ -101,7 +110,8 @@ class ProgressDisplay:
         run = self._running[job.run_id]
         steps = max(0, min(steps, job.config.task.budget))
         if run.first is None:
-            run.first = steps
+            run.first, run.stepping = steps, self._clock()
+            self._stepping = run.stepping if self._stepping is None else self._stepping
             if steps:
                 self._line(f"goes on {job.run_id}  from {steps:,} of {job.config.task.budget:,} environment steps")
         run.steps = steps
@@ -129,11 +139,13 @@ class ProgressDisplay:
 
     def _left(self) -> str:
         earlier = self._earlier + sum(run.first or 0 for run in self._running.values())
-        return time_left(self._clock() - self._started, self._spent() - earlier, self._total - earlier)
+        since = self._started if self._ended or self._stepping is None else self._stepping
+        return time_left(self._clock() - since, self._spent() - earlier, self._total - earlier)
 
     def _left_of(self, run: _Run) -> str:
         first, budget = run.first or 0, run.job.config.task.budget
-        return time_left(self._clock() - run.started, run.steps - first, budget - first)
+        since = run.started if run.stepping is None else run.stepping
+        return time_left(self._clock() - since, run.steps - first, budget - first)
 
     def _refresh(self) -> None:
         note = f"{self._ended} of {self._count} runs, {self._left()}"
@@ -146,4 +158,4 @@ class ProgressDisplay:
 
     def _line(self, text: str) -> None:
         self._next_line = self._clock() + _SECONDS_BETWEEN_LINES
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

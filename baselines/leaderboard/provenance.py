@@ -18,6 +18,7 @@ from typing import Any
 import adaps_envs
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.sidecars import Costs, Git, Provenance
+from baselines.leaderboard.text import storable
 
 __all__ = ["CostMeter", "provenance_of"]
 
@@ -32,6 +33,22 @@ _PACKAGES = (
     "stable-baselines3",
     "torch",
 )
+# Each of them makes a library choose other instructions than the processor has, which round otherwise.
+_VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+    "NUMBA_DISABLE_JIT",
+    "NUMBA_OPT",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+)
 
 # Variables that choose among instruction sets, and with them how sums are rounded.
 _ARITHMETIC = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
@@ -45,10 +62,11 @@ def provenance_of(config: RunConfig, *, digest: bool = True) -> Provenance:
         packages=_versions(),
         git=_git(),
         python=platform.python_version(),
-        system=platform.platform(),
-        machine=platform.machine(),
-        processor=_processor(),
+        system=storable(platform.platform(), 1_000),
+        machine=storable(platform.machine(), 1_000),
+        processor=storable(_processor(), 1_000),
         cores=os.cpu_count(),
+        variables={name: storable(os.environ[name], 200) for name in _VARIABLES if os.environ.get(name)},
     )
 
 
@@ -132,7 +150,7 @@ def _processor() -> str:
 
 def _processor_name() -> str:
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()

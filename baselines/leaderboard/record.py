@@ -26,6 +26,7 @@ from baselines.leaderboard.artifacts import (
     decode_metrics,
     decode_weights,
 )
+from baselines.leaderboard.bounds import max_bytes
 from baselines.leaderboard.config import RunConfig, faults_of, seeds_of
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.files import read_plain_file, sha256_hex
@@ -37,16 +38,17 @@ from baselines.leaderboard.sidecars import (
     decode_sidecar,
     versioned_object,
 )
+from baselines.leaderboard.text import storable
 
 __all__ = [
     "COMMON_FILES",
-    "MAX_FILE_BYTES",
     "REPRODUCIBLE_FILES",
     "RESULT_FILES",
     "SUMS",
     "Failure",
     "RunRecord",
     "checked_files",
+    "check_readable",
     "config_payload",
     "encode_digests",
     "encode_sums",
@@ -61,8 +63,6 @@ COMMON_FILES = ("config.json", "metrics.jsonl", "status.json", "provenance.json"
 RESULT_FILES = ("evaluation.npz", "actions.npz", "policy.safetensors", "policy_best.safetensors", "sharing.json")
 REPRODUCIBLE_FILES = ("config.json", "metrics.jsonl", "status.json", *RESULT_FILES)
 
-MAX_FILE_BYTES = 1 << 30
-
 _RUN_NAME = re.compile(r"seed-\d+")
 _SUMS_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_.]+)")
 
@@ -74,6 +74,10 @@ class Failure:
     type: str
     message: str
     traceback: str = ""
+
+    def storable(self) -> Failure:
+        """Return it as a record can hold it: texts of exceptions may hold anything, and be of any length."""
+        return Failure(storable(self.type, 200), storable(self.message, 5_000), storable(self.traceback, 50_000))
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,15 @@ def read_run(directory: Path, *, metrics: bool = True) -> RunRecord:
     Raises:
         DamagedRecordError: naming the file and the fault.
     """
-    files = checked_files(directory)
+    return decode_run(directory, checked_files(directory), metrics=metrics)
+
+
+def decode_run(directory: Path, files: Mapping[str, bytes], *, metrics: bool = True) -> RunRecord:
+    """Return the run whose files, by name, are given, as :func:`read_run` does.
+
+    Raises:
+        DamagedRecordError: naming the file and the fault.
+    """
     config = _read_config(directory, files["config.json"])
     status = _decode(directory, "status.json", files, versioned_object)
     failure = _read_failure(directory, status)
@@ -119,6 +131,25 @@ def read_run(directory: Path, *, metrics: bool = True) -> RunRecord:
         costs=_sidecar(directory, "costs.json", files, Costs),
         provenance=_sidecar(directory, "provenance.json", files, Provenance),
     )
+
+
+def check_readable(files: Mapping[str, bytes]) -> None:
+    """Hold the files of a run, by name, to what every reader asks of them, before they are written.
+
+    Raises:
+        ValueError: naming the file that could not be read back, and why.
+    """
+    for name, data in files.items():
+        if len(data) > max_bytes(name):
+            raise ValueError(f"{name} cannot be stored: {len(data):,} bytes, at most {max_bytes(name):,} are read")
+    try:
+        record = decode_run(Path(), files)
+        if record.status == "done":
+            _decode(Path(), "actions.npz", files, lambda data: decode_actions(data, record.config.task))
+            for name in ("policy.safetensors", "policy_best.safetensors"):
+                _decode(Path(), name, files, decode_weights)
+    except DamagedRecordError as error:
+        raise ValueError(f"{error.file} cannot be stored: {error.fault}") from None
 
 
 def checked_files(directory: Path) -> dict[str, bytes]:
@@ -198,14 +229,14 @@ def _damaged(directory: Path, name: str, fault: str) -> DamagedRecordError:
 
 def _read_bytes(directory: Path, name: str) -> bytes:
     try:
-        return read_plain_file(directory / name, MAX_FILE_BYTES)
+        return read_plain_file(directory / name, max_bytes(name))
     except FileNotFoundError:
         raise _damaged(directory, name, "missing") from None
     except ValueError as error:
         raise _damaged(directory, name, str(error)) from None
 
 
-def _decode(directory: Path, name: str, files: dict[str, bytes], decoder: Any) -> Any:
+def _decode(directory: Path, name: str, files: Mapping[str, bytes], decoder: Any) -> Any:
     if name not in files:
         raise _damaged(directory, name, "missing")
     try:
@@ -214,7 +245,7 @@ def _decode(directory: Path, name: str, files: dict[str, bytes], decoder: Any) -
         raise _damaged(directory, name, str(error)) from None
 
 
-def _sidecar(directory: Path, name: str, files: dict[str, bytes], model: Any) -> Any:
+def _sidecar(directory: Path, name: str, files: Mapping[str, bytes], model: Any) -> Any:
     return _decode(directory, name, files, lambda data: decode_sidecar(data, model))
 
 

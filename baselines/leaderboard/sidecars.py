@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
+from baselines.leaderboard.bounds import MAX_COUNT, Count, Seconds
 from baselines.leaderboard.config import faults_of
-from baselines.leaderboard.files import parse_json, pretty_json
+from baselines.leaderboard.files import check_storable, parse_json, pretty_json
 
 __all__ = [
     "SCHEMA",
@@ -24,8 +25,18 @@ SCHEMA = 1
 """Version of the record layout; a reader refuses any other."""
 
 
+# A value is a part of its file, which has some levels more.
+_MAX_DEPTH = 60
+
+
 class _Sidecar(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        check_storable(value, _MAX_DEPTH)
+        return value
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -38,14 +49,14 @@ class Diagnostics(_Sidecar):
     for all schemes of a task, of the Jensen-Shannon distance (base 2) of their action distributions.
     """
 
-    pool: int = Field(ge=1)
+    pool: int = Field(ge=1, le=MAX_COUNT)
     snd: Share
     action_disagreement: Share
     within_type: Share | None
     between_type: Share | None
     within_group: Share | None
     between_group: Share | None
-    memory_bytes: int = Field(ge=0)
+    memory_bytes: int = Field(ge=0, le=MAX_COUNT)
     masks: dict[str, JsonValue]
     sharing: dict[str, JsonValue]
 
@@ -59,12 +70,12 @@ class Sharing(_Sidecar):
     """
 
     scheme: str
-    env_steps: int = Field(ge=0)
-    identity_steps: int = Field(ge=0)
-    parameters: dict[str, int]
-    assignment: list[int] | None
-    agent_types: list[int]
-    ari: float | None
+    env_steps: int = Field(ge=0, le=MAX_COUNT)
+    identity_steps: int = Field(ge=0, le=MAX_COUNT)
+    parameters: dict[str, Count]
+    assignment: list[Count] | None
+    agent_types: list[Count]
+    ari: Annotated[float, Field(ge=-2, le=2)] | None
     summary: dict[str, JsonValue]
     diagnostics: Diagnostics | None = None
 
@@ -74,10 +85,10 @@ class Costs(_Sidecar):
 
     started_at: str = ""
     finished_at: str = ""
-    wall_seconds: float | None = None
-    cpu_seconds: float | None = None
-    evaluation_seconds: float | None = None
-    peak_memory_bytes: int | None = None
+    wall_seconds: Seconds | None = None
+    cpu_seconds: Seconds | None = None
+    evaluation_seconds: Seconds | None = None
+    peak_memory_bytes: Count | None = None
 
 
 class Git(_Sidecar):
@@ -88,7 +99,11 @@ class Git(_Sidecar):
 
 
 class Provenance(_Sidecar):
-    """``provenance.json``: environment (with the digest of a scripted rollout), versions, commit and machine."""
+    """``provenance.json``: environment (with the digest of a scripted rollout), versions, commit and machine.
+
+    ``variables`` are the environment variables that were set and choose other instructions of the processor, and so
+    other roundings; records from before they were noted do not have the key.
+    """
 
     environment: str
     trace_digest: str | None
@@ -98,14 +113,16 @@ class Provenance(_Sidecar):
     system: str
     machine: str
     processor: str
-    cores: int | None
+    cores: Count | None
+    variables: dict[str, str] = {}
 
 
 def encode_sidecar(sidecar: _Sidecar) -> bytes:
     """Return the file: indented JSON with sorted keys."""
     values = sidecar.model_dump(mode="json")
-    if isinstance(sidecar, Sharing) and sidecar.diagnostics is None:
-        del values["diagnostics"]
+    for name in ("diagnostics", "variables"):
+        if name in values and not values[name]:
+            del values[name]
     return pretty_json({"schema": SCHEMA, **values})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,28 @@ from typing import Any
 from pydantic import ValidationError
 
 from adaps_envs.errors import UnknownNameError, suggest
+from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.config import SuiteConfig, config_error
 from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.files import read_plain_file
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["builtin_tasks", "list_suites", "load_suite", "select", "task_definition"]
+__all__ = ["BUILTIN_SCHEMES", "builtin_tasks", "list_suites", "load_suite", "select", "task_definition"]
 
 _HERE = Path(__file__).parent
+
+BUILTIN_SCHEMES = frozenset(
+    (
+        *("adaps", "dico", "disjoint_masks", "fups", "fups_id", "gradps", "group_id", "hypermarl", "hypermarl_linear"),
+        *("kaleidoscope", "lorasa", "madps", "nops", "oracle", "prism", "random_groups", "random_masks", "seps"),
+        "snp_ps",
+    )
+)
+"""Schemes that come with the suite: verification knows their names, but cannot import them, because they need torch."""
 
 
 def list_suites() -> list[str]:
@@ -136,6 +148,8 @@ def _pick(what: str, wanted: list[str] | None, known: dict[str, Any]) -> tuple[A
 def _resolve_task(path: Path, entry: Any) -> Any:
     if not isinstance(entry, dict) or "task" not in entry:
         return entry
+    if not isinstance(entry["task"], str):
+        raise ConfigError(f"{path}: task = {entry['task']!r} is no name; give one of a built-in task.")
     own = {key: value for key, value in entry.items() if key != "task"}
     frozen = sorted({"env", "params", "metric", "random_score", "scripted_score"} & own.keys())
     if frozen:
@@ -148,8 +162,14 @@ def _resolve_task(path: Path, entry: Any) -> Any:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # A pipe would be waited for; a link is followed, because the user has named it.
+        text = read_plain_file(Path(os.path.realpath(path)), MAX_BYTES["suite.json"]).decode("utf-8")
+        return tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply; a suite has a handful of levels.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    except ValueError as error:
+        raise ConfigError(f"cannot read {path}: {error}.") from None

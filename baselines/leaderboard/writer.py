@@ -20,6 +20,7 @@ from baselines.leaderboard.artifacts import (
     ActionLog,
     Evaluation,
     Weights,
+    decode_metrics,
     encode_actions,
     encode_evaluation,
     encode_metrics,
@@ -36,7 +37,7 @@ from baselines.leaderboard.files import (
     write_file,
     writing,
 )
-from baselines.leaderboard.record import SUMS, Failure, config_payload, encode_sums, read_run
+from baselines.leaderboard.record import SUMS, Failure, check_readable, config_payload, encode_sums, read_run
 from baselines.leaderboard.sidecars import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
 
 __all__ = [
@@ -91,12 +92,21 @@ class RunWriter:
             raise
 
     def point(self, metrics: dict[str, Any]) -> None:
-        """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory."""
+        """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory.
+
+        Raises:
+            ValueError: it holds what no reader would take; it is left out.
+        """
+        line = encode_metrics([metrics])
+        try:
+            decode_metrics(line)
+        except ValueError as error:
+            raise ValueError(f"the metrics of a point cannot be stored: {error}") from None
         self._end_copies()
         self._points.append(metrics)
         path = self.partial / "metrics.jsonl"
         with writing(path), open(path, "ab") as stream:
-            stream.write(encode_metrics([metrics]))
+            stream.write(line)
 
     def go_on(self, points: list[dict[str, Any]]) -> None:
         """Take over the points of an interrupted run before any other is added."""
@@ -109,7 +119,11 @@ class RunWriter:
         return [finite_or_null(point) for point in self._points]
 
     def finish(self, result: RunResult, costs: Costs, provenance: Provenance) -> None:
-        """Write all results and put the directory in its place."""
+        """Write all results and put the directory in its place.
+
+        Raises:
+            ValueError: a file holds what no reader would take; nothing is written, and :meth:`fail` can still be used.
+        """
         files = {
             "evaluation.npz": encode_evaluation(result.evaluation),
             "actions.npz": encode_actions(result.actions),
@@ -121,6 +135,7 @@ class RunWriter:
 
     def fail(self, failure: Failure, costs: Costs, provenance: Provenance) -> None:
         """Write that the job failed, and why, and put the directory in its place; nothing else need be there yet."""
+        failure = failure.storable()
         self.abandon()
         make_directory(self.partial)
         error = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
@@ -148,6 +163,7 @@ class RunWriter:
             "provenance.json": encode_sidecar(provenance),
             "status.json": pretty_json({"schema": SCHEMA, "run_id": self.config.run_id, **status}),
         }
+        check_readable(files)
         for name, data in {**files, SUMS: encode_sums(files)}.items():
             write_file(self.partial / name, data)
         _put_in_place(self.partial, self.directory)

@@ -15,7 +15,15 @@ from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.plan import read_suite_file
 from baselines.leaderboard.record import RunRecord
 from baselines.leaderboard.report.archive import ArchivedRun
-from baselines.leaderboard.report.collect import Group, Problem, check_comparable, group_runs, read_all, tasks_of
+from baselines.leaderboard.report.collect import (
+    Found,
+    Group,
+    Problem,
+    check_comparable,
+    group_runs,
+    read_all,
+    tasks_of,
+)
 from baselines.leaderboard.report.comparisons import (
     Improvement,
     Profile,
@@ -25,8 +33,9 @@ from baselines.leaderboard.report.comparisons import (
 )
 from baselines.leaderboard.report.rows import Row, board_row, evaluations, final_scores
 from baselines.leaderboard.report.values import finite, mean, named_generator, or_nan, whole
+from baselines.leaderboard.suite import builtin_tasks
 
-__all__ = ["Board", "Comparisons", "Curve", "collect_board"]
+__all__ = ["Board", "Comparisons", "Curve", "board_of", "collect_board"]
 
 Array = NDArray[np.float64]
 
@@ -69,7 +78,7 @@ class Board:
         tasks: of the suite and of the runs.
         groups: runs by task and scheme.
         rows: one a group, by task, the best first.
-        totals: one a scheme with finished runs on every task; empty with one task.
+        totals: one a scheme with finished runs on every task of the suite; empty with one task.
         comparisons: by task name, for tasks with scores.
         overall: the same over all tasks, as far as there are totals.
         problems: runs without a result.
@@ -109,9 +118,21 @@ def collect_board(out: Path) -> Board:
         ConfigMismatchError: runs of one task differ in more than scheme and seed.
     """
     found = read_all(out)
-    suite = read_suite_file(out)
     if not any(found):
         raise ConfigError(f"{out} holds no runs; make some with `adaps leaderboard run --suite quick --out {out}`.")
+    return board_of(found, read_suite_file(out))
+
+
+def board_of(found: Found, suite: SuiteConfig | None) -> Board:
+    """Compute the board of some runs.
+
+    Args:
+        found: the runs.
+        suite: that they were made for, if any; its tasks are those that totals are over.
+
+    Raises:
+        ConfigMismatchError: runs of one task differ in more than scheme and seed.
+    """
     check_comparable(found.records)
     groups = group_runs(found.records, found.problems, suite)
     tasks = tasks_of(found.records, suite)
@@ -123,11 +144,12 @@ def collect_board(out: Path) -> Board:
         _add_ranks(row for row in rows if row["task"] == name and row["iqm"] is not None)
         if of_task:
             comparisons[name] = _compare(name, [row for row in rows if row["task"] == name], of_task, task)
-    scores = _complete(groups, scored)
+    together = _total_tasks(list(scored), suite)
+    scores = _complete(groups, {name: scored[name] for name in together})
     overall = None
     if scores:
         overall = Comparisons(compare_all(scores, _ALL), profiles_of(scores, _ALL))
-    totals = _totals(scores, rows, overall)
+    totals = _totals(scores, [row for row in rows if row["task"] in together], overall)
     problems, archived = found.problems, found.archived
     return Board(suite, tasks, groups, _sorted(rows), totals, comparisons, overall, problems, archived, found.records)
 
@@ -152,6 +174,16 @@ def _compare(name: str, rows: list[Row], groups: dict[str, Group], task: TaskCon
             row.update(compare_with_baseline(scores, row["scheme"], name, improvement))
     curves = [_curve(groups[scheme], task) for scheme in improvement.schemes]
     return Comparisons(improvement, profiles_of(scores, name), curves)
+
+
+def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:
+    """Return the tasks that totals are over: a task that somebody adds to a board must not empty them.
+
+    They are those of the suite if it has several, else the built-in ones, else all.
+    """
+    of_suite = [] if suite is None else [task.name for task in suite.tasks]
+    known = set(of_suite if len(of_suite) > 1 else builtin_tasks())
+    return [name for name in names if name in known] or names
 
 
 def _complete(groups: list[Group], tasks: dict[str, TaskConfig]) -> dict[str, stats.Scores]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from baselines.leaderboard.config import SuiteConfig, TaskConfig
+from baselines.leaderboard.config import SuiteConfig, TaskConfig, names_alike
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.record import RunRecord, find_runs, read_run
 from baselines.leaderboard.report.archive import ArchivedRun, find_archived, read_archived
@@ -88,8 +88,15 @@ def check_comparable(records: list[RunRecord]) -> None:
     """Hold to "one comparison, one change": rows of a task differ in the scheme alone, runs of a row in the seed alone.
 
     Raises:
-        ConfigMismatchError: two runs differ in more.
+        ConfigMismatchError: two runs differ in more, or two tasks or schemes have names that differ in case alone.
     """
+    for names in ([r.config.task.name for r in records], [r.config.scheme.label for r in records]):
+        alike = names_alike(names)
+        if alike is not None:
+            raise ConfigMismatchError(
+                f"{alike[0]} and {alike[1]} differ in case alone, which readers and some file systems do not tell "
+                "apart; give one of them another name."
+            )
     context: dict[str, RunRecord] = {}
     scheme: dict[tuple[str, str], RunRecord] = {}
     for record in records:

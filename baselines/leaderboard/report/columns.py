@@ -8,6 +8,7 @@ from typing import Any
 
 from baselines.leaderboard.report.comparisons import BASELINE
 from baselines.leaderboard.report.rows import Row
+from baselines.leaderboard.report.values import decimal
 
 __all__ = [
     "ARCHIVE_COLUMNS",
@@ -79,7 +80,7 @@ def _number(
     heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False, mark: str = ""
 ) -> Column:
     def show(row: Row) -> str:
-        return "" if row.get(key) is None else f"{row[key]:.{digits}f}"
+        return "" if row.get(key) is None else decimal(row[key], digits)
 
     return Column(heading, meaning, show, key, best_high=best_high, mark=mark)
 
@@ -93,7 +94,10 @@ def _text(heading: str, meaning: str, key: str, *, numeric: bool = False) -> Col
 
 
 def _interval(low: str, high: str, digits: int = 3) -> Callable[[Row], str]:
-    return lambda row: "" if row.get(low) is None else f"[{row[low]:.{digits}f}, {row[high]:.{digits}f}]"
+    def show(row: Row) -> str:
+        return "" if row.get(low) is None else f"[{decimal(row[low], digits)}, {decimal(row[high], digits)}]"
+
+    return show
 
 
 def _improvement(row: Row) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from baselines.leaderboard.config import PROTOCOL
 from baselines.leaderboard.files import canonical_json, pretty_json, sha256_hex
 from baselines.leaderboard.marl_eval import marl_eval_of
@@ -12,6 +14,10 @@ from baselines.leaderboard.report.tables import csv_rows, markdown_board, markdo
 __all__ = ["DOWNLOADS", "bibtex", "downloads"]
 
 _FOLDER = "downloads"
+# What a record says of itself enters a bibliography only where it looks like what it should be.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_VERSION = re.compile(r"\d[A-Za-z0-9.+!]{0,39}")
+_MOST_VERSIONS = 10
 
 DOWNLOADS = (
     ("board.csv", "the board for spreadsheets, all columns"),
@@ -46,8 +52,10 @@ def bibtex(board: Board) -> str:
     """Return a BibTeX entry of this board: name, year of the latest run, protocol, counts, versions."""
     name = board.suite.name if board.suite is not None else "runs"
     done = [record for record in board.records if record.status == "done"]
-    finished = max((record.costs.finished_at for record in done), default="")
-    versions = sorted({record.provenance.packages.get("adaps", "") for record in done} - {""})
+    dates = {record.costs.finished_at[:10] for record in done}
+    finished = max((date for date in dates if _DATE.fullmatch(date)), default="")
+    versions = {record.provenance.packages.get("adaps", "") for record in done}
+    known = sorted(version for version in versions if _VERSION.fullmatch(version))[:_MOST_VERSIONS]
     contexts = sorted({record.config.context_digest for record in done})
     digest = sha256_hex("\n".join(contexts).encode())[:12]
     counts = f"{len(done)} runs, {len({row['scheme'] for row in board.rows})} schemes, {len(board.task_names())} tasks"
@@ -55,9 +63,9 @@ def bibtex(board: Board) -> str:
     fields = {
         "title": f"{{AdaPS}} leaderboard: {name}",
         "year": finished[:4],
-        "version": ", ".join(versions),
+        "version": ", ".join(known),
         "note": note,
-        "urldate": finished[:10],
+        "urldate": finished,
     }
     lines = [f"  {key} = {{{_latex(value)}}}," for key, value in fields.items() if value]
     return "\n".join([f"@misc{{adaps-leaderboard-{digest},", *lines, "}"]) + "\n"

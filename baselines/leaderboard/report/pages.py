@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from baselines.leaderboard.config import NAME_PATTERN, PROTOCOL
 from baselines.leaderboard.files import sha256_hex
@@ -30,6 +31,8 @@ from baselines.leaderboard.report.columns import (
 from baselines.leaderboard.report.comparisons import BASELINE, MAX_COMPARED
 from baselines.leaderboard.report.downloads import DOWNLOADS, bibtex
 from baselines.leaderboard.report.rows import Row
+from baselines.leaderboard.report.values import decimal
+from baselines.leaderboard.text import printable
 
 __all__ = ["SitePages", "anchor", "distinct", "run_page", "task_page"]
 
@@ -70,10 +73,11 @@ class SitePages:
             loader=PackageLoader("baselines.leaderboard.report", "templates"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_shown,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters["anchor"] = anchor
+        self._environment.filters.update(anchor=anchor, decimal=decimal)
         self._known = {record.config.run_id for record in board.records}
 
     def render(self, template: str, page: str, heading: str, **context: Any) -> str:
@@ -191,7 +195,7 @@ class SitePages:
             scored = config.task.random_score is not None
             entry["team_return"] = final
             entry["score"] = float(config.task.normalise(final)) if scored else None
-            entry["text"] = f"{entry['score']:.3f}" if scored else f"{final:.1f}"
+            entry["text"] = decimal(entry["score"], 3) if scored else decimal(final, 1)
         return entry
 
     def problems(self, kind: str | None = None, task: str | None = None) -> list[dict[str, str]]:
@@ -247,6 +251,13 @@ def commit_of(record: RunRecord) -> str | None:
     """Return the commit that a run was made with, and whether files were modified."""
     git = record.provenance.git
     return None if git is None else git.commit + (" (modified)" if git.modified else "")
+
+
+def _shown(value: Any) -> Any:
+    """Show what a page cannot: a control character ends the page for some readers, a mark of direction turns it."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value, keep="\n\t\N{NO-BREAK SPACE}")
+    return value
 
 
 def _file_name(text: str) -> str:

@@ -76,7 +76,10 @@ def film(record: RunRecord) -> Film:
     if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
         raise FilmError("the scene is too large to be drawn")
     stride = -(-length // (MAX_FRAMES - 1))
-    frames = _frames(env, int(seeds[0]), actions.astype(np.int64), stride)
+    try:
+        frames = _frames(env, int(seeds[0]), actions.astype(np.int64), stride)
+    except Exception as error:  # parameters from outside may give a scene that its family cannot draw
+        raise FilmError(f"the scene cannot be drawn ({type(error).__name__}: {error})") from None
     height, width = frames[0].shape[:2]
     return Film(
         _gif(frames), _png(frames[-1]), (width, height), episode, int(seeds[0]), length, stride, float(replayed[0])

@@ -11,6 +11,7 @@ from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.record import SUMS, RunRecord
 from baselines.leaderboard.report.pages import SitePages, commit_of, run_page, task_page
 from baselines.leaderboard.report.sharing_map import group_labels, sharing_map
+from baselines.leaderboard.report.values import decimal
 
 __all__ = ["render_run_page"]
 
@@ -58,9 +59,9 @@ def _results(record: RunRecord) -> Facts:
         (f"best point ({int(evaluation.best_point)}), {len(evaluation.absolute)} fresh episodes", evaluation.absolute),
     ]
     for name, returns in measured:
-        text = f"team return {returns.mean():.2f} ± {returns.std():.2f} over episodes"
+        text = f"team return {decimal(returns.mean(), 2)} ± {decimal(returns.std(), 2)} over episodes"
         if task.random_score is not None:
-            text += f", score {task.normalise(float(returns.mean())):.3f}"
+            text += f", score {decimal(task.normalise(float(returns.mean())), 3)}"
         facts.append((name, text))
     return facts
 
@@ -135,12 +136,12 @@ def _curve(record: RunRecord) -> Markup | None:
     x = _MARGIN / 2 + _scaled(steps, _CURVE_WIDTH - _MARGIN)
     y = _MARGIN + _CURVE_HEIGHT - _scaled(shown, _CURVE_HEIGHT)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    low, high, last = (f"{value:.1f}" for value in (shown.min(), shown.max(), heights[-1]))
+    low, high, first, last = (decimal(value, 1) for value in (shown.min(), shown.max(), heights[0], heights[-1]))
     bottom = _CURVE_HEIGHT + 2 * _MARGIN
     end = f"{last} after {int(evaluation.steps[-1]):,} steps"
     return Markup(
         f'<svg viewBox="0 0 {_CURVE_WIDTH} {bottom + _MARGIN}" role="img" font-family="sans-serif" font-size="11" '
-        f'aria-label="from {heights[0]:.1f} to {last}">'
+        f'aria-label="from {first} to {last}">'
         f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="2"/>'
         f'<text x="0" y="10">highest {high}</text>'
         f'<text x="0" y="{bottom + 8}">lowest {low}</text>'

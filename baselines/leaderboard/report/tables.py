@@ -6,10 +6,12 @@ import csv
 import io
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import normalize
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from baselines.leaderboard.report.board import Board
@@ -17,33 +19,39 @@ from baselines.leaderboard.report.columns import (
     COST_COLUMNS,
     LEGEND,
     README_COLUMNS,
+    SCHEME,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
     Column,
     present,
 )
 from baselines.leaderboard.report.rows import Row
+from baselines.leaderboard.text import printable
 
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 
-# A terminal is narrow: the page has the rest. The second set is added where there is room.
-_TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval", "ARI", "types", "runs", "trainable", "CPU s")
-_WIDE_COLUMNS = ("return", "sampled", "best", "area", "identity steps")
-_TOTAL_COLUMNS = ("median", "mean", "gap")
-_WIDE = 110
+# A terminal is narrow: the page has the rest. The first ones are always there, the others as far as there is room.
+_TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval")
+_MORE_COLUMNS = (
+    *("ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
+    *("sampled", "best", "area", "identity steps"),
+)
+_UNBOUNDED = 100_000
+_SHORTEST_NAME = 6
 
 
 def print_board(board: Board, console: Console) -> None:
     """Print one table a task, and what went wrong."""
-    shown = _TERMINAL_COLUMNS + (_WIDE_COLUMNS if console.width >= _WIDE else ())
-    chosen = [column for column in (*SCORE_COLUMNS, *COST_COLUMNS[1:]) if column.heading in shown]
-    for task in board.task_names():
-        console.print(_rich_table(task, chosen, board.rows_of(task)))
+    columns = (*SCORE_COLUMNS, *COST_COLUMNS[1:])
+    tasks = [(task, board.rows_of(task)) for task in board.task_names()]
+    chosen = _fitting(columns, [rows for _, rows in tasks], console)
+    for task, rows in tasks:
+        console.print(_rich_table(task, chosen, rows))
     if board.totals:
-        total_columns = [column for column in TOTAL_COLUMNS if column.heading in (*shown, *_TOTAL_COLUMNS)]
-        console.print(_rich_table("all tasks", total_columns, board.totals))
+        console.print(_rich_table("all tasks", _fitting(TOTAL_COLUMNS, [board.totals], console), board.totals))
     for problem in board.problems:
-        console.print(f"{problem.kind} {problem.run}: {problem.message}", markup=False, highlight=False, soft_wrap=True)
+        line = printable(f"{problem.kind} {problem.run}: {problem.message}")
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def markdown_board(board: Board) -> str:
@@ -79,12 +87,35 @@ def csv_rows(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
+def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[Row]], console: Console) -> list[Column]:
+    """Return the columns that a terminal has room for in all of some tables, the first of those that may go first."""
+    by_heading = {column.heading: column for column in columns}
+    chosen = {heading for heading in _TERMINAL_COLUMNS if heading in by_heading}
+    options = console.options.update(width=_UNBOUNDED)
+    for heading in _MORE_COLUMNS:
+        if heading not in by_heading:
+            continue
+        wider = [column for column in columns if column.heading in {*chosen, heading}]
+        widths = [Measurement.get(console, options, _rich_table("", wider, rows)).maximum for rows in tables]
+        if max(widths, default=0) > console.width:
+            break
+        chosen.add(heading)
+    return [column for column in columns if column.heading in chosen]
+
+
 def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=escape(printable(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(escape(column.heading), justify="right" if column.numeric else "left", no_wrap=True)
+        # A name that is too long goes on in the next line; a number is never broken.
+        table.add_column(
+            escape(column.heading),
+            justify="right" if column.numeric else "left",
+            no_wrap=column.heading != SCHEME.heading,
+            overflow="fold",
+            min_width=_SHORTEST_NAME if column.heading == SCHEME.heading else None,
+        )
     for row in rows:
-        table.add_row(*(escape(column.show(row)) for column in columns))
+        table.add_row(*(escape(printable(column.show(row))) for column in columns))
     return table
 
 
@@ -98,10 +129,13 @@ def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[Row], 
 
 def _cell(text: str) -> str:
     """Make ``text`` safe inside a Markdown cell: one line, no column mark, no markup, no link."""
-    flat = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("`", "'")
+    flat = printable(" ".join(text.split())).replace("\\", "\\\\").replace("|", "\\|").replace("`", "'")
     return flat.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
 
 
 def _no_formula(value: Any) -> Any:
-    """A spreadsheet would run text that begins like a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    """A spreadsheet would run text that begins like a formula, also behind blanks or in characters of double width."""
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if normalize("NFKC", shown).lstrip().startswith(("=", "+", "-", "@")) else shown

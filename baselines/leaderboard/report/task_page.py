@@ -19,6 +19,7 @@ from baselines.leaderboard.report.pictures import Film, FilmError, film
 from baselines.leaderboard.report.rows import typical_run
 from baselines.leaderboard.report.sharing_map import sharing_map
 from baselines.leaderboard.report.site import SiteFolder
+from baselines.leaderboard.report.values import decimal
 
 __all__ = ["FILMS_IN_ALL", "films_a_task", "write_task_page"]
 
@@ -98,7 +99,7 @@ def _films(folder: SiteFolder, groups: list[Group]) -> Iterator[dict[str, Any]]:
 def _caption(record: RunRecord, shown: Film) -> str:
     strides = "" if shown.stride == 1 else f", every {shown.stride} steps"
     return (
-        f"Return {shown.team_return:.1f} in {shown.steps} steps{strides}; training seed {record.config.seed}, "
+        f"Return {decimal(shown.team_return, 1)} in {shown.steps} steps{strides}; training seed {record.config.seed}, "
         f"environment seed {shown.seed}."
     )
 

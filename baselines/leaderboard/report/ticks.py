@@ -30,7 +30,7 @@ def decade_ticks(low: float, high: float) -> list[float]:
     ticks: list[float] = []
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), [tenth / 10 for tenth in range(10, 100)]):
         ticks = [float(digit) * 10.0**power for power in powers for digit in digits]
-        ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
+        ticks = [tick for tick in ticks if tick > 0 and low <= math.log10(tick) <= high]
         if len(ticks) >= 4:
             break
     if not ticks:  # the ends lie closer together than round numbers do

@@ -10,7 +10,9 @@ import numpy as np
 
 from baselines.leaderboard.files import sha256_hex
 
-__all__ = ["finite", "maximum", "mean", "minimum", "named_generator", "or_nan", "spread", "whole"]
+__all__ = ["decimal", "finite", "maximum", "mean", "minimum", "named_generator", "or_nan", "spread", "whole"]
+
+_LONGEST = 1e9
 
 
 def named_generator(*names: str) -> np.random.Generator:
@@ -21,6 +23,11 @@ def named_generator(*names: str) -> np.random.Generator:
 def finite(value: float) -> float | None:
     """Return ``value``, or None for NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None
+
+
+def decimal(value: float, digits: int) -> str:
+    """Return ``value`` with so many decimals, or, from a billion on, with four digits in all: a cell stays a cell."""
+    return f"{value:.{digits}f}" if abs(value) < _LONGEST else f"{value:.3e}"
 
 
 def or_nan(value: float | None) -> float:

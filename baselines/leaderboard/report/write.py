@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from baselines.leaderboard.files import replace_file
+from baselines.leaderboard.record import SUMS
 from baselines.leaderboard.report.board import Board, collect_board
 from baselines.leaderboard.report.downloads import downloads
 from baselines.leaderboard.report.pages import SitePages, run_page
@@ -13,9 +15,10 @@ from baselines.leaderboard.report.run_page import render_run_page
 from baselines.leaderboard.report.site import SiteFolder
 from baselines.leaderboard.report.task_page import films_a_task, write_task_page
 
-__all__ = ["write_report"]
+__all__ = ["BESIDE_THE_RUNS", "SITE", "publish_site", "write_report", "write_site"]
 
-_BESIDE_THE_RUNS = ("board.json", "aggregate.json", "board.md", "board.csv")
+BESIDE_THE_RUNS = ("board.json", "aggregate.json", "board.md", "board.csv")
+SITE = "site"
 _ASSETS = ("style.css", "board.js")
 
 
@@ -40,16 +43,38 @@ def write_report(out: Path, *, site: Path | None = None, pictures: int | None = 
         OutputDirectoryError: a file cannot be written, or the folder holds something else than a site.
     """
     board = collect_board(out)
-    folder = SiteFolder(out / "site" if site is None else site, fresh=site is not None)
+    folder = SiteFolder(out / SITE if site is None else site, fresh=site is not None)
     data = downloads(board)
-    for name in _BESIDE_THE_RUNS:
-        content = data[f"downloads/{name}"]
-        replace_file(out / name, content.encode() if isinstance(content, str) else content)
+    _write_data(out, data)
     _write_site(board, folder, data, films_a_task(board) if pictures is None else pictures)
     return board, folder.root / "index.html"
 
 
-def _write_site(board: Board, folder: SiteFolder, data: dict[str, str | bytes], films: int) -> None:
+def publish_site(site: Path, out: Path) -> Path:
+    """Make a site that :func:`write_site` wrote elsewhere the report of ``out``; return the path of its first page."""
+    names = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
+    _write_data(out, {name: (site / name).read_bytes() for name in names if name.startswith("downloads/")})
+    folder = SiteFolder(out / SITE)
+    # The first page comes last, so that what it links to is there.
+    for name in sorted(names, key=lambda name: name == "index.html"):
+        if name != SUMS:
+            folder.write(name, (site / name).read_bytes())
+    folder.finish()
+    return folder.root / "index.html"
+
+
+def write_site(board: Board, site: Path) -> None:
+    """Write the pages of a board, and all that can be taken away from it, into an empty folder."""
+    _write_site(board, SiteFolder(site), downloads(board), films_a_task(board))
+
+
+def _write_data(out: Path, data: Mapping[str, str | bytes]) -> None:
+    for name in BESIDE_THE_RUNS:
+        content = data[f"downloads/{name}"]
+        replace_file(out / name, content.encode() if isinstance(content, str) else content)
+
+
+def _write_site(board: Board, folder: SiteFolder, data: Mapping[str, str | bytes], films: int) -> None:
     pages = SitePages(board)
     for name in _ASSETS:
         folder.write(f"assets/{name}", (files(__package__) / "static" / name).read_bytes())

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from baselines.leaderboard.artifacts import Evaluation
 from baselines.leaderboard.config import RunConfig, SchemeConfig, TaskConfig, evaluation_marks, seeds_of
 from baselines.leaderboard.record import RunRecord
-from baselines.leaderboard.report.comparisons import BASELINE
 from baselines.leaderboard.sidecars import Costs, Sharing
-from baselines.leaderboard.suite import builtin_tasks
+from baselines.leaderboard.suite import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = [
@@ -25,6 +24,7 @@ __all__ = [
     "check_sharing",
     "check_task",
     "environment_faults",
+    "own_settings",
 ]
 
 # Means of the same numbers, added up by another version of numpy.
@@ -32,8 +32,8 @@ _MEAN_TOLERANCE = 1e-9
 # Steps of one rollout where the settings name none: stable-baselines3's own values.
 _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
 _LONGEST_ROLLOUT = 10**12
-# Seconds are stored with three digits.
-_ROUNDED = 1e-3
+_SECONDS_DIGITS = 3
+_ROUNDED = 10.0**-_SECONDS_DIGITS
 
 
 def check_task(task: TaskConfig) -> Iterator[Fault]:
@@ -49,11 +49,16 @@ def check_task(task: TaskConfig) -> Iterator[Fault]:
 
 
 def check_label(scheme: SchemeConfig) -> Iterator[Fault]:
-    """The name of the scheme that all others are compared with stands for that scheme."""
-    if scheme.label == BASELINE and scheme.name != BASELINE:
-        yield Fault(
-            "config.json", "config.scheme.label", f"{scheme.label!r} is scheme {scheme.name!r}, not the baseline"
-        )
+    """The name of a built-in scheme stands for that scheme, in whatever case it is written."""
+    known = {name.casefold(): name for name in BUILTIN_SCHEMES}.get(scheme.label.casefold())
+    if known is not None and known != scheme.name:
+        message = f"{scheme.label!r} is the name of a built-in scheme; this one is {scheme.name!r}"
+        yield Fault("config.json", "config.scheme.label", message)
+
+
+def own_settings(scheme: SchemeConfig) -> bool:
+    """Whether a built-in scheme has its own name as label, but settings that are not its defaults."""
+    return scheme.label in BUILTIN_SCHEMES and bool(scheme.settings)
 
 
 def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
@@ -129,6 +134,8 @@ def check_costs(costs: Costs) -> Iterator[Fault]:
         value = getattr(costs, name)
         if value is None or value < 0:
             yield Fault("costs.json", name, f"{value!r}; a finished run took some seconds")
+        elif value != round(value, _SECONDS_DIGITS):
+            yield Fault("costs.json", name, f"{value!r}; seconds are stored with {_SECONDS_DIGITS} digits")
     if (costs.evaluation_seconds or 0.0) > (costs.wall_seconds or 0.0) + _ROUNDED:
         message = f"{costs.evaluation_seconds}; evaluation is a part of the {costs.wall_seconds} wall_seconds"
         yield Fault("costs.json", "evaluation_seconds", message)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from adaps_envs import AdapsError, make_batched
 from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.config import TaskConfig
+from baselines.leaderboard.files import canonical_json
 
 __all__ = ["RETURN_TOLERANCE", "ReplayError", "first_difference", "open_environment", "replay"]
 
@@ -24,9 +25,10 @@ the last place of their 32-bit rewards.
 # What a record may ask for; the registered environments and suites stay far below.
 MAX_PARAMETER = 10_000
 MAX_PARAMETER_VALUES = 1_024
+MAX_PARAMETER_BYTES = 1 << 15
 MAX_LANE_OBSERVATION = 1 << 22
 MAX_DECISIONS = 1 << 27
-_CHUNK_VALUES = 1 << 24
+_CHUNK_BYTES = 1 << 26
 
 
 class ReplayError(ValueError):
@@ -48,6 +50,8 @@ def open_environment(task: TaskConfig, lanes: int = 1) -> BatchedEnv:
         ReplayError: it is unknown here, its parameters are refused, or it would be too large.
     """
     params: dict[str, Any] = task.params
+    if (size := len(canonical_json(params))) > MAX_PARAMETER_BYTES:
+        raise ReplayError("config.task.params", f"{size:,} bytes; at most {MAX_PARAMETER_BYTES:,} are verified")
     values = list(_leaves(params))
     if len(values) > MAX_PARAMETER_VALUES:
         raise ReplayError("config.task.params", f"{len(values)} values; at most {MAX_PARAMETER_VALUES} are verified")
@@ -88,7 +92,7 @@ def replay(
     """
     env = open_environment(task)
     _check_log(env, log, actions, lengths)
-    chunk = max(1, _CHUNK_VALUES // (env.num_agents * env.obs_dim))
+    chunk = max(1, _CHUNK_BYTES // _lane_bytes(env))
     parts = []
     for start in range(0, len(seeds), chunk):
         part = slice(start, start + chunk)
@@ -101,6 +105,12 @@ def first_difference(replayed: NDArray[np.float64], recorded: NDArray[np.float64
     """Return how many of the returns ``[E]`` differ beyond :data:`RETURN_TOLERANCE`, and the first of them."""
     apart = ~(np.abs(replayed - recorded) <= RETURN_TOLERANCE * (1.0 + np.abs(recorded)))
     return int(apart.sum()), int(apart.argmax())
+
+
+def _lane_bytes(env: BatchedEnv) -> int:
+    """Return what one more episode at once takes, by the environment's own account: its observations and its state."""
+    state = sum(array.nbytes for array in env.get_state().values()) // env.num_envs
+    return 4 * env.num_agents * env.obs_dim + state
 
 
 def _leaves(value: Any) -> Iterator[Any]:

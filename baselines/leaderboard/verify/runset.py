@@ -83,6 +83,11 @@ def verify_directory(
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
+    for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
+        if checks.own_settings(scheme):
+            verdict.notes.append(
+                f"{scheme.label} has settings of its own; a board takes it under a label that is no built-in scheme"
+            )
     for task in dict.fromkeys(record.config.task.name for record in records):
         if task not in builtin_tasks():
             verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from adaps_envs.errors import AdapsError
+from baselines.leaderboard.bounds import max_bytes
 from baselines.leaderboard.config import NAME_PATTERN, PROTOCOL, SuiteConfig
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
 from baselines.leaderboard.files import make_directory, parse_json, pretty_json, sha256_hex, writing
+from baselines.leaderboard.npz import check_zip_directory
 from baselines.leaderboard.plan import SUITE_FILE, encode_suite, read_suite_file
-from baselines.leaderboard.record import COMMON_FILES, MAX_FILE_BYTES, RESULT_FILES, SUMS
+from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS
 from baselines.leaderboard.sidecars import SCHEMA
 from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
@@ -146,6 +148,8 @@ def _write_archive(path: Path, members: dict[str, bytes]) -> None:
 
 def _unpack(file: Path, target: Path) -> None:
     try:
+        with open(file, "rb") as stream:
+            check_zip_directory(stream, MAX_MEMBERS)
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             faults = list(_member_faults(members, file.stat().st_size))
@@ -177,8 +181,8 @@ def _member_faults(members: list[zipfile.ZipInfo], size: int) -> Iterator[Fault]
             yield Fault(name, "", "not a plain file")
         elif info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             yield Fault(name, "", "compressed or encrypted; members are stored as they are")
-        elif info.file_size > MAX_FILE_BYTES:
-            yield Fault(name, "", f"{info.file_size} bytes are more than a record's file can have")
+        elif info.file_size > (most := max_bytes(name.rpartition("/")[2])):
+            yield Fault(name, "", f"{info.file_size:,} bytes are more than the {most:,} that it may have")
         seen.add(name.casefold())
     for name in (MANIFEST, SUITE_FILE):
         if name.casefold() not in seen:

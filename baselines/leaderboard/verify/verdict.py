@@ -8,8 +8,9 @@ from typing import Any
 
 from baselines.leaderboard.config import PROTOCOL
 from baselines.leaderboard.sidecars import SCHEMA
+from baselines.leaderboard.text import printable
 
-__all__ = ["Fault", "RunVerdict", "Verdict", "printable"]
+__all__ = ["Fault", "RunVerdict", "Verdict"]
 
 _LONGEST_TEXT = 600
 
@@ -113,8 +114,3 @@ class Verdict:
         sound = sum(not run.faults for run in self.runs)
         verdict = "verified" if self.verified else f"NOT verified, {len(self.all_faults)} faults"
         yield printable(f"{self.target}: {verdict}; {sound} of {len(self.runs)} runs are sound")
-
-
-def printable(text: str) -> str:
-    """Return ``text`` on one line, with everything that could control a terminal shown as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

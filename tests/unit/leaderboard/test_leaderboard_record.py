@@ -16,6 +16,7 @@ from fabricate import COSTS, PROVENANCE, fabricate_failure, fabricate_result, fa
 from tamper import npz
 
 from baselines.leaderboard import artifacts, files, writer
+from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.errors import DamagedRecordError, OutputDirectoryError
 from baselines.leaderboard.record import (
@@ -346,10 +347,10 @@ def test_only_plain_files_of_a_record_are_read(
     directory = fabricate_run(tmp_path, config, 0.9)
     path = directory / "costs.json"
     if kind == "long":
-        monkeypatch.setattr("baselines.leaderboard.record.MAX_FILE_BYTES", 10)
+        monkeypatch.setitem(MAX_BYTES, "costs.json", 10)
     else:
         target = path.rename(tmp_path / "elsewhere")
         {"link": lambda: path.symlink_to(target), "directory": path.mkdir, "pipe": lambda: os.mkfifo(path)}[kind]()
     with pytest.raises(DamagedRecordError, match=r"not a plain file|more than") as caught:
         read_run(directory)
-    assert caught.value.file == ("SHA256SUMS" if kind == "long" else "costs.json")
+    assert caught.value.file == "costs.json"

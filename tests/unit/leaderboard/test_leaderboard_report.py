@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricate import fabricate_failure, fabricate_run, fabricate_suite, snapshot
+from fabricate import fabricate_failure, fabricate_run, fabricate_suite, snapshot, suite_data
 from rich.console import Console
 
 from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.plan import write_suite_file
-from baselines.leaderboard.report import collect_board, print_board, write_report
+from baselines.leaderboard.report import Board, collect_board, print_board, write_report
 from baselines.leaderboard.report.columns import LEGEND, TYPES
 from baselines.leaderboard.report.tables import csv_rows, markdown_board, markdown_table
 
@@ -179,6 +179,54 @@ def test_the_terminal_shows_every_row(tmp_path: Path, suite: SuiteConfig) -> Non
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.count("adaps") == 3
     assert "0.900" in shown
+
+
+LONG = "q" * 40 + "z" * 40
+
+
+@pytest.mark.parametrize("width", range(50, 161))
+def test_no_width_of_a_terminal_cuts_what_counts(wide_board: Board, width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    print_board(wide_board, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    headings = [line.split() for line in lines if "scheme" in line]
+    assert all(found[:5] == ["#", "scheme", "score", "95", "%"] for found in headings)
+    rows = [row for task in wide_board.task_names() for row in wide_board.rows_of(task)] + wide_board.totals
+    for row in rows:
+        score, interval = f"{row['iqm']:.3f}", f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+        name = row["scheme"] if len(row["scheme"]) < 20 else ""
+        first = [line for line in lines if line.split()[:1] == [str(row["rank"])] and score in line]
+        assert any(interval in line and name in line for line in first), (row["scheme"], lines)
+    letters = "".join(lines)
+    assert letters.count("q") == letters.count("z") == 3 * 40, "the longest name goes on in the next line, whole"
+    if width >= 150:
+        assert "ARI" in "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def wide_board(tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """Two tasks, a scheme with the longest name, scores with many digits."""
+    out = tmp_path_factory.mktemp("wide")
+    schemes = ["fups_id", "adaps", {"name": "nops", "label": LONG}]
+    suite = SuiteConfig.model_validate(suite_data(schemes=schemes))
+    for run in suite.runs():
+        fabricate_run(out, run, -1234.5 + run.seed + len(run.scheme.label))
+    write_suite_file(suite, out)
+    return collect_board(out)
+
+
+def test_a_task_that_somebody_adds_does_not_empty_the_totals(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path, suite)
+    before = collect_board(tmp_path).totals
+    other = SuiteConfig.model_validate(suite_data(schemes=["nops"]))
+    own = other.runs()[0]
+    fabricate_run(tmp_path, own.model_copy(update={"task": own.task.model_copy(update={"name": "mine"})}), 0.9)
+    after = collect_board(tmp_path)
+    assert "mine" in after.task_names()
+    assert len(before) == 2
+    assert after.totals == before
 
 
 def test_curves_are_drawn_over_real_steps(tmp_path: Path, suite: SuiteConfig) -> None:

@@ -414,6 +414,24 @@ def test_durations_in_words(seconds: float, text: str) -> None:
 def test_time_left_follows_the_rate() -> None:
     assert time_left(10.0, 0, 100) == "estimating the time left"
     assert time_left(10.0, 25, 100) == "about 30 s left"
+    assert time_left(13.0, 32, 1_000_000) == "estimating the time left", "not 116 hours"
+    assert time_left(200.0, 32, 1_000) == "about 1 h 41 min left"
+
+
+def test_time_left_counts_from_the_first_steps(tmp_path: Path, suite: SuiteConfig) -> None:
+    now = [0.0]
+    console = Console(file=io.StringIO(), width=140)
+    (job,) = (job_of(config, tmp_path) for config in suite.runs()[:1])
+    with ProgressDisplay(console, "tiny", [job], clock=lambda: now[0]) as display:
+        display.show(Started(job))
+        now[0] = 29.0  # a process, its imports, compiling
+        display.show(Progress(job, 0))
+        now[0] = 39.0
+        display.show(Progress(job, 1_000))
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "running 1,000 of 2,000 environment steps, 0 of 1 runs, about 10 s left",
+        "        one/fups_id/seed-0  50%, about 10 s left",
+    ]
 
 
 def test_plain_lines_for_a_log_file(tmp_path: Path, suite: SuiteConfig) -> None:

@@ -115,7 +115,7 @@ FORGERIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("place", FORGERIES)
 def test_bytes_that_no_array_explains_are_refused(place: str) -> None:
-    with pytest.raises(ValueError, match=r"holds other bytes than its arrays? explain"):
+    with pytest.raises(ValueError, match=r"holds other bytes than its arrays? explain|does not end with its directory"):
         decode_npz(FORGERIES[place])
 
 

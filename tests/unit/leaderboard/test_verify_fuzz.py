@@ -9,20 +9,24 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fabricate import snapshot
-from tamper import members_of, npz, write_submission
+from fabricate import fabricate_failure, snapshot
+from pydantic import ValidationError
+from rich.console import Console
+from tamper import edit_config, edit_json, edit_metrics, edit_returns, members_of, npz, write_submission
 
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.files import pretty_json
-from baselines.leaderboard.record import SUMS, config_payload, encode_sums
-from baselines.leaderboard.verify import pack_submission, verify_submission
+from baselines.leaderboard.files import parse_json, pretty_json
+from baselines.leaderboard.plan import read_suite_file, write_suite_file
+from baselines.leaderboard.record import SUMS, config_payload, encode_sums, find_runs
+from baselines.leaderboard.report import print_board, write_report
+from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 
 Members = dict[str, bytes]
 HANG_SECONDS = 120
@@ -213,3 +217,145 @@ def test_every_mutated_submission_gets_a_verdict_and_nothing_gets_out(
         assert not sentinel.exists(), case
     assert {**snapshot(tmp_path), "mutated.zip": b""} == before
     assert verified < cases // 4
+
+
+# Numbers at which something may end: of floats, of integers, of what a page or a logarithm can hold.
+EDGES: tuple[float, ...] = (
+    0.0, -0.0, 5e-324, 2.2e-308, 1e-300, 1e-20, 1e-9, 1e-3, 0.1, 1.0, 7.0, 1e3, 1e6, 1e9, 1e12, 1.1e12, 1e15, 1e18,
+    1e100, 1e154, 1e300, 1.7e308,
+)  # fmt: skip
+COUNTS = (0, 1, 2, 255, 2**31, 2**53, 10**15, 10**15 + 1, 2**62, 2**63 - 1)
+TEXTS = ("", "=1+1", "\x1b[2J", "\u202eabc", "|a|b|", "<script>", "{}\\%$#", "\n\n# x", "é" * 300, "x" * 5_000)
+TASK_NAMES = ("mine", "BPS-1", "board.json", "aggregate.json", "site", "Archive", "con", "0", "A" * 80, "a+b")
+
+
+def edge(rng: random.Random) -> float:
+    return rng.choice(EDGES) * rng.choice((1, -1)) * rng.choice((1.0, 1.0, rng.random()))
+
+
+def anything(rng: random.Random, depth: int = 3) -> Any:
+    kind = rng.randrange(6 if depth else 4)
+    if kind == 4:
+        return [anything(rng, depth - 1) for _ in range(rng.randrange(4))]
+    if kind == 5:
+        return {rng.choice(("agents", "agent_0", "told_types", "actor_mask_overlap", "x")): anything(rng, depth - 1)}
+    return (edge(rng), rng.choice(COUNTS), rng.choice(TEXTS), rng.choice((None, True, False)))[kind]
+
+
+def edges_in_returns(run: Path, rng: random.Random) -> None:
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        for _ in range(rng.choice((1, 2, 8))):
+            name, point = rng.choice(("greedy", "sampled")), rng.randrange(len(arrays["marks"]) - 1)
+            arrays[name][point, rng.randrange(arrays[name].shape[1])] = -abs(edge(rng))
+
+    edit_returns(run, edit)
+
+
+def edges_in_costs(run: Path, rng: random.Random) -> None:
+    value = rng.choice((edge(rng), abs(edge(rng)), round(abs(edge(rng)), 3)))
+    name = rng.choice(("cpu_seconds", "wall_seconds", "evaluation_seconds"))
+    changes: dict[str, Any] = {name: value, "peak_memory_bytes": rng.choice((None, *COUNTS))}
+    changes |= {name: rng.choice(TEXTS) for name in ("started_at", "finished_at") if rng.random() < 0.2}
+    edit_json(run, "costs.json", lambda costs: costs.update(changes))
+
+
+def edges_in_metrics(run: Path, rng: random.Random) -> None:
+    edit_metrics(run, lambda lines: rng.choice(lines)["learner"].update({rng.choice(TEXTS): anything(rng)}))
+
+
+def edges_in_sharing(run: Path, rng: random.Random) -> None:
+    def edit(sharing: dict[str, Any]) -> None:
+        kind = rng.randrange(4)
+        if kind == 0:
+            sharing["parameters"][rng.choice((*sharing["parameters"], "other"))] = rng.choice(COUNTS)
+        elif kind == 1:
+            sharing["summary"][rng.choice((*sharing["summary"], "critic_mask_overlap"))] = anything(rng)
+        elif kind == 2:
+            size = rng.choice((1, 2, 9))
+            sharing["summary"]["actor_mask_overlap"] = [[edge(rng) for _ in range(size)] for _ in range(size)]
+        else:
+            sharing["diagnostics"][rng.choice(("memory_bytes", "snd", "masks"))] = rng.choice((anything(rng), 0.5, 7))
+
+    edit_json(run, "sharing.json", edit)
+
+
+def edges_in_provenance(run: Path, rng: random.Random) -> None:
+    def edit(provenance: dict[str, Any]) -> None:
+        name = rng.choice(("python", "system", "processor", "cores", "packages", "git"))
+        values = {"cores": rng.choice(COUNTS), "git": {"commit": rng.choice(TEXTS), "modified": True}}
+        packages = {**provenance["packages"], "numpy": rng.choice(TEXTS), rng.choice(TEXTS): "1"}
+        provenance[name] = values.get(name, packages if name == "packages" else rng.choice(TEXTS))
+
+    edit_json(run, "provenance.json", edit)
+
+
+def edges_in_task(runs: Path, rng: random.Random) -> Path:
+    """A task of one's own: name, reference scores and counts that its author chooses, the same in all runs."""
+    suite = read_suite_file(runs)
+    assert suite is not None
+    low = rng.choice((edge(rng), -200.0))
+    high = rng.choice((low + abs(edge(rng)), edge(rng), -100.0))
+    changes = {"random_score": low, "scripted_score": high}
+    if rng.random() < 0.4:
+        changes["name"] = rng.choice(TASK_NAMES)
+    task = type(suite.tasks[0]).model_validate({**suite.tasks[0].model_dump(), **changes})
+    for run in find_runs(runs):
+        edit_config(run, lambda config: config["task"].update(changes))
+    (runs / suite.tasks[0].name).rename(runs / task.name)
+    write_suite_file(suite.model_copy(update={"tasks": (task,)}), runs)
+    return runs
+
+
+RUN_EDITS = (edges_in_returns, edges_in_costs, edges_in_metrics, edges_in_sharing, edges_in_provenance)
+
+
+def fuzzed_set(runs: Path, rng: random.Random) -> None:
+    """Change a set of honest runs in ways that verification may well accept."""
+    if rng.random() < 0.4:
+        edges_in_task(runs, rng)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        rng.choice(RUN_EDITS)(rng.choice(find_runs(runs)), rng)
+    if rng.random() < 0.1:
+        config = RunConfig.model_validate(parse_json((find_runs(runs)[0] / "config.json").read_bytes())["config"])
+        shutil.rmtree(runs / config.run_id)
+        fabricate_failure(runs, config, rng.choice(TEXTS))
+
+
+def report_faults(runs: Path) -> list[str]:
+    """Report a set that verifies, and return what no reader should meet."""
+    board, page = write_report(runs, pictures=0)
+    console = Console(file=StringIO(), width=100)
+    print_board(board, console)
+    texts = {path.name: path.read_text() for path in runs.glob("board.*")}
+    texts["terminal"] = console.file.getvalue()  # type: ignore[attr-defined]
+    faults = [f"{name}: {word}" for name, text in texts.items() for word in ("nan", "inf") if f" {word} " in text]
+    cells = [cell for line in texts["board.md"].splitlines() if line.startswith("|") for cell in line.split("|")]
+    faults += [f"a cell of {len(cell)} characters" for cell in cells if len(cell) > 90]
+    json.loads(texts["board.json"])
+    assert page.exists()
+    return faults
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cases", [16, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_every_set_that_verifies_is_reported(honest_runs: Path, tmp_path: Path, cases: int) -> None:
+    small = shutil.copytree(honest_runs, tmp_path / "small")
+    suite = read_suite_file(small)
+    assert suite is not None
+    write_suite_file(suite.model_copy(update={"seeds": (0,)}), small)
+    for run in small.glob("*/*/seed-1"):
+        shutil.rmtree(run)
+    verified = 0
+    for case in range(cases):
+        rng = random.Random(f"set {case}")
+        runs = shutil.copytree(small, tmp_path / "fuzzed")
+        try:
+            fuzzed_set(runs, rng)
+        except (ValidationError, ValueError, OverflowError):
+            pass  # the models refuse to write such a set
+        else:
+            if verify_directory(runs, complete=True).verified:
+                verified += 1
+                assert report_faults(runs) == [], case
+        shutil.rmtree(runs)
+    assert verified >= cases // 8

@@ -16,13 +16,16 @@ from pathlib import Path
 
 import pytest
 from fabricate import snapshot
-from tamper import append_member, edit_json, members_of, write_submission
+from tamper import append_member, edit_config, edit_json, members_of, write_submission
 
 from baselines import cli
 from baselines.leaderboard.board import add_submission
+from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
 from baselines.leaderboard.files import pretty_json
+from baselines.leaderboard.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.record import find_runs
+from baselines.leaderboard.report import write_report
 from baselines.leaderboard.verify import pack_submission, submission, verify_directory, verify_submission
 
 RUN = "one/adaps/seed-0"
@@ -221,7 +224,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "another order": (rewrite_reversed, "other bytes than its members explain"),
     "a page before it": (surround(b"<html>", b""), "other bytes than its members explain"),
     "bytes behind it": (surround(b"", b"more"), "other bytes|not a readable"),
-    "a comment": (comment, "other bytes than its members explain"),
+    "a comment": (comment, "does not end with its directory"),
     "a cut archive": (truncate, "not a readable zip archive|no such member"),
     "no archive": (lambda file: file.write_bytes(b"\x80\x04cos\nsystem\n") and None, "not a readable zip archive"),
     "an empty file": (lambda file: file.write_bytes(b"") and None, "not a readable zip archive"),
@@ -241,11 +244,22 @@ def test_a_bad_archive_is_named_and_leaves_nothing(file: Path, kind: str, tempor
 
 
 @pytest.mark.parametrize(
-    ("limit", "value"), [("MAX_ARCHIVE_BYTES", 1000), ("MAX_MEMBERS", 10), ("MAX_FILE_BYTES", 100)]
+    ("limit", "value", "message"),
+    [
+        ("MAX_ARCHIVE_BYTES", 1000, "more than the 0 MiB"),
+        ("MAX_MEMBERS", 10, "its directory has more than 10 members"),
+    ],
 )
-def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, message: str) -> None:
     monkeypatch.setattr(submission, limit, value)
-    assert not verify_submission(file).verified
+    assert message in str(verify_submission(file).all_faults[0])
+
+
+def test_a_file_has_the_size_of_its_kind_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MAX_BYTES, "config.json", 100)
+    faults = [str(fault) for fault in verify_submission(file).all_faults]
+    assert len(faults) == 4
+    assert re.search(f"{RUN}/config.json: .* bytes are more than the 100 that it may have", faults[0])
 
 
 def test_there_must_be_something_to_verify(tmp_path: Path) -> None:
@@ -272,17 +286,61 @@ def test_a_file_is_never_overwritten(honest_runs: Path, file: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_board_takes_what_verifies(file: Path, honest_runs: Path, tmp_path: Path) -> None:
+ENTRY = "one/tiny/seed-0"
+
+
+@pytest.fixture(scope="session")
+def entered_runs(honest_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The honest runs as a board takes them: settings of one's own go under a label of one's own."""
+    out = shutil.copytree(honest_runs, tmp_path_factory.mktemp("entered") / "runs")
+    relabel(out, "adaps", "tiny")
+    return out
+
+
+def relabel(out: Path, old: str, new: str) -> None:
+    """Give a scheme of a suite another label, in all its runs."""
+    shutil.move(out / "one" / old, out / "one" / new)
+    for run in (out / "one" / new).iterdir():
+        edit_config(run, lambda config: config["scheme"].update(label=new))
+        edit_json(run, "sharing.json", lambda sharing: sharing.update(scheme=new))
+    suite = read_suite_file(out)
+    assert suite is not None
+    schemes = [scheme.model_copy(update={"label": new} if scheme.label == old else {}) for scheme in suite.schemes]
+    write_suite_file(suite.model_copy(update={"schemes": tuple(schemes)}), out)
+
+
+def packed(runs: Path, file: Path) -> Path:
+    pack_submission(runs, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def entry(entered_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return packed(entered_runs, tmp_path_factory.mktemp("entry") / "tiny.zip")
+
+
+@pytest.fixture
+def entering(entered_runs: Path, tmp_path: Path) -> Path:
+    """A copy of the entered runs that a test may change."""
+    return shutil.copytree(entered_runs, tmp_path / "entering")
+
+
+def test_a_board_takes_what_verifies(entry: Path, entered_runs: Path, tmp_path: Path) -> None:
     board = tmp_path / "board"
-    addition = add_submission(file, board)
+    addition = add_submission(entry, board)
     assert len(addition.added) == 4
     assert [path.relative_to(board) for path in find_runs(board)] == [
-        path.relative_to(honest_runs) for path in find_runs(honest_runs)
+        path.relative_to(entered_runs) for path in find_runs(entered_runs)
     ]
-    assert verify_directory(board, complete=True).verified
-    assert snapshot(board / RUN) == snapshot(honest_runs / RUN)
-    again = add_submission(file, board)
+    assert verify_directory(board).verified
+    assert snapshot(board / ENTRY) == snapshot(entered_runs / ENTRY)
+    site = snapshot(board / "site")
+    again = add_submission(entry, board)
     assert (again.added, len(again.present)) == ([], 4)
+    assert snapshot(board / "site") == site
+    write_report(board)
+    assert snapshot(board / "site") == site, "the report of an addition is the report of the board"
+    assert not list(board.glob(".prepared*")) + list(board.glob(".adding*"))
 
 
 def test_a_board_refuses_what_does_not_verify(file: Path, tmp_path: Path) -> None:
@@ -292,35 +350,104 @@ def test_a_board_refuses_what_does_not_verify(file: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "board").exists()
 
 
-def test_a_board_keeps_the_result_that_it_has(file: Path, runs: Path, tmp_path: Path) -> None:
-    edit_json(runs / RUN, "sharing.json", lambda sharing: sharing["summary"].update(remark="other"))
-    other = tmp_path / "other.zip"
-    pack_submission(runs, other)
-    board = tmp_path / "board"
-    add_submission(file, board)
+def refused(file: Path, board: Path, message: str) -> None:
+    """A submission that a board refuses changes nothing of it."""
     before = snapshot(board)
-    with pytest.raises(ConfigMismatchError, match=rf"{RUN} with another sharing\.json; nothing was added"):
-        add_submission(other, board)
+    with pytest.raises(ConfigMismatchError, match=message):
+        add_submission(file, board)
     assert {**snapshot(board), ".lock": b""} == {**before, ".lock": b""}
 
 
-def test_an_interrupted_addition_goes_on(file: Path, tmp_path: Path) -> None:
+def test_a_board_keeps_the_result_that_it_has(entry: Path, entering: Path, tmp_path: Path) -> None:
+    edit_json(entering / ENTRY, "sharing.json", lambda sharing: sharing["summary"].update(remark="other"))
     board = tmp_path / "board"
-    add_submission(file, board)
-    shutil.rmtree(board / RUN)
-    addition = add_submission(file, board)
-    assert addition.added == [RUN]
-    assert verify_directory(board, complete=True).verified
+    add_submission(entry, board)
+    refused(packed(entering, tmp_path / "other.zip"), board, rf"{ENTRY} with another sharing\.json; nothing was added")
 
 
-def test_exit_codes_and_output(file: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def cut_to_seed(runs: Path, seed: int) -> None:
+    suite = read_suite_file(runs)
+    assert suite is not None
+    write_suite_file(suite.model_copy(update={"seeds": (seed,)}), runs)
+
+
+def test_a_row_belongs_to_one_submission(entering: Path, tmp_path: Path) -> None:
+    board, whole = tmp_path / "board", packed(entering, tmp_path / "whole.zip")
+    cut_to_seed(entering, 0)
+    add_submission(packed(entering, tmp_path / "first.zip"), board)
+    cut_to_seed(entering, 1)
+    refused(packed(entering, tmp_path / "second.zip"), board, "has the row one/fups_id from another submission")
+    refused(whole, board, "has the row one/fups_id from another submission")
+
+
+def test_the_name_of_a_built_in_scheme_is_its_own(file: Path, entering: Path, tmp_path: Path) -> None:
+    refused(file, tmp_path / "board", "settings of its own under the name of a built-in scheme")
+    for name in ("nops", "Nops"):
+        runs = shutil.copytree(entering, tmp_path / name)
+        relabel(runs, "tiny", name)
+        faults = [str(fault) for fault in verify_submission(packed(runs, tmp_path / f"{name}.zip")).all_faults]
+        assert any(f"'{name}' is the name of a built-in scheme; this one is 'adaps'" in fault for fault in faults)
+
+
+def test_names_that_differ_in_case_are_refused(entry: Path, entering: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    add_submission(entry, board)
+    relabel(entering, "tiny", "Tiny")
+    refused(packed(entering, tmp_path / "other.zip"), board, "differ in case alone")
+
+
+def test_an_addition_whose_report_fails_changes_nothing(
+    entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a report that nobody foresaw")
+
+    board = tmp_path / "board"
+    monkeypatch.setattr("baselines.leaderboard.report.write.render_run_page", fail)
+    with pytest.raises(ZeroDivisionError):
+        add_submission(entry, board)
+    assert snapshot(board).keys() <= {".lock"}
+
+
+@pytest.mark.parametrize("moved", [0, 2, 4])
+def test_an_addition_that_was_killed_is_finished_by_the_next(
+    entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    board, whole = tmp_path / "board", tmp_path / "whole"
+    add_submission(entry, whole)
+    rename = os.rename
+    left = iter(range(moved + 1))
+
+    def die(source: Path, target: Path) -> None:
+        if ".adding" in Path(source).parts and next(left) == moved:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", die)
+        if moved == 4:
+            patch.setattr("baselines.leaderboard.board.publish_site", die_at_once)
+        with pytest.raises(KeyboardInterrupt):
+            add_submission(entry, board)
+    addition = add_submission(entry, board)
+    assert (addition.added, len(addition.present)) == ([], 4)
+    assert {**snapshot(board), ".lock": b""} == {**snapshot(whole), ".lock": b""}
+
+
+def die_at_once(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_exit_codes_and_output(
+    file: Path, entry: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_cli("verify", file) == 0
     assert "4 of 4 runs are sound" in capsys.readouterr().out
     assert run_cli("verify", runs, "--json") == 0
     assert json.loads(capsys.readouterr().out)["verified"] is True
     assert run_cli("submit", runs, "--out", tmp_path / "new.zip") == 0
     assert (tmp_path / "new.zip").read_bytes() == file.read_bytes()
-    assert run_cli("board", "add", file, "--board", tmp_path / "board") == 0
+    assert run_cli("board", "add", entry, "--board", tmp_path / "board") == 0
     assert (tmp_path / "board" / "site" / "index.html").exists()
 
     (runs / RUN / "costs.json").write_text("{}")
@@ -363,7 +490,7 @@ cli.main(["leaderboard", "verify", sys.argv[1]])
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_is_one_error_and_leaves_nothing(honest_runs: Path, file: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_error_and_leaves_nothing(honest_runs: Path, entry: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(small)], check=False).returncode:
@@ -373,9 +500,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(honest_runs: Path, file: Pa
             pack_submission(honest_runs, small / "tiny.zip")
         assert list(small.iterdir()) == []
         with pytest.raises(OutputDirectoryError, match="No space left on device"):
-            add_submission(file, small / "board")
-        assert list(small.glob("board/*/*/seed-*.partial-*")) == []
-        whole = find_runs(small / "board")
-        assert all(verify_directory(run).verified for run in whole)
+            add_submission(entry, small / "board")
+        assert snapshot(small).keys() <= {"board/.lock"}
     finally:
         subprocess.run(["umount", str(small)], check=True)

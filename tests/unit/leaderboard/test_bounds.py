@@ -1,0 +1,256 @@
+"""What a record may hold: the writer writes nothing that the reader refuses, and nothing small fills the memory."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fabricate import COSTS, PROVENANCE, TYPES, fabricate_result, suite_data
+from tamper import edit_json, edit_returns
+
+import baselines
+from baselines.leaderboard.board import add_submission
+from baselines.leaderboard.bounds import MAX_BYTES
+from baselines.leaderboard.config import RESERVED_NAMES, RunConfig, SuiteConfig, TaskConfig
+from baselines.leaderboard.errors import DamagedRecordError
+from baselines.leaderboard.files import check_storable, parse_json
+from baselines.leaderboard.npz import decode_npz
+from baselines.leaderboard.plan import SUITE_FILE
+from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS, Failure, read_run
+from baselines.leaderboard.report.archive import ARCHIVE
+from baselines.leaderboard.report.ticks import decade_ticks
+from baselines.leaderboard.report.values import decimal
+from baselines.leaderboard.report.write import BESIDE_THE_RUNS, SITE
+from baselines.leaderboard.sidecars import Sharing, decode_sidecar, encode_sidecar
+from baselines.leaderboard.sinks import LOG_DIRECTORY
+from baselines.leaderboard.suite import BUILTIN_SCHEMES
+from baselines.leaderboard.verify import submission, verify_directory, verify_submission
+from baselines.leaderboard.verify.replay import ReplayError, _lane_bytes, open_environment
+from baselines.leaderboard.writer import RunResult, RunWriter
+
+RUN = "one/adaps/seed-0"
+TASK = suite_data()["tasks"][0]
+
+
+def middle(value: float) -> Callable[[Path], None]:
+    return lambda run: edit_returns(run, lambda arrays: arrays["greedy"].__setitem__((1, 0), value))
+
+
+def costs(**changes: Any) -> Callable[[Path], None]:
+    return lambda run: edit_json(run, "costs.json", lambda values: values.update(changes))
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "a point of 1e300": (middle(1e300), "evaluation.npz", "greedy holds the return 1e+300; at most 1e+12"),
+    "a point of -5e306": (middle(-5e306), "evaluation.npz", "greedy holds the return -5e+306"),
+    "a point of 1.1e12": (middle(1.1e12), "evaluation.npz", "greedy holds the return 1.1e+12"),
+    "the smallest time": (costs(cpu_seconds=5e-324), "costs.json", "cpu_seconds: 5e-324; seconds are stored with 3"),
+    "a time below a digit": (costs(cpu_seconds=1e-5), "costs.json", "cpu_seconds: 1e-05; seconds are stored with 3"),
+    "the largest time": (costs(cpu_seconds=1e308), "costs.json", "cpu_seconds: Input should be less than or equal to"),
+    "the largest memory": (costs(peak_memory_bytes=2**63 - 1), "costs.json", "peak_memory_bytes: Input should be less"),
+    "the largest count": (
+        lambda run: edit_json(run, "sharing.json", lambda s: s["parameters"].update(trainable=2**62)),
+        "sharing.json",
+        "parameters.trainable: Input should be less",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_numbers_beyond_the_range_are_named(runs: Path, kind: str) -> None:
+    attack, file, message = ATTACKS[kind]
+    attack(runs / RUN)
+    faults = [fault for fault in verify_directory(runs).all_faults if fault.file == f"{RUN}/{file}"]
+    assert any(message in str(fault) for fault in faults), [str(f) for f in verify_directory(runs).all_faults]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"random_score": 0.0, "scripted_score": 5e-324}, "less than 1e-09 above"),
+        ({"random_score": -1e308, "scripted_score": 1e308}, "greater than or equal to -1"),
+        ({"random_score": 0.0, "scripted_score": 1e13}, "less than or equal to 1"),
+        *[({"name": name}, "a file or folder of this name") for name in sorted(RESERVED_NAMES)],
+        *[({"name": name.title()}, "a file or folder of this name") for name in sorted(RESERVED_NAMES)],
+        ({"params": {"x": 2**63}}, "does not fit 64 bits"),
+        ({"params": {"x": -(10**5000)}}, "does not fit 64 bits"),
+        ({"params": {"x": [float("nan")]}}, "not allowed"),
+        ({"params": {"\ud800": 1}}, "unicode|half a character"),
+    ],
+)
+def test_tasks_that_could_not_be_stored_or_reported_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TaskConfig.model_validate({**TASK, "name": "one", **changes})
+
+
+def test_every_file_beside_the_tasks_has_a_reserved_name() -> None:
+    names = {*BESIDE_THE_RUNS, SITE, ARCHIVE, LOG_DIRECTORY, SUITE_FILE, submission.MANIFEST}
+    assert {name.casefold() for name in names} == set(RESERVED_NAMES)
+
+
+def test_every_file_of_a_record_has_a_size() -> None:
+    assert {*COMMON_FILES, *RESULT_FILES, SUMS, SUITE_FILE, submission.MANIFEST} == MAX_BYTES.keys()
+
+
+def test_the_names_of_built_in_schemes_are_known_without_torch() -> None:
+    import adaps_agents
+
+    assert set(adaps_agents.list_schemes()) >= BUILTIN_SCHEMES
+    ours = {path.stem for path in Path(baselines.__file__).parent.glob("*.py")} & set(adaps_agents.list_schemes())
+    assert {*ours, "adaps"} == BUILTIN_SCHEMES
+
+
+@pytest.fixture
+def config(suite: SuiteConfig) -> RunConfig:
+    return suite.runs()[0]
+
+
+def result_of(config: RunConfig, **changes: Any) -> RunResult:
+    return replace(fabricate_result(config, 0.5), **changes)
+
+
+def sharing_with(**changes: Any) -> Sharing:
+    values: dict[str, Any] = {
+        "scheme": "fups_id", "env_steps": 2_000, "identity_steps": 0, "parameters": {}, "assignment": None,
+        "agent_types": TYPES, "ari": None, "summary": {},
+    }  # fmt: skip
+    return Sharing.model_construct(**{**values, **changes}, diagnostics=None)
+
+
+def unreadable(config: RunConfig) -> dict[str, RunResult]:
+    good = fabricate_result(config, 0.5)
+    huge = replace(good.evaluation, greedy=np.full_like(good.evaluation.greedy, 1e200))
+    return {
+        "half a character": replace(good, sharing=sharing_with(summary={"text": "\udc80"})),
+        "a count of 2^63": replace(good, sharing=sharing_with(parameters={"trainable": 2**63})),
+        "a count of 10^400": replace(good, sharing=sharing_with(parameters={"trainable": 10**400})),
+        "too many levels": replace(good, sharing=sharing_with(summary={"x": nested(63)})),
+        "a return of 1e200": replace(good, evaluation=huge),
+    }
+
+
+def nested(levels: int) -> Any:
+    value: Any = 0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "kind", ["half a character", "a count of 2^63", "a count of 10^400", "too many levels", "a return of 1e200"]
+)
+def test_what_could_not_be_read_back_is_a_failed_run(tmp_path: Path, config: RunConfig, kind: str) -> None:
+    writer = RunWriter(tmp_path / config.run_id, config)
+    with pytest.raises(ValueError, match=r"cannot be stored|digit"):
+        writer.finish(unreadable(config)[kind], COSTS, PROVENANCE)
+    writer.fail(Failure("ValueError", "as above"), COSTS, PROVENANCE)
+    assert read_run(tmp_path / config.run_id).status == "failed"
+    assert sorted(path.name for path in (tmp_path / config.run_id).iterdir()) == sorted([*COMMON_FILES, SUMS])
+
+
+@pytest.mark.parametrize("value", [2**63, "\ud800", {"\udc80": 1}, nested(70)])
+def test_a_point_that_could_not_be_read_back_is_left_out(tmp_path: Path, config: RunConfig, value: Any) -> None:
+    writer = RunWriter(tmp_path / config.run_id, config)
+    writer.point({"point": 0})
+    with pytest.raises(ValueError, match="the metrics of a point cannot be stored"):
+        writer.point({"point": 1, "learner": {"loss": value}})
+    writer.fail(Failure("ValueError", "as above"), COSTS, PROVENANCE)
+    assert read_run(tmp_path / config.run_id).metrics == [{"point": 0}]
+
+
+def test_environment_variables_that_change_roundings_are_noted(
+    monkeypatch: pytest.MonkeyPatch, config: RunConfig
+) -> None:
+    from baselines.leaderboard.provenance import provenance_of
+
+    for name in ("ATEN_CPU_CAPABILITY", "MKL_CBWR"):
+        monkeypatch.delenv(name, raising=False)
+    plain = provenance_of(config)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    noted = provenance_of(config)
+    assert noted.variables == {**plain.variables, "ATEN_CPU_CAPABILITY": "default"}
+    assert decode_sidecar(encode_sidecar(noted), type(noted)) == noted
+    assert b"variables" not in encode_sidecar(PROVENANCE)
+
+
+def peak(action: Callable[[], object]) -> int:
+    """The most memory that was taken while an action ran into an error, in bytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises((ValueError, DamagedRecordError)):
+            action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'{"a":0},', b"0,", b'"",'])
+def test_many_small_values_take_no_memory(piece: bytes) -> None:
+    data = b"[" + piece * (32_000_000 // len(piece)) + b"0]"
+    assert peak(lambda: parse_json(data)) < 1 << 20
+
+
+def directory_of(members: int) -> bytes:
+    """An archive that is all directory."""
+    info = zipfile.ZipInfo("a")
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    listing = (entry + info.filename.encode()) * members
+    return listing + struct.pack(
+        "<4s4H2LH", b"PK\x05\x06", 0, 0, members & 0xFFFF, members & 0xFFFF, len(listing), 0, 0
+    )
+
+
+def test_a_directory_of_members_takes_no_memory(tmp_path: Path) -> None:
+    data = directory_of(1_000_000)
+    assert zipfile.ZipFile(io.BytesIO(directory_of(3))).namelist() == ["a"] * 3
+    file = tmp_path / "x.zip"
+    file.write_bytes(data)
+    tracemalloc.start()
+    verdict = verify_submission(file)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "its directory has more than 50,000 members" in str(verdict.all_faults[0])
+    assert used < 8 << 20
+    assert peak(lambda: decode_npz(data)) < 8 << 20
+
+
+def test_a_large_layout_is_not_replayed() -> None:
+    rows = "\n".join(["." * 1_000] * 1_000)
+    task = TaskConfig(name="x", env="CRWARE-tiny-4a-2c-v0", params={"layout": rows}, budget=100, eval_points=3)
+    with pytest.raises(ReplayError, match="bytes; at most 32,768 are verified"):
+        open_environment(task)
+
+
+def test_episodes_at_once_are_counted_with_their_state() -> None:
+    env = open_environment(TaskConfig(name="x", env="CRWARE-tiny-4a-2c-v0", budget=100, eval_points=3))
+    state = sum(array.nbytes for array in env.get_state().values())
+    assert _lane_bytes(env) == 4 * env.num_agents * env.obs_dim + state > state
+
+
+def test_numbers_stay_short_and_ticks_exist() -> None:
+    assert decimal(-1234.5678, 3) == "-1234.568"
+    assert decimal(1.5e300, 3) == "1.500e+300"
+    assert decade_ticks(-324.0, -323.0)
+
+
+def test_values_are_checked_without_recursion() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        check_storable(nested(100_000))
+
+
+def test_a_board_survives_what_it_refuses(runs: Path, tmp_path: Path) -> None:
+    middle(-5e306)(runs / RUN)
+    file = tmp_path / "x.zip"
+    submission.pack_submission(runs, file)
+    assert add_submission(file, tmp_path / "board").report is None
+    assert not (tmp_path / "board").exists()
+    shutil.rmtree(runs)
