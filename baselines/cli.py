@@ -15,37 +15,72 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adaps_envs.errors import AdapsError
-from baselines import EXIT_INTERRUPTED
+from adaps_envs.errors import AdapsError, MissingExtraError
+from adaps_envs.launcher import EXIT_INTERRUPTED, EXIT_USAGE
 from baselines.env_tools import add_commands as add_env_commands
-from baselines.leaderboard.cli import app as leaderboard_app
-from baselines.leaderboard.errors import InterruptedCommandError
+from baselines.errors import InterruptedCommandError
 
 __all__ = ["app", "main"]
 
-EXIT_USAGE = 2
-
 app = typer.Typer(
     name="adaps",
-    help="Heterogeneous multi-agent environments, parameter-sharing schemes and a leaderboard.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(leaderboard_app, name="leaderboard")
 add_env_commands(app)
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _add_leaderboard() -> None:
+    try:
+        from baselines.leaderboard.cli import app as leaderboard
+    except MissingExtraError as error:
+        missing = error
+
+        @app.command("leaderboard", help=f"Not installed: {missing}", context_settings=_ANYTHING)
+        def explain() -> None:
+            raise missing
+    else:
+        app.add_typer(leaderboard, name="leaderboard")
+
+
+_add_leaderboard()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"adaps {version('adaps')}")
+        raise typer.Exit
+
+
+@app.callback()
+def adaps(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Heterogeneous multi-agent environments, parameter-sharing schemes and a leaderboard."""
 
 
 @app.command()
 def schemes() -> None:
     """List the parameter-sharing schemes: what they do, where they come from, how many parameters they train."""
-    import adaps_agents
+    from adaps_agents.sharing.registry import list_schemes, refused_plugins, scheme_spec
 
-    for name in adaps_agents.list_schemes():
-        spec = adaps_agents.scheme_spec(name)
+    for name in list_schemes():
+        try:
+            spec = scheme_spec(name)
+        except AdapsError as error:
+            typer.echo(f"{name:<17}{error}", err=True)
+            continue
         typer.echo(f"{name:<17}{spec.summary}")
         typer.echo(f"{'':<17}source: {spec.source}")
         typer.echo(f"{'':<17}trainable: {spec.parameter_formula}")
+    for plugin in refused_plugins():
+        typer.echo(f"refused plug-in: {plugin}", err=True)
 
 
 @app.command()
@@ -67,7 +102,7 @@ def train(
     train_once(config, out=out, console=Console())
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+@app.command(context_settings=_ANYTHING)
 def bench(context: typer.Context) -> None:
     """Measure stepping and learning speed beside the installed peers."""
     from importlib import import_module
@@ -83,6 +118,7 @@ def identify(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
 ) -> None:
     """Run the identity phase alone and compare the groups that it finds with the hidden types."""
+    import adaps_agents  # noqa: F401  (says which extra is missing)
     from baselines.identify import print_study
 
     print_study(env, range(seeds), env_steps=env_steps, shuffle=shuffle, say=typer.echo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,14 +30,11 @@ EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
 
 
-class EngineName(str, Enum):
+class EngineName(StrEnum):
     """What runs the jobs."""
 
     LOCAL = "local"
     RAY = "ray"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adaps_envs.errors import AdapsError, InvalidParameterError
+from baselines.errors import InterruptedCommandError
 
 __all__ = [
     "ConfigError",
@@ -42,7 +43,3 @@ class OutputDirectoryError(AdapsError, OSError):
 
 class DirectoryLockedError(AdapsError, RuntimeError):
     """Another process is running jobs in this output directory."""
-
-
-class InterruptedCommandError(AdapsError):
-    """Ctrl-C or SIGTERM has ended a command; the message says how to go on. The command line's exit code is 130."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,6 @@ from pydantic import ValidationError
 from adaps_envs.errors import UnknownNameError, suggest
 from baselines.leaderboard.config import SuiteConfig, config_error
 from baselines.leaderboard.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["builtin_tasks", "list_suites", "load_suite", "select", "task_definition"]
 

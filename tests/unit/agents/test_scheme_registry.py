@@ -13,7 +13,7 @@ import pytest
 from adaps_agents.sharing import registry
 from adaps_agents.sharing.registry import ENTRY_POINT_GROUP, list_schemes, make_scheme, scheme_spec
 from adaps_envs.errors import InvalidParameterError, UnknownNameError
-from baselines.fups import FuPS
+from baselines.schemes.fups import FuPS
 
 SEVEN = {"adaps", "fups", "fups_id", "nops", "oracle", "seps", "snp_ps"}
 
@@ -55,7 +55,7 @@ def test_an_unknown_option_is_named() -> None:
 
 
 def test_a_plugin_is_one_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_plugins(monkeypatch, ("mine", "baselines.fups:FuPS"))
+    _with_plugins(monkeypatch, ("mine", "baselines.schemes.fups:FuPS"))
     assert "mine" in list_schemes()
     assert isinstance(make_scheme("mine"), FuPS)
 
@@ -64,7 +64,7 @@ def test_a_package_of_schemes_is_scanned_without_importing_it(monkeypatch: pytes
     package = tmp_path / "plugin_of_schemes"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "first.py").write_text("from baselines.fups import FuPS\nSCHEME = FuPS\n")
+    (package / "first.py").write_text("from baselines.schemes.fups import FuPS\nSCHEME = FuPS\n")
     (package / "second.py").write_text("raise RuntimeError('half-written')\nSCHEME = None\n")
     (package / "tools.py").write_text("raise RuntimeError('not a scheme')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -81,7 +81,7 @@ def test_a_package_of_schemes_is_scanned_without_importing_it(monkeypatch: pytes
     ("plugin", "said"),
     [
         (("lost", "no_such_package_anywhere"), "Plug-in 'lost' failed to load.*not an importable package"),
-        (("adaps", "baselines.fups:FuPS"), "Plug-in 'adaps' failed to load.*already registered"),
+        (("adaps", "baselines.schemes.fups:FuPS"), "Plug-in 'adaps' failed to load.*already registered"),
     ],
 )
 def test_a_broken_plugin_is_named_and_hides_nothing(
@@ -94,7 +94,9 @@ def test_a_broken_plugin_is_named_and_hides_nothing(
         make_scheme("no_such_scheme")
 
 
-@pytest.mark.parametrize("target", ["adaps_agents.streams:derived_seed", "baselines.fups:Missing", "nowhere.at_all:X"])
+@pytest.mark.parametrize(
+    "target", ["adaps_agents.streams:derived_seed", "baselines.schemes.fups:Missing", "nowhere.at_all:X"]
+)
 def test_what_is_no_scheme_is_refused_when_used(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     _with_plugins(monkeypatch, ("odd", target))
     assert "odd" in list_schemes()
