@@ -17,17 +17,20 @@ Constructor = Callable[..., Any]
 
 
 def register_all() -> None:
-    """Register every id of :func:`~adaps_envs.registry.list_envs`; ids that are known already are left alone."""
+    """Register every id of :func:`~adaps_envs.registry.list_envs`; ids that are known already are left alone.
+
+    PettingZoo has a registry from 1.27 on.
+    """
+    registries = {api: getattr(pettingzoo, f"{api}_registry", None) for api in ("parallel", "aec")}
     for env_id in list_envs():
         known, kwargs = spec(env_id), {"env_id": env_id}
         if known.gym_id not in gymnasium.registry:
             gymnasium.register(
                 known.gym_id, entry_point=FACES["gym"], vector_entry_point=FACES["gym_vector"], kwargs=kwargs
             )
-        if known.pz_id not in pettingzoo.parallel_registry:
-            pettingzoo.register("parallel", known.pz_id, FACES["parallel"], kwargs=kwargs)
-        if known.pz_id not in pettingzoo.aec_registry:
-            pettingzoo.register("aec", known.pz_id, FACES["aec"], kwargs=kwargs)
+        for api, registry in registries.items():
+            if registry is not None and known.pz_id not in registry:
+                pettingzoo.register(api, known.pz_id, FACES[api], kwargs=kwargs)
 
 
 def module_constructors(family: str, version: int) -> tuple[Constructor, Constructor, Constructor]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from adaps_envs.core.compile import njit
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["RNG_WORDS", "below", "lane_seeds", "next_uint64", "seed_streams", "uniform"]
