@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from adaps_envs.errors import MissingExtraError, ShadowedPackageError
 
-__all__ = ["DISTRIBUTION", "SITE", "require", "require_own"]
+__all__ = ["DISTRIBUTION", "SITE", "require", "require_own", "version"]
 
 DISTRIBUTION = "adaps"
 SITE = Path(__file__).resolve().parents[1]
 """The folder that holds ``adaps_envs``, ``adaps_agents`` and ``baselines``."""
+
+
+def version() -> str:
+    """Return the version of this distribution; "unknown" where it runs without having been installed."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def require(user: str, extra: str, *modules: str) -> None:

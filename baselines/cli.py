@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from adaps_envs.errors import AdapsError, MissingExtraError
+from adaps_envs.installation import version as installed_version
 from adaps_envs.launcher import EXIT_INTERRUPTED, EXIT_USAGE
 from baselines.env_tools import add_commands as add_env_commands
 from baselines.errors import InterruptedCommandError
@@ -38,7 +39,7 @@ def _add_leaderboard() -> None:
     except MissingExtraError as error:
         missing = error
 
-        @app.command("leaderboard", help=f"Not installed: {missing}", context_settings=_ANYTHING)
+        @app.command("leaderboard", help="Needs the extra `leaderboard`.", context_settings=_ANYTHING)
         def explain() -> None:
             raise missing
     else:
@@ -50,9 +51,7 @@ _add_leaderboard()
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"adaps {version('adaps')}")
+        typer.echo(f"adaps {installed_version()}")
         raise typer.Exit
 
 
@@ -67,7 +66,10 @@ def adaps(
 
 @app.command()
 def schemes() -> None:
-    """List the parameter-sharing schemes: what they do, where they come from, how many parameters they train."""
+    """List the parameter-sharing schemes: what they do, where they come from, how many parameters they train.
+
+    Needs the extra `agents`.
+    """
     from adaps_agents.sharing.registry import list_schemes, refused_plugins, scheme_spec
 
     for name in list_schemes():
@@ -93,7 +95,10 @@ def train(
     suite: Annotated[str, typer.Option(help="Suite, built-in or .toml, whose learner settings to use.")] = "quick",
     recurrent: Annotated[str | None, typer.Option(help="none, gru or gru_actor, in place of the suite's.")] = None,
 ) -> None:
-    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl."""
+    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl.
+
+    Needs the extra `leaderboard`.
+    """
     from rich.console import Console
 
     from baselines.leaderboard.train import train_once, training_config
@@ -104,7 +109,7 @@ def train(
 
 @app.command(context_settings=_ANYTHING)
 def bench(context: typer.Context) -> None:
-    """Measure stepping and learning speed beside the installed peers."""
+    """Measure stepping and learning speed next to the installed peers. Needs the extra `leaderboard`."""
     from importlib import import_module
 
     raise typer.Exit(import_module("baselines.bench").main(list(context.args)) or 0)
@@ -117,7 +122,10 @@ def identify(
     env_steps: Annotated[int, typer.Option(min=1, help="Environment steps of random play.")] = 10_000,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
 ) -> None:
-    """Run the identity phase alone and compare the groups that it finds with the hidden types."""
+    """Run the identity phase alone and compare the groups that it finds with the hidden types.
+
+    Needs the extra `agents`.
+    """
     import adaps_agents  # noqa: F401  (says which extra is missing)
     from baselines.identify import print_study
 

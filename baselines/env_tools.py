@@ -242,11 +242,13 @@ def _first_line(text: str) -> str:
 def _as_dict(report: CheckReport) -> dict[str, Any]:
     from importlib.metadata import version
 
+    from adaps_envs.installation import version as own_version
+
     checks = [
         {"name": result.name, "status": result.status, "message": result.message, "rule": result.rule,
          "notes": list(result.notes)}
         for result in report.results
     ]  # fmt: skip
-    libraries = {name: version(name) for name in ("adaps", "pettingzoo", "gymnasium", "numpy")}
+    libraries = {"adaps": own_version()} | {name: version(name) for name in ("pettingzoo", "gymnasium", "numpy")}
     return {"target": report.env_id, "passed": report.passed, "counts": report.counts(), "checks": checks,
             "versions": libraries}  # fmt: skip
