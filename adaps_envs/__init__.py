@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from adaps_envs.errors import (
     AdapsError,
-    CompileCacheError,
     InvalidActionError,
     InvalidParameterError,
     InvalidStateError,
     InvalidWeightsError,
-    MissingExtraError,
     ResetNeededError,
-    ShadowedPackageError,
     UnknownNameError,
 )
 from adaps_envs.registry import EnvSpec, list_envs, make_batched, spec
@@ -39,14 +36,11 @@ __all__ = [
     "make_policy",
     "list_policies",
     "AdapsError",
-    "CompileCacheError",
     "InvalidActionError",
     "InvalidParameterError",
     "InvalidStateError",
     "InvalidWeightsError",
-    "MissingExtraError",
     "ResetNeededError",
-    "ShadowedPackageError",
     "UnknownNameError",
 ]
 

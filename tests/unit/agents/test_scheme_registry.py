@@ -131,11 +131,11 @@ class Last:  # as an editable install is found: after all of the path, and after
 sys.path = [{str(tmp_path)!r}] + [folder for folder in sys.path if pathlib.Path(folder).resolve() != pathlib.Path(site)]
 sys.meta_path = [finder for finder in sys.meta_path if "ditable" not in repr(finder)] + [Last]
 if {imported}: import baselines
-import adaps_agents, adaps_envs
+import adaps_agents, adaps_envs.errors
 assert set(adaps_agents.list_schemes()) >= {SEVEN!r}
 assert adaps_agents.scheme_spec("adaps").summary
 try: adaps_agents.make_scheme("fups")
-except adaps_envs.ShadowedPackageError as error: print(error)
+except adaps_envs.errors.ShadowedPackageError as error: print(error)
 sys.argv = ["adaps", "schemes"]
 from adaps_envs.launcher import main
 main()
