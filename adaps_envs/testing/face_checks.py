@@ -126,7 +126,7 @@ def check_registries(face: FaceFactory, effort: Effort = FULL) -> None:
     """``gymnasium.make``, ``gymnasium.make_vec`` and ``pettingzoo.make`` give the same environment under its names."""
     core = face("batched", num_envs=1)
     known = spec(core.spec_id)
-    made = {
+    made: dict[str, Any] = {
         "gymnasium.make": gymnasium.make(known.gym_id).unwrapped,
         "gymnasium.make_vec": gymnasium.make_vec(known.gym_id, num_envs=LANES),
     }
