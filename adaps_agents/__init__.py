@@ -8,6 +8,10 @@
 
 from __future__ import annotations
 
+from adaps_envs.installation import require
+
+require("adaps_agents", "agents", "torch", "stable_baselines3", "sklearn", "scipy", "safetensors", "pydantic")
+
 from adaps_agents.export import TeamPolicy
 from adaps_agents.learners.a2c import SharingA2C
 from adaps_agents.learners.evaluation import TeamEvalCallback, evaluate_team

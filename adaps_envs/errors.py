@@ -7,11 +7,14 @@ from collections.abc import Iterable
 
 __all__ = [
     "AdapsError",
+    "CompileCacheError",
     "InvalidActionError",
     "InvalidParameterError",
     "InvalidStateError",
     "InvalidWeightsError",
+    "MissingExtraError",
     "ResetNeededError",
+    "ShadowedPackageError",
     "UnknownNameError",
     "nearest",
     "quoted",
@@ -47,6 +50,18 @@ class InvalidWeightsError(AdapsError, ValueError):
 
 class ResetNeededError(AdapsError, RuntimeError):
     """``step`` before the first ``reset``, or after the episode has ended."""
+
+
+class CompileCacheError(AdapsError, OSError):
+    """A file of numba's compile cache that can be neither read nor removed."""
+
+
+class MissingExtraError(AdapsError, ImportError):
+    """A library that an extra installs is missing; the message names the extra."""
+
+
+class ShadowedPackageError(AdapsError, ImportError):
+    """A package of the suite that Python does not find, because another of the same name comes first."""
 
 
 def quoted(value: object) -> str:

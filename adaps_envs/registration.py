@@ -20,12 +20,13 @@ Constructor = Callable[..., Any]
 def register_all() -> None:
     """Register every id of :func:`~adaps_envs.registry.list_envs`; ids that are known already are left alone.
 
-    A warning names plug-ins that failed to load.
+    PettingZoo has a registry from 1.27 on. A warning names plug-ins that failed to load.
     """
     for plugin, reason in broken_plugins().items():
         # A plug-in that imports us before it has come to its family is not broken: it is found later.
         if not reason.startswith("AttributeError: partially initialized module"):
             warnings.warn(f"environment plug-in {plugin!r} failed to load and is left out ({reason}).", stacklevel=2)
+    registries = {api: getattr(pettingzoo, f"{api}_registry", None) for api in ("parallel", "aec")}
     for env_id in list_envs():
         known, kwargs = spec(env_id), {"env_id": env_id}
         if known.gym_id not in gymnasium.registry:
@@ -34,10 +35,9 @@ def register_all() -> None:
             )
         if known.tuple_id not in gymnasium.registry:
             gymnasium.register(known.tuple_id, entry_point=FACES["gym_tuple"], kwargs=kwargs)
-        if known.pz_id not in pettingzoo.parallel_registry:
-            pettingzoo.register("parallel", known.pz_id, FACES["parallel"], kwargs=kwargs)
-        if known.pz_id not in pettingzoo.aec_registry:
-            pettingzoo.register("aec", known.pz_id, FACES["aec"], kwargs=kwargs)
+        for api, registry in registries.items():
+            if registry is not None and known.pz_id not in registry:
+                pettingzoo.register(api, known.pz_id, FACES[api], kwargs=kwargs)
 
 
 def module_constructors(family: str, version: int) -> tuple[Constructor, Constructor, Constructor]:

@@ -16,38 +16,75 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from adaps_envs.errors import AdapsError
-from baselines import EXIT_INTERRUPTED
+from adaps_envs.errors import AdapsError, MissingExtraError
+from adaps_envs.installation import version as installed_version
+from adaps_envs.launcher import EXIT_INTERRUPTED, EXIT_USAGE
 from baselines.env_tools import add_commands as add_env_commands
-from baselines.leaderboard.cli import app as leaderboard_app
-from baselines.leaderboard.errors import InterruptedCommandError
-from baselines.leaderboard.text import printable
+from baselines.errors import InterruptedCommandError
+from baselines.text import printable
 
 __all__ = ["app", "main"]
 
-EXIT_USAGE = 2
-
 app = typer.Typer(
     name="adaps",
-    help="Heterogeneous multi-agent environments, parameter-sharing schemes and a leaderboard.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(leaderboard_app, name="leaderboard")
 add_env_commands(app)
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _add_leaderboard() -> None:
+    try:
+        from baselines.leaderboard.cli import app as leaderboard
+    except MissingExtraError as error:
+        missing = error
+
+        @app.command("leaderboard", help="Needs the extra `leaderboard`.", context_settings=_ANYTHING)
+        def explain() -> None:
+            raise missing
+    else:
+        app.add_typer(leaderboard, name="leaderboard")
+
+
+_add_leaderboard()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"adaps {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def adaps(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Heterogeneous multi-agent environments, parameter-sharing schemes and a leaderboard."""
 
 
 @app.command()
 def schemes() -> None:
-    """List the parameter-sharing schemes: what they do, where they come from, how many parameters they train."""
-    import adaps_agents
+    """List the parameter-sharing schemes: what they do, where they come from, how many parameters they train.
 
-    for name in adaps_agents.list_schemes():
-        spec = adaps_agents.scheme_spec(name)
+    Needs the extra `agents`.
+    """
+    from adaps_agents.sharing.registry import list_schemes, refused_plugins, scheme_spec
+
+    for name in list_schemes():
+        try:
+            spec = scheme_spec(name)
+        except AdapsError as error:
+            typer.echo(f"{name:<17}{error}", err=True)
+            continue
         typer.echo(f"{name:<17}{spec.summary}")
         typer.echo(f"{'':<17}source: {spec.source}")
         typer.echo(f"{'':<17}trainable: {spec.parameter_formula}")
+    for plugin in refused_plugins():
+        typer.echo(f"refused plug-in: {plugin}", err=True)
 
 
 @app.command()
@@ -60,7 +97,10 @@ def train(
     suite: Annotated[str, typer.Option(help="Suite, built-in or .toml, whose learner settings to use.")] = "quick",
     recurrent: Annotated[str | None, typer.Option(help="none, gru or gru_actor, in place of the suite's.")] = None,
 ) -> None:
-    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl."""
+    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl.
+
+    Needs the extra `leaderboard`.
+    """
     from rich.console import Console
 
     from baselines.leaderboard.train import train_once, training_config
@@ -69,9 +109,9 @@ def train(
     train_once(config, out=out, console=Console())
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+@app.command(context_settings=_ANYTHING)
 def bench(context: typer.Context) -> None:
-    """Measure stepping and learning speed beside the installed peers."""
+    """Measure stepping and learning speed next to the installed peers. Needs the extra `leaderboard`."""
     from importlib import import_module
 
     raise typer.Exit(import_module("baselines.bench").main(list(context.args)) or 0)
@@ -84,7 +124,11 @@ def identify(
     env_steps: Annotated[int, typer.Option(min=1, help="Environment steps of random play.")] = 10_000,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
 ) -> None:
-    """Run the identity phase alone and compare the groups that it finds with the hidden types."""
+    """Run the identity phase alone and compare the groups that it finds with the hidden types.
+
+    Needs the extra `agents`.
+    """
+    import adaps_agents  # noqa: F401  (says which extra is missing)
     from baselines.identify import print_study
 
     print_study(env, range(seeds), env_steps=env_steps, shuffle=shuffle, say=typer.echo)

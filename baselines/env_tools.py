@@ -254,12 +254,14 @@ def _first_line(text: str) -> str:
 def _as_dict(report: CheckReport) -> dict[str, Any]:
     from importlib.metadata import version
 
+    from adaps_envs.installation import version as own_version
+
     checks = [
         {"name": result.name, "status": result.status, "message": result.message, "rule": result.rule,
          "played": result.played, "notes": list(result.notes)}
         for result in report.results
     ]  # fmt: skip
-    libraries = {name: version(name) for name in ("adaps", "pettingzoo", "gymnasium", "numpy")}
+    libraries = {"adaps": own_version()} | {name: version(name) for name in ("pettingzoo", "gymnasium", "numpy")}
     effort = {"seeds": report.effort.seeds, "steps": report.effort.steps}
     return {"target": report.env_id, "passed": report.passed, "counts": report.counts(), "effort": effort,
             "checks": checks, "versions": libraries}  # fmt: skip

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from adaps_envs.errors import InvalidParameterError
 
@@ -50,6 +49,8 @@ def cluster_quality(
     Raises:
         InvalidParameterError: arrays for another number of agents.
     """
+    from sklearn.metrics import adjusted_rand_score, silhouette_score
+
     groups = np.asarray(labels)
     for name, array in (("distances", distances), ("codes", codes), ("types", types)):
         if array is not None and len(array) != len(groups):

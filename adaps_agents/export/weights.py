@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.sharing.registry import make_scheme
 from adaps_envs.core.values import json_values
 from adaps_envs.errors import AdapsError, InvalidWeightsError
+from adaps_envs.installation import version
 
 __all__ = ["METADATA_KEY", "WeightsHeader", "load_weights", "save_weights", "weights_header"]
 
@@ -94,7 +94,7 @@ def weights_header(policy: SharingPolicy, env: Any = None) -> WeightsHeader:
         obs_dim=int(np.prod(policy.observation_space.shape or ())),
         num_actions=int(policy.action_space.n),
         network=json_values(network),
-        library=_library_version(),
+        library=version(),
     )
 
 
@@ -214,13 +214,6 @@ def _settings(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     names = [name for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
     return "; ".join(f"{name} is {theirs.get(name)!r}, not {ours.get(name)!r}" for name in names)
-
-
-def _library_version() -> str:
-    try:
-        return version("adaps")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _with_suffix(path: str | Path) -> Path:

@@ -2,15 +2,14 @@
 
 The Davies-Bouldin index over 2..N-1, which SePS uses, rewards singletons and mostly answers N-1. Over 2..N/2, as here,
 neither it nor silhouette can answer "one", and both may answer too few, which no later merging repairs.
+
+scikit-learn and scipy.stats take seconds to import: functions of this package import them when they run.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.cluster import KMeans
-from sklearn.metrics import davies_bouldin_score, silhouette_score
 
 from adaps_agents.identity.exchange import ordered_labels
 
@@ -23,6 +22,8 @@ def cluster_codes(codes: NDArray[np.float32], num_groups: int, seed: int) -> NDA
         return np.zeros(len(codes), np.int64)
     if num_groups == len(codes):
         return np.arange(len(codes))
+    from sklearn.cluster import KMeans
+
     fitted = KMeans(num_groups, n_init=10, random_state=seed % 2**32).fit_predict(codes)
     return ordered_labels(fitted.astype(np.int64))
 
@@ -34,6 +35,8 @@ def candidate_numbers(num_agents: int) -> range:
 
 def selection_curve(codes: NDArray[np.float32], method: str, seed: int) -> dict[int, float]:
     """Return a score for every candidate number of groups; higher is better (Davies-Bouldin is negated)."""
+    from sklearn.metrics import davies_bouldin_score, silhouette_score
+
     curve = {}
     for number in candidate_numbers(len(codes)):
         labels = cluster_codes(codes, number, seed)
@@ -51,6 +54,9 @@ def tree_curve(codes: NDArray[np.float32]) -> dict[int, float]:
     numbers = candidate_numbers(len(codes))
     if not numbers:
         return {}
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from sklearn.metrics import silhouette_score
+
     tree = linkage(codes.astype(np.float64), "ward")
     cuts = {number: fcluster(tree, number, "maxclust") for number in numbers}
     return {

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from adaps_agents.identity.collect import Outcomes
 
@@ -73,6 +72,8 @@ class RewardEvents:
     """
 
     def __init__(self, data: Outcomes, num_agents: int, num_actions: int) -> None:
+        from scipy.stats import norm
+
         pairs = max(1, num_agents * (num_agents - 1) // 2)
         most_cells = 2 * BINS * num_actions
         self.threshold = float(norm.isf(FALSE_SPLIT / (2 * pairs * most_cells)))

@@ -16,8 +16,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import linkage
-from scipy.stats import t as student
 from torch import Tensor
 
 from adaps_agents.identity.collect import Transitions
@@ -92,6 +90,8 @@ class ExchangeTest:
 
     def ratio(self, a: Group, b: Group) -> float:
         """Return how far the exchange is from harmless, in units of the threshold: above 1 the groups differ."""
+        from scipy.stats import t as student
+
         extra_a, own_a, blocks_a = self._extra(a, b.code)
         extra_b, own_b, blocks_b = self._extra(b, a.code)
         blocks, place = np.unique(np.concatenate([blocks_a, blocks_b]), return_inverse=True)
@@ -165,6 +165,8 @@ def merged_along_tree(codes: NDArray[np.float32], test: ExchangeTest) -> list[Gr
     Wherever two whole branches are exchangeable they become one group; a branch that holds several groups stays as it
     is. Cost grows with N, not with the number of pairs, and any number of groups from 1 to N can come out.
     """
+    from scipy.cluster.hierarchy import linkage
+
     branches: list[Group | None] = [Group((agent,), code) for agent, code in enumerate(codes)]
     if len(codes) == 1:
         return [Group((0,), codes[0])]

@@ -1,25 +1,22 @@
 """Which sharing schemes exist. They are found, not listed.
 
-The entry-point group ``adaps_agents.schemes`` holds packages to scan (``"my_package"``: every module that assigns
-``SCHEME`` is a scheme named after the module) and single schemes (``"my_package.module:Class"``, named after the
-entry).
-Nothing is imported before it is used; one broken plug-in never hides the others and is named in the errors.
+Ours are the modules of ``baselines/schemes`` and AdaPS; others are entry points of the group ``adaps_agents.schemes``,
+``name = "my_package.module:Class"``. Nothing is imported before it is used. Our names stay ours, and a plug-in that is
+broken hides no other; errors and ``adaps schemes`` name it.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from adaps_agents.sharing.base import SharingScheme
 from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest
+from adaps_envs.installation import DISTRIBUTION, SITE, require_own
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -27,13 +24,13 @@ __all__ = [
     "is_builtin",
     "list_schemes",
     "make_scheme",
+    "refused_plugins",
     "scheme_class",
     "scheme_spec",
 ]
 
 ENTRY_POINT_GROUP = "adaps_agents.schemes"
-_OUR_PACKAGES = ("adaps_agents", "baselines")
-_DECLARES_SCHEME = re.compile(r"^SCHEME\b.*=", re.MULTILINE)
+_ADAPS = {"adaps": "adaps_agents.adaps.adaps:SCHEME"}
 
 
 @dataclass(frozen=True)
@@ -47,45 +44,50 @@ class SchemeSpec:
 
 
 @lru_cache(maxsize=1)
-def _references() -> tuple[dict[str, str], dict[str, str]]:
-    """Return ``name -> "module:attribute"`` of every scheme, and the entries that could not be read."""
-    found: dict[str, str] = {}
-    broken: dict[str, str] = {}
-    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (point.name, point.value)):
-        try:
-            names = {entry.name: entry.value} if ":" in entry.value else _scan(entry.value)
-            doubled = sorted(set(names) & set(found))
-            if doubled:
-                raise ValueError(f"scheme {doubled[0]!r} is already registered by {found[doubled[0]]}")
-        except Exception as error:  # a plug-in may fail in any way; it must not hide the others
-            broken[entry.name] = f"{type(error).__name__}: {error}"
+def _found() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return ``name -> "module:attribute"`` of every scheme, and what was refused, each with the reason."""
+    ours = _our_schemes()
+    claims: dict[str, dict[str, str]] = {}
+    refused = []
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if _owner(entry) == DISTRIBUTION:
+            continue  # what an older version of the suite declared
+        said = f"{entry.name} = {entry.value!r} of {_owner(entry)}"
+        if entry.name in ours:
+            refused.append(f"{said}: the suite has a scheme of this name.")
+        elif not entry.attr:
+            refused.append(f"{said}: an entry point must be module:Class.")
         else:
-            found.update(names)
-    return dict(sorted(found.items())), broken
+            claims.setdefault(entry.name, {})[entry.value] = said
+    for values in claims.values():
+        if len(values) > 1:
+            refused.append(f"{' and '.join(sorted(values.values()))}: two schemes of one name; uninstall one.")
+    theirs = {name: next(iter(values)) for name, values in claims.items() if len(values) == 1}
+    return dict(sorted({**theirs, **ours}.items())), tuple(sorted(refused))
 
 
-def _scan(package: str) -> dict[str, str]:
-    """Return the scheme modules of a package, found by reading their text rather than by importing them."""
-    located = find_spec(package)
-    if located is None or located.submodule_search_locations is None:
-        raise ModuleNotFoundError(f"{package} is not an importable package")
-    found = {}
-    for folder in located.submodule_search_locations:
-        for module in pkgutil.iter_modules([folder]):
-            path = Path(folder) / f"{module.name}.py"
-            if path.is_file() and _DECLARES_SCHEME.search(path.read_text(encoding="utf-8")):
-                found[module.name] = f"{package}.{module.name}:SCHEME"
-    return found
+def _our_schemes() -> dict[str, str]:
+    modules = pkgutil.iter_modules([str(SITE / "baselines" / "schemes")])
+    return _ADAPS | {module.name: f"baselines.schemes.{module.name}:SCHEME" for module in modules}
+
+
+def _owner(entry: EntryPoint) -> str:
+    return "an unknown package" if entry.dist is None else str(entry.dist.name)
 
 
 def list_schemes() -> list[str]:
     """Return the names of all schemes, plug-ins included."""
-    return list(_references()[0])
+    return list(_found()[0])
+
+
+def refused_plugins() -> tuple[str, ...]:
+    """Return the plug-ins that are not in :func:`list_schemes`, each with the reason, in words."""
+    return _found()[1]
 
 
 def is_builtin(name: str) -> bool:
     """Whether a scheme is one of ours. Nothing is imported; an unknown name is not."""
-    return _references()[0].get(name, "").partition(".")[0] in _OUR_PACKAGES
+    return name in _our_schemes()
 
 
 def scheme_class(name: str) -> type[SharingScheme]:
@@ -93,16 +95,20 @@ def scheme_class(name: str) -> type[SharingScheme]:
 
     Raises:
         UnknownNameError: no such scheme, or its module does not import; the message says why and what exists.
+        ShadowedPackageError: another package called ``baselines`` hides ours.
     """
-    found, broken = _references()
+    found, refused = _found()
     if name not in found:
-        failures = "".join(f" Plug-in {plugin!r} failed to load ({why})." for plugin, why in broken.items())
+        failures = "".join(f" Refused plug-in: {plugin}" for plugin in refused)
         raise UnknownNameError(f"no sharing scheme {name!r}. {suggest(name, found)}{failures}")
     module, _, attribute = found[name].partition(":")
+    if name in _our_schemes():
+        require_own(module.partition(".")[0])
     try:
         loaded = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise UnknownNameError(f"scheme {name!r} at {found[name]} failed to load: {error}") from error
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way
+        why = f"{type(error).__name__}: {error}"
+        raise UnknownNameError(f"scheme {name!r} at {found[name]} failed to load: {why}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, SharingScheme)):
         raise UnknownNameError(f"scheme {name!r} at {found[name]} is not a subclass of SharingScheme.")
     return loaded

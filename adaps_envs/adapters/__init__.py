@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from adaps_envs.errors import UnknownNameError, quoted, suggest
+from adaps_envs.installation import require
 from adaps_envs.registry import load
 
 __all__ = ["FACES", "make_face"]
@@ -40,6 +41,8 @@ def make_face(api: str, env_id: str, **kwargs: Any) -> Any:
     """
     if not isinstance(api, str) or api not in FACES:
         raise UnknownNameError(f"no face {quoted(api)}. {suggest(api, FACES)}")
+    if api == "sb3":
+        require("api='sb3'", "agents", "stable_baselines3")
     if api == "batched":
         kwargs.setdefault("num_envs", 1)
     return load(FACES[api])(env_id, **kwargs)

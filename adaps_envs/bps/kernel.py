@@ -7,8 +7,8 @@ each range ``[start, stop)`` can run on its own thread.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from adaps_envs.core.compile import njit
 from adaps_envs.core.native import values_of
 from adaps_envs.core.rng import uniform
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from adaps_envs.core.compile import njit
 
 __all__ = ["any_outside", "close_lanes", "reopen_lanes"]
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, extending, njit, typeof, types
+from numba import config, extending, typeof, types
 from numba.core import cgutils
 from numba.extending import NativeValue, models, register_model, unbox
 from numpy.typing import NDArray
+
+from adaps_envs.core.compile import njit
 
 __all__ = [
     "COMPILED",

@@ -18,8 +18,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-from numba import njit, typeof, types
+from numba import typeof, types
 
+from adaps_envs.core.compile import njit
 from adaps_envs.core.native import (
     AddressOf,
     Fixed,

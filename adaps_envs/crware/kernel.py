@@ -9,8 +9,8 @@ can run on its own thread. Arrays are indexed with the lane rather than sliced: 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from adaps_envs.core.compile import njit
 from adaps_envs.core.native import values_of
 from adaps_envs.core.rng import below
 

@@ -14,7 +14,8 @@ then those nearer to their target.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from adaps_envs.core.compile import njit
 
 __all__ = ["plan_lanes"]
 

@@ -12,8 +12,8 @@ negative indices at every access, which would keep the compiler from using wide 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from adaps_envs.core.compile import njit
 from adaps_envs.core.native import values_of
 from adaps_envs.core.rng import below
 

@@ -7,7 +7,8 @@ step of the plan lowers it, so plans do not flip back and forth.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from adaps_envs.core.compile import njit
 
 __all__ = ["TEAM_SIZE", "plan_lanes"]
 

@@ -131,12 +131,13 @@ def check_registries(face: FaceFactory, effort: Effort = FULL) -> str:
     """``gymnasium.make``, ``gymnasium.make_vec`` and ``pettingzoo.make`` give the same environment under its names."""
     core = face("batched", num_envs=1)
     known = spec(core.spec_id)
-    made = {
+    made: dict[str, Any] = {
         "gymnasium.make": gymnasium.make(known.gym_id).unwrapped,
         "gymnasium.make_vec": gymnasium.make_vec(known.gym_id, num_envs=LANES),
-        "pettingzoo.make('parallel')": pettingzoo.make("parallel", known.pz_id),
-        "pettingzoo.make('aec')": pettingzoo.make("aec", known.pz_id).unwrapped,
     }
+    if hasattr(pettingzoo, "make"):  # from 1.27 on
+        made["pettingzoo.make('parallel')"] = pettingzoo.make("parallel", known.pz_id)
+        made["pettingzoo.make('aec')"] = pettingzoo.make("aec", known.pz_id).unwrapped
     for call, env in made.items():
         name = env.batched.spec_id
         require(name == known.id, f"{call} gives {name}, not {known.id}")

@@ -99,6 +99,8 @@ def _from_elsewhere(reference: str, given: dict[str, Any], unknown: UnknownNameE
 
 
 def _from_registry(reference: str, given: dict[str, Any]) -> Target | None:
+    if not hasattr(pettingzoo, "spec"):  # before 1.27
+        return None
     for api in ("parallel", "aec"):
         try:
             pettingzoo.spec(api, reference)

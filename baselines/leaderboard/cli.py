@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from baselines.leaderboard.errors import InterruptedCommandError
-from baselines.leaderboard.text import printable
+from baselines.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,14 +32,11 @@ EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
 
 
-class EngineName(str, Enum):
+class EngineName(StrEnum):
     """What runs the jobs."""
 
     LOCAL = "local"
     RAY = "ray"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adaps_envs.errors import AdapsError, InvalidParameterError
+from baselines.errors import InterruptedCommandError
 
 __all__ = [
     "ConfigError",
@@ -47,7 +48,3 @@ class DirectoryLockedError(AdapsError, RuntimeError):
 
 class EngineLostError(AdapsError, RuntimeError):
     """What ran the jobs has failed, and no job is to blame; jobs that have not ended stay open."""
-
-
-class InterruptedCommandError(AdapsError):
-    """Ctrl-C or SIGTERM has ended a command; the message says how to go on. The command line's exit code is 130."""

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from baselines.leaderboard.engine import Died, Event, Finished, Started
 from baselines.leaderboard.engine import Progress as StepsSpent
 from baselines.leaderboard.plan import Job
-from baselines.leaderboard.text import printable
+from baselines.text import printable
 
 __all__ = ["ProgressDisplay", "duration", "time_left"]
 

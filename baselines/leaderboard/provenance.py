@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import adaps_envs
 from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.sidecars import Costs, Git, Provenance
-from baselines.leaderboard.text import storable
+from baselines.text import storable
 
 __all__ = ["CostMeter", "provenance_of"]
 
@@ -100,7 +100,7 @@ class CostMeter:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _trace_digest(config: RunConfig) -> str | None:

@@ -38,7 +38,7 @@ from baselines.leaderboard.sidecars import (
     decode_sidecar,
     versioned_object,
 )
-from baselines.leaderboard.text import storable
+from baselines.text import storable
 
 __all__ = [
     "COMMON_FILES",

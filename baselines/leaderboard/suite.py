@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,6 @@ from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.config import SuiteConfig, config_error
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import read_plain_file
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["BUILTIN_SCHEMES", "builtin_tasks", "list_suites", "load_suite", "select", "task_definition"]
 

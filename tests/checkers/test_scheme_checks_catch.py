@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from adaps_agents.sharing import SharingScheme
 from adaps_agents.testing import CHECKS, SchemeCheckError, check_scheme
-from baselines.fups import FuPS
-from baselines.gradps import GradPS
-from baselines.kaleidoscope import Kaleidoscope
-from baselines.madps import MADPS
-from baselines.nops import NoPS
-from baselines.oracle import Oracle
-from baselines.prism import Prism
-from baselines.seps import SePS
-from baselines.snp_ps import SNPPS
+from baselines.schemes.fups import FuPS
+from baselines.schemes.gradps import GradPS
+from baselines.schemes.kaleidoscope import Kaleidoscope
+from baselines.schemes.madps import MADPS
+from baselines.schemes.nops import NoPS
+from baselines.schemes.oracle import Oracle
+from baselines.schemes.prism import Prism
+from baselines.schemes.seps import SePS
+from baselines.schemes.snp_ps import SNPPS
 
 
 class WrongShape(FuPS):

@@ -63,6 +63,7 @@ def test_max_cycles(env_id: str) -> None:
     max_cycles_test(module)
 
 
+@pytest.mark.skipif(not hasattr(pettingzoo, "make"), reason="PettingZoo has a registry from 1.27 on")
 def test_registry_makes_it_with_parameters(env_id: str) -> None:
     pz_id = adaps_envs.spec(env_id).pz_id
     parallel = pettingzoo.make("parallel", pz_id, max_cycles=3, reward="team_mean", render_mode="rgb_array")

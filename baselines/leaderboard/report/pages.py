@@ -32,7 +32,7 @@ from baselines.leaderboard.report.comparisons import BASELINE, MAX_COMPARED
 from baselines.leaderboard.report.downloads import DOWNLOADS, bibtex
 from baselines.leaderboard.report.rows import Row
 from baselines.leaderboard.report.values import decimal
-from baselines.leaderboard.text import printable
+from baselines.text import printable
 
 __all__ = ["SitePages", "anchor", "distinct", "run_page", "task_page"]
 

@@ -26,7 +26,7 @@ from baselines.leaderboard.report.columns import (
     present,
 )
 from baselines.leaderboard.report.rows import Row
-from baselines.leaderboard.text import printable
+from baselines.text import printable
 
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 

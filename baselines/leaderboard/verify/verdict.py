@@ -8,7 +8,7 @@ from typing import Any
 
 from baselines.leaderboard.config import PROTOCOL
 from baselines.leaderboard.sidecars import SCHEMA
-from baselines.leaderboard.text import printable
+from baselines.text import printable
 
 __all__ = ["Fault", "RunVerdict", "Verdict"]
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from adaps_agents.sharing import AgentSpaces, LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
-from baselines.dico import logit_diversity
+from baselines.schemes.dico import logit_diversity
 
 
 def _everybody(observations: Tensor) -> Tensor:

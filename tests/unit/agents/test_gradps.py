@@ -24,7 +24,7 @@ from type_game import type_game
 
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
-from baselines.gradps import GradPS, agent_groups
+from baselines.schemes.gradps import GradPS, agent_groups
 
 PAIRS = np.array([0, 0, 1, 1])
 

@@ -26,7 +26,7 @@ from type_game import type_game
 from adaps_agents.sharing import LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
-from baselines.lorasa import LowRankMLP
+from baselines.schemes.lorasa import LowRankMLP
 
 
 def _state(steps: int, total: int) -> LearningState:

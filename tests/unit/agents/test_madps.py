@@ -29,7 +29,7 @@ from adaps_agents.streams import torch_stream
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 from baselines import madps
-from baselines.madps import MADPS, reshared
+from baselines.schemes.madps import MADPS, reshared
 
 QUICK = {"epochs": 2}
 EPS = {"eps0": 0.25, "eps1": 0.5, "eps2": 1.0}

@@ -14,7 +14,7 @@ from adaps_agents.sharing import AgentSpaces
 from adaps_agents.sharing.recurrent import GRUCell, gated_recurrence
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
-from baselines.lorasa import LowRankCell
+from baselines.schemes.lorasa import LowRankCell
 
 STEPS, LANES, WIDTH = 5, 3, 12
 UNIT_64 = 6 * 64 * 65

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,22 +14,23 @@ import pytest
 from adaps_agents.sharing import registry
 from adaps_agents.sharing.registry import ENTRY_POINT_GROUP, list_schemes, make_scheme, scheme_spec
 from adaps_envs.errors import InvalidParameterError, UnknownNameError
-from baselines.fups import FuPS
+from adaps_envs.installation import SITE
+from baselines import cli
+from baselines.schemes.fups import FuPS
 
 SEVEN = {"adaps", "fups", "fups_id", "nops", "oracle", "seps", "snp_ps"}
 
 
 def _with_plugins(monkeypatch: pytest.MonkeyPatch, *plugins: tuple[str, str]) -> None:
-    ours = [("adaps", "adaps_agents.adaps"), ("baselines", "baselines")]
-    points = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in (*ours, *plugins)]
+    points = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in plugins]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    registry._references.cache_clear()
+    registry._found.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def _fresh_registry() -> Iterator[None]:
     yield
-    registry._references.cache_clear()
+    registry._found.cache_clear()
 
 
 def test_the_papers_seven_are_there_and_describe_themselves() -> None:
@@ -55,46 +57,100 @@ def test_an_unknown_option_is_named() -> None:
 
 
 def test_a_plugin_is_one_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_plugins(monkeypatch, ("mine", "baselines.fups:FuPS"))
+    _with_plugins(monkeypatch, ("mine", "baselines.schemes.fups:FuPS"))
     assert "mine" in list_schemes()
     assert isinstance(make_scheme("mine"), FuPS)
 
 
-def test_a_package_of_schemes_is_scanned_without_importing_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    package = tmp_path / "plugin_of_schemes"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "first.py").write_text("from baselines.fups import FuPS\nSCHEME = FuPS\n")
-    (package / "second.py").write_text("raise RuntimeError('half-written')\nSCHEME = None\n")
-    (package / "tools.py").write_text("raise RuntimeError('not a scheme')\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    _with_plugins(monkeypatch, ("theirs", "plugin_of_schemes"))
-    assert set(list_schemes()) >= {*SEVEN, "first", "second"}
-    assert "tools" not in list_schemes()
-    assert "plugin_of_schemes.first" not in sys.modules
-    assert isinstance(make_scheme("first"), FuPS)
-    with pytest.raises(UnknownNameError, match=r"'second' at plugin_of_schemes.second:SCHEME failed.*half-written"):
-        make_scheme("second")
+def test_a_module_in_our_folder_is_a_scheme(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "baselines" / "schemes").mkdir(parents=True)
+    (tmp_path / "baselines" / "schemes" / "first.py").write_text("raise RuntimeError('half-written')")
+    monkeypatch.setattr(registry, "SITE", tmp_path)
+    registry._found.cache_clear()
+    assert set(list_schemes()) >= {"adaps", "first"}
+    assert "fups" not in list_schemes()
 
 
 @pytest.mark.parametrize(
     ("plugin", "said"),
     [
-        (("lost", "no_such_package_anywhere"), "Plug-in 'lost' failed to load.*not an importable package"),
-        (("adaps", "baselines.fups:FuPS"), "Plug-in 'adaps' failed to load.*already registered"),
+        (("a_package", "package"), "a_package = 'package' of an unknown package: an entry point must be module:Class"),
+        (("fups", "a_first:FuPS"), "fups = 'a_first:FuPS' of an unknown package: the suite has a scheme of this name"),
+        (("adaps", "baselines.schemes.fups:FuPS"), "adaps = .*: the suite has a scheme of this name"),
     ],
 )
-def test_a_broken_plugin_is_named_and_hides_nothing(
+def test_a_plugin_that_is_refused_is_named_and_hides_nothing(
     monkeypatch: pytest.MonkeyPatch, plugin: tuple[str, str], said: str
 ) -> None:
-    _with_plugins(monkeypatch, plugin)
-    assert set(list_schemes()) >= SEVEN
+    _with_plugins(monkeypatch, plugin, ("sound", "baselines.schemes.fups:FuPS"))
+    assert set(list_schemes()) >= {*SEVEN, "sound"}
     assert type(make_scheme("adaps")).__name__ == "AdaPS"
+    assert type(make_scheme("fups")) is FuPS
+    assert re.search(said, "".join(registry.refused_plugins()))
     with pytest.raises(UnknownNameError, match=said):
         make_scheme("no_such_scheme")
 
 
-@pytest.mark.parametrize("target", ["adaps_agents.streams:derived_seed", "baselines.fups:Missing", "nowhere.at_all:X"])
+def test_two_plugins_of_one_name_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_plugins(monkeypatch, ("mine", "a.b:C"), ("mine", "d.e:F"), ("other", "baselines.schemes.fups:FuPS"))
+    assert "mine" not in list_schemes()
+    assert "other" in list_schemes()
+    with pytest.raises(UnknownNameError, match=r"mine = 'a.b:C' .* and mine = 'd.e:F' .*: two schemes of one name"):
+        make_scheme("mine")
+
+
+@pytest.mark.parametrize("body", ["raise RuntimeError('broken')", "import sys; sys.exit('broken')", "broken = = 1"])
+def test_the_command_lists_past_a_broken_plugin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str
+) -> None:
+    (tmp_path / "a_broken_plugin.py").write_text(body)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _with_plugins(monkeypatch, ("a_broken", "a_broken_plugin:Scheme"), ("fups", "a_broken_plugin:Scheme"))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["schemes"])
+    shown = capsys.readouterr()
+    assert not stop.value.code
+    assert {line.split()[0] for line in shown.out.splitlines()} >= SEVEN
+    assert "scheme 'a_broken' at a_broken_plugin:Scheme failed to load" in shown.err
+    assert "refused plug-in: fups = 'a_broken_plugin:Scheme'" in shown.err
+
+
+@pytest.mark.parametrize("shape", ["baselines.py", "baselines/__init__.py", "baselines/notes.txt"])
+@pytest.mark.parametrize("imported", [False, True])
+def test_another_package_called_baselines_is_named(tmp_path: Path, shape: str, imported: bool) -> None:
+    foreign = tmp_path / shape
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_text("")
+    code = f"""
+import importlib.util, pathlib, sys
+site = {str(SITE)!r}
+class Last:  # as an editable install is found: after all of the path, and after a folder without __init__.py
+    def find_spec(name, path=None, target=None):
+        source = pathlib.Path(site, name, "__init__.py")
+        return importlib.util.spec_from_file_location(name, source) if source.is_file() else None
+sys.path = [{str(tmp_path)!r}] + [folder for folder in sys.path if pathlib.Path(folder).resolve() != pathlib.Path(site)]
+sys.meta_path = [finder for finder in sys.meta_path if "ditable" not in repr(finder)] + [Last]
+if {imported}: import baselines
+import adaps_agents, adaps_envs.errors
+assert set(adaps_agents.list_schemes()) >= {SEVEN!r}
+assert adaps_agents.scheme_spec("adaps").summary
+try: adaps_agents.make_scheme("fups")
+except adaps_envs.errors.ShadowedPackageError as error: print(error)
+sys.argv = ["adaps", "schemes"]
+from adaps_envs.launcher import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    place = foreign if shape == "baselines.py" else foreign.parent
+    said = f"Python finds 'baselines' at {place}, but the suite's is {SITE / 'baselines'}; rename the former"
+    assert done.stdout.startswith(said), done.stderr
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "target", ["adaps_agents.streams:derived_seed", "baselines.schemes.fups:Missing", "nowhere.at_all:X"]
+)
 def test_what_is_no_scheme_is_refused_when_used(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     _with_plugins(monkeypatch, ("odd", target))
     assert "odd" in list_schemes()
@@ -105,6 +161,7 @@ def test_what_is_no_scheme_is_refused_when_used(monkeypatch: pytest.MonkeyPatch,
 def test_listing_imports_no_scheme(clean_environment: dict[str, str]) -> None:
     code = (
         "import sys; from adaps_agents.sharing.registry import list_schemes; names = list_schemes(); "
-        "loaded = [name for name in names if f'baselines.{name}' in sys.modules]; assert names and not loaded, loaded"
+        "loaded = [name for name in names if f'baselines.schemes.{name}' in sys.modules]; "
+        "assert names and not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=clean_environment)

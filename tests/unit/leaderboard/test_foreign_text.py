@@ -21,7 +21,7 @@ from baselines.leaderboard.record import read_run
 from baselines.leaderboard.report import collect_board, print_board, write_report
 from baselines.leaderboard.report.downloads import bibtex
 from baselines.leaderboard.report.tables import csv_rows, markdown_board
-from baselines.leaderboard.text import printable, storable
+from baselines.text import printable, storable
 
 ESCAPES = "\x1b[2J\x1b]8;;http://evil\x07\x9b1m\r"
 TURNED = "\u202egnp.exe\u2066\u200f\ufeff\u2028"

@@ -1,0 +1,8 @@
+"""``python -m adaps_envs``: the ``adaps`` command."""
+
+from adaps_envs.launcher import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    main()
