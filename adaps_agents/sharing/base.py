@@ -402,7 +402,9 @@ class SharingScheme(nn.Module, ABC):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Take over the stored groups first, so that networks of the stored number and shape await their weights."""
         stored = state_dict.get(f"{prefix}labels")
-        if isinstance(stored, Tensor) and stored.shape == self.labels.shape and not torch.equal(stored, self.labels):
+        fits = isinstance(stored, Tensor) and stored.shape == self.labels.shape
+        # Files of weights are read on the CPU, whatever the device of the scheme.
+        if fits and stored is not None and not torch.equal(stored.cpu(), self.labels.cpu()):
             if self._finds_groups():
                 self.regroup(stored)
             else:
