@@ -143,6 +143,9 @@ class SharingOnPolicy(Inspectable):
         if not getattr(self, "_prepared", False):
             self._prepare()
             self._prepared = True
+        left = self._total_timesteps - self.num_timesteps
+        if left > 0:
+            self.scheme.plan_training(-(-left // (self.n_steps * self.num_lanes)))
         self._begin_inspection()
         return result
 

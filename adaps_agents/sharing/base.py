@@ -268,6 +268,13 @@ class SharingScheme(nn.Module, ABC):
         """
         return False
 
+    def plan_training(self, updates: int) -> None:
+        """Fit what happens at certain updates to a training of so many more; learners call it before the first.
+
+        Raises:
+            InvalidParameterError: what the method is named for cannot happen in so few; the message gives the numbers.
+        """
+
     def waits(self) -> bool:
         """Whether :meth:`prepare` must have run before training; a subclass may know that there is nothing to do."""
         return type(self).prepare is not SharingScheme.prepare
