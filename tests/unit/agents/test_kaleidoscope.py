@@ -286,7 +286,7 @@ def test_one_seed_resets_alike() -> None:
 
 
 def test_the_memory_of_losses_and_resets_is_in_the_state() -> None:
-    origin, copy = _build(), _build(seed=8)
+    origin, copy = _build(reset_interval=200_000), _build(seed=8)
     origin.learning = _learning(200_000, 10**6, origin, loss=0.3)
     origin.aux_loss()
     origin.after_update(1)
