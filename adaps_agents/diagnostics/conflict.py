@@ -33,7 +33,7 @@ class GradientConflict:
 
 def gradient_conflict(gradients: Tensor) -> GradientConflict:
     """Compare gradients ``[G, P]`` of G groups, pair by pair, on the entries where neither is zero."""
-    rows = gradients.detach().double()
+    rows = gradients.detach().cpu().double()
     moved = (rows != 0).double()
     products = rows @ rows.T
     # Squared length of row i on the entries that row j moves too.

@@ -52,6 +52,8 @@ class SharingOnPolicy(Inspectable):
             train faster on one. None leaves torch as it is.
         policy_kwargs: ``net_arch``, ``activation_fn``, ``critic``, ``recurrent``, ``scheme_kwargs`` (the scheme's
             options), optimiser settings; see :class:`SharingPolicy`.
+        device: ``"cpu"`` unless asked, as networks of this size are too small for a GPU to pay; ``"cuda"``; or
+            stable-baselines3's ``"auto"``, a GPU if there is one. Environments and rollouts stay on the CPU.
         **kwargs: the algorithm's own arguments under its own names. Timesteps count environment steps.
 
     Raises:
@@ -74,6 +76,7 @@ class SharingOnPolicy(Inspectable):
         torch_threads: int | None = 1,
         seed: int | None = None,
         policy_kwargs: dict[str, Any] | None = None,
+        device: torch.device | str = "cpu",
         **kwargs: Any,
     ) -> None:
         from_file = not kwargs.get("_init_setup_model", True)
@@ -83,9 +86,14 @@ class SharingOnPolicy(Inspectable):
         kwargs.setdefault("rollout_buffer_class", RecurrentRolloutBuffer if recurrent else AgentRolloutBuffer)
         sizes = {"num_agents": options.get("num_agents", 1), "state_dim": options.get("state_dim", 0)}
         kwargs.setdefault("rollout_buffer_kwargs", sizes)
-        kwargs |= {"seed": seed, "policy_kwargs": options}
+        kwargs |= {"seed": seed, "policy_kwargs": options, "device": device}
         self.torch_threads = checked_threads(torch_threads)
         super().__init__(policy, env, **kwargs)
+
+    @classmethod
+    def load(cls, path: Any, env: Any = None, device: torch.device | str = "cpu", *args: Any, **kwargs: Any) -> Any:
+        """Load what ``save`` wrote, to the CPU unless another ``device`` is asked for; see stable-baselines3."""
+        return super().load(path, env, device, *args, **kwargs)
 
     @property
     def scheme(self) -> SharingScheme:
@@ -182,6 +190,9 @@ class SharingOnPolicy(Inspectable):
         self.policy.check_optimizer()
         if not self.policy.prepared():
             self._prepare(result[0] - self.num_timesteps)
+        left = self._total_timesteps - self.num_timesteps
+        if left > 0:
+            self.scheme.plan_training(-(-left // (self.n_steps * self.num_lanes)))
         self._begin_inspection()
         return result
 

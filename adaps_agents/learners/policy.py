@@ -283,7 +283,8 @@ class SharingPolicy(ActorCriticPolicy):
             memory.starts.fill_(False)
             memory.state = stacked_state(state, len(rows), *memory.state.shape[1:]).to(self.device)
         if episode_start is not None:
-            memory.starts |= torch.from_numpy(np.asarray(episode_start, dtype=bool)).view(memory.starts.shape)
+            begins = torch.from_numpy(np.asarray(episode_start, dtype=bool)).to(self.device)
+            memory.starts |= begins.view(memory.starts.shape)
         with torch.no_grad():
             logits = self._play(frames, memory)
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)

@@ -280,6 +280,13 @@ class SharingScheme(nn.Module, ABC):
         """
         return False
 
+    def plan_training(self, updates: int) -> None:
+        """Fit what happens at certain updates to a training of so many more; learners call it before the first.
+
+        Raises:
+            InvalidParameterError: what the method is named for cannot happen in so few; the message gives the numbers.
+        """
+
     def waits(self) -> bool:
         """Whether :meth:`prepare` must have run before training; a subclass may know that there is nothing to do."""
         return type(self).prepare is not SharingScheme.prepare
@@ -414,7 +421,9 @@ class SharingScheme(nn.Module, ABC):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Take over the stored groups first, so that networks of the stored number and shape await their weights."""
         stored = state_dict.get(f"{prefix}labels")
-        if isinstance(stored, Tensor) and stored.shape == self.labels.shape and not torch.equal(stored, self.labels):
+        fits = isinstance(stored, Tensor) and stored.shape == self.labels.shape
+        # Files of weights are read on the CPU, whatever the device of the scheme.
+        if fits and stored is not None and not torch.equal(stored.cpu(), self.labels.cpu()):
             if self._finds_groups():
                 self.regroup(stored)
             else:

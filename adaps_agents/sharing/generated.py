@@ -11,7 +11,7 @@ from torch import Tensor
 from adaps_agents.sharing.kept import Layers, SubnetworkModule
 from adaps_agents.sharing.layers import Activation, AgentGroups
 
-__all__ = ["GeneratedMLP", "Layers"]
+__all__ = ["GeneratedMLP", "Layers", "folded_index"]
 
 
 class GeneratedMLP(SubnetworkModule):
@@ -44,3 +44,15 @@ class GeneratedMLP(SubnetworkModule):
     def flops_per_decision(self) -> int:
         """Multiplications and additions of one agent's forward, once its weights are generated."""
         return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()
+
+
+def folded_index(weight: Tensor, bias: Tensor, obs_dim: int) -> tuple[Tensor, Tensor]:
+    """Return the first layer without its one-hot inputs: each agent's own column of weights becomes part of its bias.
+
+    Args:
+        weight: ``[N, out, F + N]``, of inputs that are an observation and the agent's one-hot index.
+        bias: ``[N, out]``.
+        obs_dim: F.
+    """
+    own = weight[..., obs_dim:].diagonal(dim1=0, dim2=2).T
+    return weight[..., :obs_dim], bias + own

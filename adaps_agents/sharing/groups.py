@@ -40,7 +40,7 @@ class AgentGroups(nn.Module):
         assert bool((counts > 0).all()), "every network must serve an agent"
         self._counts: list[int] = counts.tolist()
         order = torch.argsort(labels, stable=True)
-        self._sorted = bool((order == torch.arange(len(labels))).all())
+        self._sorted = bool((order == torch.arange(len(labels), device=labels.device)).all())
         self.register_buffer("_order", order, persistent=False)
         self.register_buffer("_inverse", torch.argsort(order), persistent=False)
         self._equal = len(set(self._counts)) == 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["NETWORKS", "check_choice", "check_count", "check_flag", "check_number"]
+__all__ = ["NETWORKS", "check_choice", "check_count", "check_fires", "check_flag", "check_number"]
 
 NETWORKS = ("both", "actor")
 """Whether a method applies to actor and critic, or to the actor only."""
@@ -26,6 +26,15 @@ def check_count(option: str, value: Any, *, low: int = 1) -> None:
     """Raise InvalidParameterError unless ``value`` is an integer of at least ``low``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InvalidParameterError(f"{option} is {value!r}; it must be an integer >= {low}.")
+
+
+def check_fires(scheme: str, event: str, first: int, updates: int, way_out: str) -> None:
+    """Raise InvalidParameterError unless an ``event`` at update ``first`` falls into a training of ``updates``."""
+    if first > updates:
+        raise InvalidParameterError(
+            f"scheme {scheme!r} {event} at update {first:,}, and this training ends after {updates:,} (environment "
+            f"steps / (n_steps * lanes)), so that it would never act; {way_out}, or train longer."
+        )
 
 
 def check_flag(option: str, value: Any) -> None:

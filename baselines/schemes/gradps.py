@@ -15,7 +15,14 @@ from torch.nn import functional
 from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
 from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_flag, check_number
+from adaps_agents.sharing.options import (
+    NETWORKS,
+    check_choice,
+    check_count,
+    check_fires,
+    check_flag,
+    check_number,
+)
 from adaps_agents.streams import derived_seed, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
@@ -203,26 +210,33 @@ class GradPS(SharingScheme):
     ``i``'s loss asks of a first-layer neuron, over ``interval`` updates; the neuron's efficiency is
     ``|sum_i p_i| / sum_i |p_i|``. Every ``period`` measurements, a neuron whose mean efficiency was below ``threshold``
     is futile: its agents are clustered by their pairwise conflict ``sum_t |p_i| + |p_j| - |p_i + p_j|`` (spectral
-    clustering, Gaussian kernel of the median's width), and every group gets a copy of the neuron's input weights; its
-    bias stays shared. Copies start equal, and only who uses them tells them apart. Agents carry no index.
+    clustering with discretised labels, Gaussian kernel as wide as the median of the conflicts above zero), and every
+    group gets a copy of the neuron's input weights; its bias stays shared. Copies start equal, and only who uses them
+    tells them apart. Agents carry no index.
 
     A split neuron is not split again until its copies are merged: at every check, each split neuron is so with
     probability ``restore``, its copies replaced by their mean at once (the authors draw them together first). The
     optimiser's moments survive splits and merges, but for those of the copies, which start at zero.
 
+    Deviations: where nobody conflicts a neuron stays whole (the code clusters agents that are all alike); similarities
+    are at least 1e-6, which keeps the graph connected.
+
     On-policy port: gradients are those of the learner's whole loss, and the critic is split as the actor is (the
-    authors' network is both at once). There is no target network, between two updates of which the authors sum: as many
-    updates are summed. Sums matter: where six agents pull at random, single updates show an efficiency of about 0.4,
-    and no conflict would be seen behind the noise. The first check comes after ``interval * period`` updates; a
-    training of fewer is full sharing. A recurrent unit is shared and never split, as theirs.
+    authors' network is both at once). There is no target network, between two updates of which the authors sum: updates
+    are summed for as long as the training has room for. Sums matter: where six agents pull at random, single updates
+    show an efficiency of about 0.4, and no conflict would be seen behind the noise. A training that would end before
+    its first check is refused: it would be full sharing. A recurrent unit is shared and never split, as theirs.
 
     Conflicts of every two agents are kept for every neuron, H N^2 numbers a network: 10 MiB for 200 agents and 64
     neurons, 256 MiB for 1,000.
 
     Args:
         groups: copies a futile neuron ends up with (the authors' StarCraft setting).
-        interval: updates a measurement (the authors' target network is updated every 200).
-        period: measurements between two checks (the authors' StarCraft setting).
+        interval: updates a measurement; None spreads ``checks`` over the training (the authors' target network is
+            updated every 200, by which the first check comes after 4,000).
+        period: measurements between two checks (the authors' StarCraft setting); fewer in a training of fewer updates
+            than measurements, if ``interval`` is None.
+        checks: how many a training has, evenly spread, if ``interval`` is None.
         threshold: efficiency below which a neuron is futile (0.2 in the paper).
         relative: take ``threshold`` as a share of the mean efficiency of the neurons that are not split (the authors'
             code, with 0.5).
@@ -242,8 +256,9 @@ class GradPS(SharingScheme):
         self,
         *,
         groups: int = 3,
-        interval: int = 200,
+        interval: int | None = None,
         period: int = 20,
+        checks: int = 10,
         threshold: float = 0.2,
         relative: bool = False,
         restore: float = 0.0,
@@ -251,13 +266,16 @@ class GradPS(SharingScheme):
     ) -> None:
         super().__init__()
         check_count("groups", groups, low=2)
-        check_count("interval", interval)
+        if interval is not None:
+            check_count("interval", interval)
         check_count("period", period)
+        check_count("checks", checks)
         check_number("threshold", threshold, low=0.0, high=1.0)
         check_flag("relative", relative)
         check_number("restore", restore, low=0.0, high=1.0)
         check_choice("networks", networks, NETWORKS)
-        self.groups_wanted, self.interval, self.period = groups, interval, period
+        self.groups_wanted, self.interval, self.period, self.checks = groups, interval, period, checks
+        self._updates = 0
         self.threshold, self.relative, self.restore, self.networks = threshold, relative, restore, networks
 
     def make_networks(self) -> None:
@@ -270,21 +288,37 @@ class GradPS(SharingScheme):
         """Return the networks whose neurons may be split."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SplitMLP)]
 
+    def plan_training(self, updates: int) -> None:
+        """Spread the checks over the training, or see whether a given interval fits in."""
+        self._updates = int(self.noted) + updates
+        interval, period = self._schedule()
+        way_out = f"give interval and period of a product of at most {self._updates:,}, or leave interval out"
+        check_fires(self.name, "checks its neurons for the first time", interval * period, self._updates, way_out)
+
+    def _schedule(self) -> tuple[int, int]:
+        """Return the updates a measurement and the measurements between two checks."""
+        if self.interval is not None:
+            return self.interval, self.period
+        between = max(1, self._updates // self.checks)
+        period = min(self.period, between)
+        return between // period, period
+
     def after_update(self, update: int) -> bool:
         """Add the update's gradients; at the end of a period split and merge, and say whether anything changed."""
         nets = self.split_networks()
+        interval, period = self._schedule()
         self.noted += 1
         for net in nets:
             net.add_pull()
-            if int(self.noted) % self.interval == 0:
+            if int(self.noted) % interval == 0:
                 net.note()
-        if int(self.noted) % (self.interval * self.period):
+        if int(self.noted) % (interval * period):
             return False
-        changed = [self._check(net, part) for part, net in enumerate(nets)]
+        check = int(self.noted) // (interval * period)
+        changed = [self._check(net, part, check) for part, net in enumerate(nets)]
         return any(changed)
 
-    def _check(self, net: SplitMLP, part: int) -> bool:
-        check = int(self.noted) // (self.interval * self.period)
+    def _check(self, net: SplitMLP, part: int, check: int) -> bool:
         draws = torch.rand(net.sizes[1], generator=torch_stream(self.seed, "restore", part, check))
         merged = (net.is_split() & (draws.to(net.rows.device) < self.restore)).nonzero().flatten().tolist()
         futile = net.futile(self.threshold, relative=self.relative).nonzero().flatten().tolist()
@@ -316,17 +350,15 @@ def agent_groups(conflict: NDArray[np.float32], number: int, seed: int) -> NDArr
         seed: of the clustering, below 2**32.
     """
     agents = len(conflict)
-    width = float(np.median(conflict[~np.eye(agents, dtype=bool)])) if agents > 1 else 0.0
-    if width == 0.0:
-        # More than half of the pairs agree entirely: the mean still tells how large a conflict is.
-        width = float(conflict.mean())
-    if width == 0.0:
+    if not (conflict > 0).any():
         return np.zeros(agents, np.int64)
     if number >= agents:
         return np.arange(agents)
+    width = float(np.median(conflict[conflict > 0]))
     # A floor keeps the graph connected, as spectral clustering needs.
     kernel = np.maximum(np.exp(-(conflict.astype(np.float64) ** 2) / (2 * width**2)), 1e-6)
-    found = SpectralClustering(number, affinity="precomputed", random_state=seed).fit_predict(kernel)
+    clustering = SpectralClustering(number, affinity="precomputed", assign_labels="discretize", random_state=seed)
+    found = clustering.fit_predict(kernel)
     order = {group: place for place, group in enumerate(dict.fromkeys(found.tolist()))}
     return np.array([order[group] for group in found.tolist()], np.int64)
 

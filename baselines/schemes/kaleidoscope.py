@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers
+from adaps_agents.sharing.generated import GeneratedMLP, Layers, folded_index
 from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
 from adaps_agents.sharing.moments import clear_moments
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_number
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_flag, check_number
 from adaps_agents.sharing.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 from adaps_agents.streams import torch_stream
 
@@ -31,6 +31,8 @@ class ThresholdMLP(GeneratedMLP):
     Args:
         sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
         offset, scale: thresholds start at ``s = -(offset + scale u)``, u uniform in (0, 1).
+        agent_index: the first layer also reads the agent's one-hot index, by N more columns of weights, thresholds
+            included.
         head_gain: gain of the last layer.
         seed, name: key of the random streams.
     """
@@ -43,13 +45,15 @@ class ThresholdMLP(GeneratedMLP):
         *,
         offset: float,
         scale: float,
+        agent_index: bool,
         head_gain: float,
         seed: int,
         name: str,
     ) -> None:
         super().__init__(sizes, num_agents, activation)
-        self.offset, self.scale = offset, scale
-        stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
+        self.offset, self.scale, self.agent_index = offset, scale, agent_index
+        inputs = sizes[0] + (num_agents if agent_index else 0)
+        stack = orthogonal_stack([inputs, *sizes[1:]], 1, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
         generator = torch_stream(seed, "init", name, "thresholds")
@@ -62,6 +66,8 @@ class ThresholdMLP(GeneratedMLP):
         layers = zip(entries(self.weights), entries(self.thresholds), strict=True)
         weights = [soft_threshold(w, s) for w, s in layers]
         biases = [b.expand(len(w), -1) for b, w in zip(entries(self.biases), weights, strict=True)]
+        if self.agent_index:
+            weights[0], biases[0] = folded_index(weights[0], biases[0], self.sizes[0])
         return weights, biases
 
     @torch.no_grad()
@@ -127,17 +133,20 @@ class Kaleidoscope(SharingScheme):
     Args:
         diversity: share of the policy loss that the diversity loss is scaled to (the authors' MPE setting).
         window: losses that are averaged.
-        reset_interval: environment steps between draws; none in the last interval of a training.
+        reset_interval: environment steps between draws; none in the last interval of a training. None takes a tenth of
+            the training (the authors': 1 million of 10 on StarCraft, 200,000 on MPE).
         reset_probability: with which a weight that no agent uses is drawn anew.
         offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): nearly nothing is masked.
         threshold_epsilon: of the optimiser, for thresholds; None takes the learner's, beside which they stand still.
+        agent_index: networks also read the agent's one-hot index, as in the authors' MPE settings
+            (``obs_agent_id: True``); without it, masks hardly part.
         networks: mask ``both`` actor and critic, or the ``actor`` only, with one critic for all agents.
     """
 
     name = "kaleidoscope"
     summary = "one shared network, a learnt mask over single weights for every agent, pushed apart by a loss"
     source = "Li, Pan and Zhang, NeurIPS 2024, arXiv 2410.08540"
-    parameter_formula = "P + N |W|, |W| the weights without biases of the masked networks"
+    parameter_formula = "P + 2 N H + N |W|, |W| the weights without biases of the masked networks, index included"
 
     losses: Tensor
     written: Tensor
@@ -148,24 +157,27 @@ class Kaleidoscope(SharingScheme):
         *,
         diversity: float = 0.5,
         window: int = 100,
-        reset_interval: int = 200_000,
+        reset_interval: int | None = None,
         reset_probability: float = 0.1,
         offset: float = 5.0,
         scale: float = 5.0,
         threshold_epsilon: float | None = EPSILON,
+        agent_index: bool = True,
         networks: str = "both",
     ) -> None:
         super().__init__()
         check_number("diversity", diversity, low=0.0)
         check_count("window", window)
-        check_count("reset_interval", reset_interval)
+        if reset_interval is not None:
+            check_count("reset_interval", reset_interval)
         check_number("reset_probability", reset_probability, low=0.0, high=1.0)
         check_thresholds(offset, scale, threshold_epsilon)
+        check_flag("agent_index", agent_index)
         check_choice("networks", networks, NETWORKS)
         self.diversity, self.window = diversity, window
         self.reset_interval, self.reset_probability = reset_interval, reset_probability
         self.offset, self.scale = offset, scale
-        self.threshold_epsilon, self.networks = threshold_epsilon, networks
+        self.threshold_epsilon, self.agent_index, self.networks = threshold_epsilon, agent_index, networks
 
     def make_networks(self) -> None:
         """Make the masked networks and the memory of recent losses."""
@@ -177,7 +189,8 @@ class Kaleidoscope(SharingScheme):
         self.register_buffer("resets", torch.zeros((), dtype=torch.int64, device=device))
 
     def _masked(self, part: str) -> ThresholdMLP:
-        options: dict[str, Any] = {"offset": self.offset, "scale": self.scale, **self.network_options(part)}
+        options: dict[str, Any] = {"offset": self.offset, "scale": self.scale, "agent_index": self.agent_index}
+        options |= self.network_options(part)
         return ThresholdMLP(num_agents=self.spaces.num_agents, **options)
 
     def masked_networks(self) -> list[ThresholdMLP]:
@@ -207,11 +220,12 @@ class Kaleidoscope(SharingScheme):
     def after_update(self, update: int) -> bool:
         """Draw dead weights anew when an interval has passed, unless it was the last one."""
         learning = self.learning
-        passed = learning.num_timesteps // self.reset_interval
+        interval = learning.total_timesteps // 10 if self.reset_interval is None else self.reset_interval
+        passed = learning.num_timesteps // max(1, interval)
         if passed <= int(self.resets):
             return False
         self.resets.fill_(passed)
-        if learning.total_timesteps - learning.num_timesteps >= self.reset_interval:
+        if learning.total_timesteps - learning.num_timesteps >= interval:
             generator = torch_stream(self.seed, "resets", passed)
             for net in self.masked_networks():
                 net.reset_dead(self.reset_probability, generator, learning.optimizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from adaps_agents.sharing.base import SharingScheme
 from adaps_agents.sharing.generated import GeneratedMLP, Layers
 from adaps_agents.sharing.groups import AgentGroups
 from adaps_agents.sharing.layers import GroupedMLP, entries
-from adaps_agents.sharing.options import check_count, check_flag, check_number
+from adaps_agents.sharing.options import check_count, check_fires, check_flag, check_number
 from adaps_agents.sharing.recurrent import GRUCell, GRULayers
 from adaps_agents.streams import torch_stream
 
@@ -211,6 +212,12 @@ class LoRASA(SharingScheme):
             adapted.cell = LowRankCell(self.actor_net.cell, self.spaces.num_agents, **options)
         self.actor_net = adapted.to(self.labels.device).train(mode)
         self.adapting.fill_(True)
+
+    def plan_training(self, updates: int) -> None:
+        """See whether an update is left after the switch."""
+        if self.switch_at < 1.0 and not bool(self.adapting):
+            first = math.ceil(self.switch_at * updates) + 1
+            check_fires(self.name, "trains its corrections for the first time", first, updates, "lower switch_at")
 
     def after_update(self, update: int) -> bool:
         """Switch to adaptation when its time has come; the optimiser must then be rebuilt."""

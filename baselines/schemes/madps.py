@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adaps_agents.diagnostics.mapd import MapdConfig, mapd
 from adaps_agents.sharing.base import Network, SharingScheme
-from adaps_agents.sharing.options import check_choice, check_count, check_number
+from adaps_agents.sharing.options import check_choice, check_count, check_fires, check_number
 from adaps_agents.sharing.parted import DealtGRU, PartedMLP
 from adaps_agents.streams import torch_stream
 from adaps_envs.errors import InvalidParameterError, suggest
@@ -37,7 +37,9 @@ class MADPS(SharingScheme):
     this full sharing.
 
     From the authors' code: N parts are allocated at all times, of which between 1 and N are in use; the shallow part is
-    shared by all at first, deep parts are private; the deep part is the last two layers.
+    shared by all at first, deep parts are private; the shallow part is the first two layers. Their
+    deep part has two layers too, which ``net_arch`` must have room for: [64, 64, 64] is theirs, with [64, 64] the deep
+    part is the output layer.
 
     Decided here: a split copies the part that both agents use, to a part that nobody uses (the code copies the part of
     the first agent's number, which it need not use, over that of the second's, which others may use), so that no output
@@ -48,13 +50,15 @@ class MADPS(SharingScheme):
     decisions of recurrent policies are those in the first step of an episode.
 
     Args:
-        period: updates between two checks; an update is one call of the learner's ``train``.
+        period: updates between two checks; an update is one call of the learner's ``train``. None spreads ``checks``
+            over the training (the authors check every 2,000 updates).
+        checks: how many a training has, evenly spread, if ``period`` is None.
         window: updates before a check whose observations are kept.
         pool: observations of single agents that are kept at most, drawn evenly from the window (the authors keep all;
             the default is what their settings give on BPS-1: 100 updates of 8 lanes, 5 steps and 15 agents).
         eps0, eps1, eps2: thresholds of the distance, ``eps0 <= eps1`` and ``eps2 >= 2 eps1``: what is fused with a
             third is not split at once.
-        deep_layers: layers of the deep part; one less than there are, where there are no more.
+        shallow_layers: layers of the shallow part (the authors'); one less than there are, where there are no more.
         start: ``private_deep`` is the authors'; ``shared`` starts as full sharing, which it stays, as equal policies
             have no distance; ``private`` starts with private networks.
         distance: settings of the measurement, a :class:`MapdConfig` or its fields as a mapping.
@@ -74,26 +78,29 @@ class MADPS(SharingScheme):
     def __init__(
         self,
         *,
-        period: int = 2000,
+        period: int | None = None,
+        checks: int = 4,
         window: int = 100,
         pool: int = 60_000,
         eps0: float = 0.25,
         eps1: float = 0.5,
         eps2: float = 1.0,
-        deep_layers: int = 2,
+        shallow_layers: int = 2,
         start: str = "private_deep",
         distance: MapdConfig | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        for option, count in (("period", period), ("window", window), ("pool", pool), ("deep_layers", deep_layers)):
+        counts = {"checks": checks, "window": window, "pool": pool, "shallow_layers": shallow_layers}
+        for option, count in (counts if period is None else {"period": period, **counts}).items():
             check_count(option, count)
         check_number("eps0", eps0, low=0.0)
         check_number("eps1", eps1, low=eps0)
         check_number("eps2", eps2, low=2 * eps1)
         check_choice("start", start, STARTS)
-        self.period, self.window, self.pool = period, window, pool
+        self.period, self.checks, self.window, self.pool = period, checks, window, pool
+        self._updates = 0
         self.eps0, self.eps1, self.eps2 = eps0, eps1, eps2
-        self.deep_layers, self.start, self.distance = deep_layers, start, distance_config(distance)
+        self.shallow_layers, self.start, self.distance = shallow_layers, start, distance_config(distance)
         self._seen: list[Tensor] = []
 
     def initial_labels(self) -> Tensor:
@@ -111,7 +118,7 @@ class MADPS(SharingScheme):
         self.register_buffer("deep", (together if self.start == "shared" else each).clone())
         self.register_buffer("noted", torch.zeros((), dtype=torch.int64, device=device))
         self.register_buffer("distances", torch.zeros(number, number, device=device))
-        cut = len(self.hidden) + 1 - min(self.deep_layers, len(self.hidden))
+        cut = min(self.shallow_layers, len(self.hidden))
         self.actor_net = PartedMLP(num_agents=number, cut=cut, **self.network_options("actor"))
         self.critic_net = PartedMLP(num_agents=number, cut=0, **self.network_options("critic"))
         self._deal()
@@ -133,19 +140,30 @@ class MADPS(SharingScheme):
     def _nets(self) -> list[PartedMLP]:
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, PartedMLP)]
 
+    def plan_training(self, updates: int) -> None:
+        """Spread the checks over the training, or see whether a given period fits in."""
+        self._updates = int(self.noted) + updates
+        way_out = f"give a period of at most {self._updates:,}, or leave it out"
+        check_fires(self.name, "checks its policies for the first time", self._period(), self._updates, way_out)
+
+    def _period(self) -> int:
+        """Return the updates between two checks."""
+        return max(1, self._updates // self.checks) if self.period is None else self.period
+
     def after_update(self, update: int) -> bool:
         """Keep observations before a check; at a check measure distances, split and fuse. Parameters stay the same."""
         self.noted += 1
-        if -int(self.noted) % self.period < self.window and self.learning.observations is not None:
+        period = self._period()
+        if -int(self.noted) % period < self.window and self.learning.observations is not None:
             self._keep(self.learning.observations)
-        if int(self.noted) % self.period == 0 and self._seen:
+        if int(self.noted) % period == 0 and self._seen:
             self._check(torch.cat(self._seen))
             self._seen.clear()
         return False
 
     def _keep(self, observations: Tensor) -> None:
         """Remember observations ``[M, N, F]`` of whole teams, or an even draw of as many as the pool has room for."""
-        room = max(1, self.pool // (min(self.window, self.period) * self.spaces.num_agents))
+        room = max(1, self.pool // (min(self.window, self._period()) * self.spaces.num_agents))
         teams = observations.detach().flatten(0, -3).cpu()
         if len(teams) > room:
             chosen = torch.randperm(len(teams), generator=torch_stream(self.seed, "pool", int(self.noted)))[:room]

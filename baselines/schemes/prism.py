@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers
+from adaps_agents.sharing.generated import GeneratedMLP, Layers, folded_index
 from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_number
+from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_flag, check_number
 from adaps_agents.sharing.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 from adaps_agents.streams import torch_stream
 
@@ -32,6 +32,7 @@ class SpectralMLP(GeneratedMLP):
         sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
         rank: k, at most ``min(in, out)``, which is taken where it is less (or ``rank`` is None).
         offset, scale: thresholds start at ``t = -(offset + scale u)``, u uniform in (0, 1).
+        agent_index: the first layer also reads the agent's one-hot index, by N more rows of ``V``.
         head_gain: gain of the last layer.
         seed, name: key of the random streams.
     """
@@ -45,6 +46,7 @@ class SpectralMLP(GeneratedMLP):
         rank: int | None,
         offset: float,
         scale: float,
+        agent_index: bool,
         head_gain: float,
         seed: int,
         name: str,
@@ -52,7 +54,9 @@ class SpectralMLP(GeneratedMLP):
         super().__init__(sizes, num_agents, activation)
         left, values, right, thresholds = [], [], [], []
         generator = torch_stream(seed, "init", name, "thresholds")
-        for layer in orthogonal_stack(sizes, 1, head_gain, seed, name):
+        self.agent_index = agent_index
+        inputs = sizes[0] + (num_agents if agent_index else 0)
+        for layer in orthogonal_stack([inputs, *sizes[1:]], 1, head_gain, seed, name):
             u, s, v = torch.linalg.svd(layer[0].double(), full_matrices=False)
             k = len(s) if rank is None else min(rank, len(s))
             left.append(u[:, :k].float())
@@ -97,7 +101,10 @@ class SpectralMLP(GeneratedMLP):
         h = x
         for index, (u, spectrum, v, bias) in enumerate(factors):
             h = h if index == 0 else self.activation(h)
-            h = functional.linear(functional.linear(h, v.T) * spectrum, u, bias)
+            projected = functional.linear(h, v[: h.shape[-1]].T)
+            if len(v) > h.shape[-1]:
+                projected = projected + v[h.shape[-1] :]  # of the agents' one-hot indices
+            h = functional.linear(projected * spectrum, u, bias)
         return h
 
     def subnetworks(self) -> Layers:
@@ -106,7 +113,10 @@ class SpectralMLP(GeneratedMLP):
             (u * spectrum[:, None, :]) @ v.T
             for u, spectrum, v in zip(entries(self.left), self.spectra(), entries(self.right), strict=True)
         ]
-        return weights, [b.expand(len(w), -1) for b, w in zip(entries(self.biases), weights, strict=True)]
+        biases = [b.expand(len(w), -1) for b, w in zip(entries(self.biases), weights, strict=True)]
+        if self.agent_index:
+            weights[0], biases[0] = folded_index(weights[0], biases[0], self.sizes[0])
+        return weights, biases
 
     def diversity(self) -> Tensor:
         """Return the mean over ordered pairs of agents, layers and singular values of ``(m_i - m_j)^2``, a scalar."""
@@ -150,6 +160,7 @@ class Prism(SharingScheme):
         diversity: weight of the loss that pushes masks apart.
         offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): masks start near 1.
         threshold_epsilon: of the optimiser, for thresholds, as in Kaleidoscope.
+        agent_index: networks also read the agent's one-hot index. Whether the authors' do the abstract does not say.
         networks: ``both`` actor and critic are spectral, or the ``actor`` only, with one critic for all agents.
     """
 
@@ -167,6 +178,7 @@ class Prism(SharingScheme):
         offset: float = 5.0,
         scale: float = 5.0,
         threshold_epsilon: float | None = EPSILON,
+        agent_index: bool = False,
         networks: str = "both",
     ) -> None:
         super().__init__()
@@ -175,10 +187,11 @@ class Prism(SharingScheme):
         check_number("orthogonality", orthogonality, low=0.0)
         check_number("diversity", diversity, low=0.0)
         check_thresholds(offset, scale, threshold_epsilon)
+        check_flag("agent_index", agent_index)
         check_choice("networks", networks, NETWORKS)
         self.rank, self.orthogonality, self.diversity = rank, orthogonality, diversity
         self.offset, self.scale = offset, scale
-        self.threshold_epsilon, self.networks = threshold_epsilon, networks
+        self.threshold_epsilon, self.agent_index, self.networks = threshold_epsilon, agent_index, networks
 
     def make_networks(self) -> None:
         """Make the spectral networks."""
@@ -186,6 +199,7 @@ class Prism(SharingScheme):
 
     def _spectral(self, part: str) -> SpectralMLP:
         options: dict[str, Any] = {"rank": self.rank, "offset": self.offset, "scale": self.scale}
+        options["agent_index"] = self.agent_index
         return SpectralMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
 
     def masks(self, part: str) -> list[Tensor] | None:

@@ -20,6 +20,7 @@ from methods_common import (
     on_bps_1,
     randomised,
 )
+from sklearn.cluster import SpectralClustering
 from type_game import type_game
 
 from adaps_agents.testing import check_scheme
@@ -113,6 +114,25 @@ def test_agents_are_grouped_by_their_conflict() -> None:
     assert set(agent_groups(np.array([[0.0, 2.0], [2.0, 0.0]]), 3, seed=0).tolist()) == {0, 1}
 
 
+def test_agents_are_clustered_as_in_the_authors_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    class Spy(SpectralClustering):
+        def fit_predict(self, X: Any, y: Any = None) -> Any:
+            given.append((self.assign_labels, X))
+            return super().fit_predict(X, y)
+
+    monkeypatch.setattr("baselines.gradps.SpectralClustering", Spy)
+    # Most pairs agree, as where few agents differ from the rest; the width is that of those that do not.
+    conflict = np.zeros((6, 6))
+    for one, other, size in ((0, 1, 1.0), (2, 3, 2.0), (4, 5, 6.0)):
+        conflict[one, other] = conflict[other, one] = size
+    agent_groups(conflict, 3, seed=0)
+    ((labels, kernel),) = given
+    assert labels == "discretize"
+    np.testing.assert_allclose(kernel, np.exp(-(conflict**2) / (2 * 2.0**2)))
+
+
 def test_a_split_leaves_outputs_as_they_are_and_lets_copies_part() -> None:
     scheme, obs = randomised(build("gradps")), observations()
     before = scheme.actor(obs).detach()
@@ -172,7 +192,7 @@ def test_a_measurement_sums_updates_so_that_noise_is_no_conflict() -> None:
 
 def test_the_defaults_are_the_published_ones() -> None:
     scheme = build("gradps")
-    assert (scheme.groups_wanted, scheme.interval, scheme.period) == (3, 200, 20)
+    assert (scheme.groups_wanted, scheme.period) == (3, 20)
     assert (scheme.threshold, scheme.relative, scheme.restore) == (0.2, False, 0.0)
 
 

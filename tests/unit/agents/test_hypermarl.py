@@ -87,24 +87,28 @@ def test_equal_embeddings_make_identical_agents() -> None:
     torch.testing.assert_close(values, values[:, :1].expand_as(values))
 
 
-@pytest.mark.parametrize("num_agents", [1, 15, 60, 100], ids=lambda number: f"N={number}")
-def test_generated_networks_start_orthogonal_with_zero_biases(num_agents: int) -> None:
+@pytest.mark.parametrize("num_agents", [4, 30, 60, 200], ids=lambda number: f"N={number}")
+def test_generated_networks_start_as_the_authors(num_agents: int) -> None:
     scheme = build("hypermarl", AgentSpaces(num_agents, 5, 3))
     for part, head_gain in (("actor", 0.01), ("critic", 1.0)):
-        for agent in (0, num_agents - 1):
-            (first, b1), (second, b2), (head, b3) = scheme.effective_params(agent)[part]
-            torch.testing.assert_close(first.T @ first, 2 * torch.eye(5), atol=1e-4, rtol=0)
-            torch.testing.assert_close(second @ second.T, 2 * torch.eye(12), atol=1e-4, rtol=0)
-            torch.testing.assert_close(head @ head.T, head_gain**2 * torch.eye(len(head)), atol=1e-5, rtol=0)
-            assert all(float(b.detach().abs().max()) < 1e-6 for b in (b1, b2, b3))
-
-
-def test_agents_start_from_the_networks_of_private_schemes() -> None:
-    ours, plain = build("hypermarl"), build("nops")
-    for agent in range(NUM_AGENTS):
-        layers, wanted = (scheme.effective_params(agent)["actor"] for scheme in (ours, plain))
-        for mine, theirs in zip(layers, wanted, strict=True):
-            torch.testing.assert_close(mine[0], theirs[0], atol=1e-5, rtol=0)
+        net = scheme.network(part)
+        for head, size, gain in zip(
+            net.heads[::2], ((16, 5), (12, 16), (None, 12)), (2**0.5, 2**0.5, head_gain), strict=True
+        ):
+            for row in head.detach().view(64, -1, size[1]):
+                wide, high = (row, row.T) if len(row) <= size[1] else (row.T, row)
+                torch.testing.assert_close(wide @ high, gain**2 * torch.eye(len(wide)), atol=1e-4, rtol=0)
+        weights, biases = net.subnetworks()
+        # Of the size of private networks, whatever the number of agents, and different for each.
+        for made, gain in zip(weights, (2**0.5, 2**0.5, head_gain), strict=True):
+            private = gain / max(made.shape[1:]) ** 0.5
+            sizes = made.detach().square().mean(dim=(1, 2)).sqrt() / private
+            assert 0.1 < float(sizes.min()) <= float(sizes.max()) < 5
+            assert 0.4 < float(sizes.mean()) < 3.5
+            flat = made.detach().flatten(1)
+            apart = torch.cdist(flat, flat) + 1e9 * torch.eye(num_agents)
+            assert float(apart.min()) > 0.02 * float(flat.norm(dim=1).mean())
+        assert not any(bool(bias.any()) for bias in biases)
 
 
 def test_generated_weights_are_kept_only_where_nothing_can_change_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,18 +17,21 @@ from methods_common import (
     observations,
     on_bps_1,
     randomised,
+    same_observations,
 )
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import Tensor
 
 from adaps_agents import SharingA2C
 from adaps_agents.sharing import LearningState, SharingScheme
+from adaps_agents.sharing.thresholds import soft_threshold
 from adaps_agents.streams import torch_stream
+from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 
 
 def _build(**options: Any) -> Any:
-    return build("kaleidoscope", SMALL, **options)
+    return build("kaleidoscope", SMALL, **{"agent_index": False, **options})
 
 
 def _everywhere(scheme: Any, value: float) -> Any:
@@ -44,10 +47,40 @@ def _learning(steps: int, total: int, scheme: SharingScheme, loss: float = 0.0) 
 
 
 def test_parameters_on_bps_1() -> None:
-    report = on_bps_1("kaleidoscope").param_report()
+    report = on_bps_1("kaleidoscope", agent_index=False).param_report()
     assert report["trainable_actor"] == 81_029 == P_ACTOR + 15 * 5_056
     assert report["trainable_critic"] == P_CRITIC + 15 * (640 + 4_096 + 64)
+    # 15 more columns of 64 weights, each with 15 agents' thresholds.
+    indexed = on_bps_1("kaleidoscope").param_report()
+    assert indexed["trainable_actor"] == 81_029 + 15 * 64 * (1 + 15)
     assert on_bps_1("kaleidoscope", networks="actor").param_report()["trainable_critic"] == P_CRITIC
+
+
+@pytest.mark.parametrize("name", ["kaleidoscope", "prism"])
+@pytest.mark.parametrize("recurrent", ["none", "gru"])
+def test_networks_read_the_agents_index_if_asked(name: str, recurrent: str) -> None:
+    scheme = randomised(build(name, agent_index=True, recurrent=recurrent))
+    same = same_observations()
+    assert not torch.allclose(scheme.actor(same)[:, 0], scheme.actor(same)[:, 1])
+    check_scheme(name, agent_index=True).raise_if_failed()
+    net = scheme.actor_net
+    with torch.no_grad():
+        table = (
+            (net.left[0] * net.spectra()[0][:, None]) @ net.right[0].T
+            if name == "prism"
+            else soft_threshold(net.weights[0], net.thresholds[0])
+        )
+    for agent in range(NUM_AGENTS):
+        one_hot = torch.eye(NUM_AGENTS)[agent]
+        inputs = torch.cat([same[:, agent], one_hot.expand(len(same), -1)], dim=1)
+        weight, bias = scheme.effective_params(agent)["actor"][0]
+        offset = net.biases[0].view(-1)
+        torch.testing.assert_close(same[:, agent] @ weight.T + bias, inputs @ table[agent].T + offset)
+
+
+def test_kaleidoscope_reads_the_index_as_its_authors_and_prism_does_not() -> None:
+    assert build("kaleidoscope").agent_index
+    assert not build("prism").agent_index
 
 
 def test_without_thresholds_it_is_full_sharing() -> None:
@@ -87,7 +120,7 @@ def test_thresholds_start_where_nearly_nothing_is_masked() -> None:
 def test_the_defaults_are_the_published_ones() -> None:
     scheme = build("kaleidoscope")
     assert (scheme.diversity, scheme.window, scheme.offset, scheme.scale) == (0.5, 100, 5.0, 5.0)
-    assert (scheme.reset_interval, scheme.reset_probability) == (200_000, 0.1)
+    assert (scheme.reset_interval, scheme.reset_probability) == (None, 0.1)
     assert torch.optim.Adam([torch.zeros(1)]).defaults["eps"] == scheme.threshold_epsilon
 
 
@@ -253,7 +286,7 @@ def test_one_seed_resets_alike() -> None:
 
 
 def test_the_memory_of_losses_and_resets_is_in_the_state() -> None:
-    origin, copy = _build(), _build(seed=8)
+    origin, copy = _build(reset_interval=200_000), _build(seed=8)
     origin.learning = _learning(200_000, 10**6, origin, loss=0.3)
     origin.aux_loss()
     origin.after_update(1)

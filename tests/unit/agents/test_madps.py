@@ -70,21 +70,21 @@ def test_parameters_on_bps_1() -> None:
     report = scheme.param_report()
     assert report["trainable"] == 15 * (P_ACTOR + P_CRITIC) == 151_770
     assert (report["trainable_actor"], report["trainable_critic"]) == (15 * P_ACTOR, 15 * P_CRITIC)
-    assert (scheme.actor_net.cut, scheme.critic_net.cut) == (1, 0)
+    assert (scheme.actor_net.cut, scheme.critic_net.cut) == (2, 0)
 
 
 def test_the_defaults_are_the_published_ones() -> None:
     scheme = build("madps")
-    assert (scheme.period, scheme.window, scheme.eps0, scheme.eps1, scheme.eps2) == (2000, 100, 0.25, 0.5, 1.0)
+    assert (scheme.window, scheme.eps0, scheme.eps1, scheme.eps2) == (100, 0.25, 0.5, 1.0)
     distance = scheme.distance
     assert (distance.latent, distance.hidden, distance.kl_weight) == (10, 32, 0.01)
     assert (distance.learning_rate, distance.batch_size, distance.epochs) == (3e-4, 128, 10)
     assert scheme.shallow.tolist() == [0, 0, 0, 0]
     assert scheme.deep.tolist() == [0, 1, 2, 3]
-    assert build("madps", SMALL, (8, 8, 8)).actor_net.cut == 2
+    assert [build("madps", SMALL, (8,) * layers).actor_net.cut for layers in (1, 2, 3, 4)] == [1, 2, 2, 2]
 
 
-@pytest.mark.parametrize("options", [{"start": "shared"}, {"start": "private"}, {"deep_layers": 1}])
+@pytest.mark.parametrize("options", [{"start": "shared"}, {"start": "private"}, {"shallow_layers": 1}])
 def test_options_keep_the_rules(options: dict[str, Any]) -> None:
     check_scheme("madps", **options).raise_if_failed()
 
@@ -106,7 +106,7 @@ def test_agents_use_the_parts_of_their_indices() -> None:
     actor, critic = scheme.actor_net, scheme.critic_net
     for agent, (shallow, deep) in enumerate(zip(SHALLOW, DEEP, strict=True)):
         for layer, (weight, bias) in enumerate(scheme.effective_params(agent)["actor"]):
-            index = shallow if layer < 1 else deep
+            index = shallow if layer < 2 else deep
             assert torch.equal(weight, actor.weights[layer][index])
             assert torch.equal(bias, actor.biases[layer][index])
         assert torch.equal(scheme.effective_params(agent)["critic"][0][0], critic.weights[0][deep])
@@ -116,7 +116,7 @@ def test_agents_use_the_parts_of_their_indices() -> None:
 
 def test_a_loss_of_one_agent_stays_in_its_parts() -> None:
     scheme = _dealt(randomised(build("madps")))
-    for layer, index in ((0, SHALLOW), (1, DEEP)):
+    for layer, index in ((0, SHALLOW), (1, SHALLOW), (2, DEEP)):
         gradient = agent_gradient(scheme, 2, scheme.actor_net.weights[layer])
         assert gradient[index[2]].abs().sum() > 0
         others = [row for row in range(NUM_AGENTS) if row != index[2]]
@@ -234,13 +234,13 @@ def test_a_split_leaves_outputs_unchanged_and_copies_the_optimisers_statistics(m
     assert scheme.shallow.tolist() == [0, 2, 1, 3]
     torch.testing.assert_close(scheme.actor(obs), outputs[0])
     net = scheme.actor_net
-    for tensor in (net.weights[0], net.biases[0]):
+    for tensor in (*net.weights[:2], *net.biases[:2]):
         assert torch.equal(tensor[3], tensor[2])
         for moment in ("exp_avg", "exp_avg_sq"):
             assert torch.equal(optimizer.state[tensor][moment][3], optimizer.state[tensor][moment][2])
             assert float(optimizer.state[tensor][moment][3].abs().sum()) > 0
-    assert float(optimizer.state[net.weights[1]]["exp_avg"][3].abs().sum()) > 0
-    assert not torch.equal(net.weights[1][3], net.weights[1][2])
+    assert float(optimizer.state[net.weights[2]]["exp_avg"][3].abs().sum()) > 0
+    assert not torch.equal(net.weights[2][3], net.weights[2][2])
 
 
 def test_fused_agents_use_one_actor_and_one_critic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +314,7 @@ def test_learners_split_and_a_saved_model_goes_on(algorithm: Any, tmp_path: Path
         ({"eps0": -0.1}, "eps0 is -0.1"),
         ({"eps1": 0.1}, "eps1 is 0.1; it must be a finite number >= 0.25"),
         ({"eps2": 0.9}, "eps2 is 0.9; it must be a finite number >= 1"),
-        ({"deep_layers": 0}, "deep_layers is 0"),
+        ({"shallow_layers": 0}, "shallow_layers is 0"),
         ({"start": "alone"}, "start is 'alone'; choose one of private_deep, shared, private"),
         ({"distance": {"latnt": 3}}, "no distance setting 'latnt'"),
         ({"distance": {"latent": 0}}, "distance latent is 0"),
