@@ -24,7 +24,8 @@ from adaps_envs.errors import InvalidParameterError
 __all__ = ["SCHEME", "AdaPSGates"]
 
 MASKS = ("auto", "always", "never")
-GAINS = ("none", "groups", "mapped")
+# Where trained gains come from, and how many parameters they are in F inputs, K groups and codes of D numbers.
+GAINS = {"none": "0", "groups": "K F", "mapped": "D F"}
 # Two groups whose gates differ by this much at some entry are told apart by their gates.
 TOLD_APART = 0.5
 
@@ -79,6 +80,9 @@ class AdaPSGates(AdaPS):
             raise InvalidParameterError("adaps_gates masks neurons only; leave units out, or take scheme 'adaps'.")
         super().__init__(labels=labels, identity=identity, types=types, **options)
         self.masks_wanted, self.gains, self.gain_code = masks, gains, gain_code
+        if gains != "none":
+            self.parameter_formula = f"P + {GAINS[gains]} an actor or critic"  # type: ignore[misc]
+            self.fups_options = {"masks": "never", "gains": "none"}  # type: ignore[misc]
         self._effects: NDArray[np.float32] | None = None
 
     def waits(self) -> bool:
@@ -162,7 +166,8 @@ class AdaPSGates(AdaPS):
         """Add the fixed gates, 32 bits each."""
         report = super().param_report()
         if int(self.labels.max()) > 0:
-            report["fixed_bits"] += 32 * sum(net.gates.numel() for net in (self.actor_net, self.critic_net))  # type: ignore[union-attr]
+            nets = (self.actor_net, self.critic_net)
+            report["fixed_bits"] += sum(32 * net.gates.numel() for net in nets if isinstance(net, GatedMLP))
         return report
 
 

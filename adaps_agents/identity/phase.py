@@ -130,7 +130,7 @@ class Identity:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays by name, for a file that holds nothing else."""
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "identity labels": self.labels,
             "identity codes": self.codes,
             "identity env steps": np.array(self.env_steps, np.int64),
