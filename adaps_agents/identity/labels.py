@@ -74,6 +74,10 @@ class IdentifiedScheme(SharingScheme):
         """Whether the scheme uses the agents' codes beside their groups."""
         return False
 
+    def needs_effects(self) -> bool:
+        """Whether the scheme uses how rewards depend on entries of the observation."""
+        return False
+
     def told_types(self) -> bool:
         """Whether the true types are the groups."""
         return self.groups_from == "true"
@@ -89,7 +93,7 @@ class IdentifiedScheme(SharingScheme):
         config = self.identity_config
         if self.groups_from == "each":
             config = replace(config, num_groups=self.spaces.num_agents)
-        self.identity = identify(collector, config, self.seed)
+        self.identity = identify(collector, config, self.seed, effects=self.needs_effects())
         self.identity_steps.fill_(self.identity.env_steps)
         self.use_identity(self.identity)
         return self.identity.env_steps

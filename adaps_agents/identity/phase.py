@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from adaps_agents.identity.clustering import cluster_codes, selection_curve, tree_curve
 from adaps_agents.identity.collect import Collector, Outcomes, Transitions, joined
+from adaps_agents.identity.effects import reward_effects
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser, train_encoder
 from adaps_agents.identity.events import RewardEvents, event_counts
 from adaps_agents.identity.exchange import (
@@ -107,12 +108,15 @@ class Identity:
         codes: ``[N, Z] float32`` code of each agent (the encoder's mean).
         env_steps: environment steps spent.
         curve: score of every number of groups that was tried.
+        effects: ``[N, 2, 2, F] float32``, how rewards depend on entries, see
+            :func:`~adaps_agents.identity.effects.reward_effects`; None unless asked for.
     """
 
     labels: NDArray[np.int64]
     codes: NDArray[np.float32]
     env_steps: int
     curve: dict[int, float]
+    effects: NDArray[np.float32] | None = None
 
     @property
     def num_groups(self) -> int:
@@ -126,12 +130,13 @@ class Identity:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays by name, for a file that holds nothing else."""
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "identity labels": self.labels,
             "identity codes": self.codes,
             "identity env steps": np.array(self.env_steps, np.int64),
             "identity curve": np.array(list(self.curve.items()), np.float64).reshape(-1, 2),
         }
+        return arrays if self.effects is None else {**arrays, "identity effects": self.effects}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Identity | None:
@@ -140,11 +145,18 @@ class Identity:
             return None
         curve = {int(number): float(score) for number, score in arrays["identity curve"]}
         steps = int(arrays["identity env steps"])
-        return cls(arrays["identity labels"].copy(), arrays["identity codes"].copy(), steps, curve)
+        effects = arrays["identity effects"].copy() if "identity effects" in arrays else None
+        return cls(arrays["identity labels"].copy(), arrays["identity codes"].copy(), steps, curve, effects)
 
 
-def identify(collector: Collector, config: IdentityConfig, seed: int) -> Identity:
+def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects: bool = False) -> Identity:
     """Run the identity phase; its random streams depend on ``seed`` alone.
+
+    Args:
+        collector: plays random actions.
+        config: settings.
+        seed: key of the random streams.
+        effects: also measure how rewards depend on entries, on the same transitions.
 
     Raises:
         InvalidParameterError: more groups asked for than there are agents.
@@ -171,7 +183,8 @@ def identify(collector: Collector, config: IdentityConfig, seed: int) -> Identit
         regression = RewardRegression(training, held_out, *sizes) if config.regression else None
         witnesses += [regression] if regression is not None and regression.beats(test, codes) else []
     labels, curve = _groups(codes, config, test, witnesses, derived_seed(seed, "identity", "clusters"))
-    return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve)
+    measured = reward_effects(data, collector.num_agents) if effects else None
+    return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve, measured)
 
 
 def _played(collector: Collector, config: IdentityConfig) -> tuple[Transitions, Outcomes]:

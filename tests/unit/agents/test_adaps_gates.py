@@ -1,0 +1,157 @@
+"""Relevance gates: what is measured, what becomes of it, and the limits that are AdaPS or full sharing, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from agents_common import QUICK_IDENTITY, fingerprint, small_model
+from numpy.typing import NDArray
+
+from adaps_agents import SharingA2C
+from adaps_agents.adaps.adaps_gates import AdaPSGates, told_apart
+from adaps_agents.identity.collect import Transitions
+from adaps_agents.identity.effects import relevance, relevance_gates, reward_effects
+from adaps_agents.sharing import AgentSpaces
+from adaps_agents.sharing.gated import GatedMLP
+from adaps_agents.sharing.registry import make_scheme
+from adaps_agents.testing import check_scheme
+from adaps_envs.errors import InvalidParameterError
+
+KINDS = np.array([0, 0, 1, 1, 2, 2])
+SPACES = AgentSpaces(num_agents=6, obs_dim=8, num_actions=3)
+
+
+def _data(kinds: NDArray[np.int64], *, noise: float = 0.3, steps: int = 800, seed: int = 0) -> Transitions:
+    """Return play in which agents are paid for the entry of their kind, squared, and all of them for entry 7."""
+    rng = np.random.default_rng(seed)
+    agents = np.tile(np.arange(len(kinds)), steps)
+    obs = rng.normal(size=(len(agents), 8)).astype(np.float32)
+    paid = -(obs[np.arange(len(agents)), kinds[agents]] ** 2) + obs[:, 7]
+    rewards = (paid + noise * rng.normal(size=len(agents))).astype(np.float32)
+    blocks = np.repeat(np.arange(steps), len(kinds))
+    return Transitions(agents, rng.integers(0, 3, len(agents)), rewards, blocks, obs, obs.copy())
+
+
+def _gates(data: Transitions, labels: NDArray[np.int64] = KINDS) -> NDArray[np.float32]:
+    return relevance_gates(relevance(reward_effects(data, len(KINDS)), labels))
+
+
+def test_groups_read_what_pays_them_what_pays_everybody_and_what_pays_nobody() -> None:
+    gates = _gates(_data(KINDS))
+    assert np.array_equal(gates[:, :3], np.eye(3, dtype=np.float32))
+    assert np.all(gates[:, 3:7] == 1.0)  # matters to nobody
+    assert np.all(gates[:, 7] > 0.9)
+
+
+def test_units_of_the_rewards_do_not_matter() -> None:
+    data = _data(KINDS)
+    scale = np.array([1.0, 100.0, 1.0, 1.0, 0.01, 1.0], np.float32)[data.agents]
+    rescaled = Transitions(**{**vars(data), "rewards": data.rewards * scale})
+    assert np.allclose(_gates(rescaled), _gates(data), atol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rewards_without_a_pattern_open_every_gate(seed: int) -> None:
+    data = _data(KINDS, seed=seed)
+    noise = np.random.default_rng(seed).normal(size=len(data.rewards)).astype(np.float32)
+    assert np.all(_gates(Transitions(**{**vars(data), "rewards": noise})) == 1.0)
+    assert np.all(_gates(Transitions(**{**vars(data), "rewards": np.zeros_like(noise)})) == 1.0)
+
+
+def test_constant_entries_do_no_harm() -> None:
+    data = _data(KINDS)
+    data.obs[:, 5] = 3.0
+    gates = _gates(data)
+    assert np.isfinite(gates).all()
+    assert np.array_equal(gates[:, :3], np.eye(3, dtype=np.float32))
+
+
+class FixedGates(AdaPSGates):
+    """Gates that no relevance can give: some closed, some half open, one row as another."""
+
+    def group_gates(self) -> torch.Tensor:
+        number, inputs = int(self.labels.max()) + 1, self.spaces.obs_dim
+        rows = torch.rand(number, inputs, generator=torch.Generator().manual_seed(3))
+        return torch.where(rows < 0.3, 0.0, rows)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"masks": "always"}, {"masks": "never"}, {"gains": "groups"}, {"gains": "mapped"}, {"labels": "each"}],
+)
+def test_gates_keep_every_rule_of_a_scheme(options: dict[str, Any]) -> None:
+    options = {**options, "labels": [0, 1, 2, 3]} if options.get("labels") == "each" else options
+    failed = {result.name for result in check_scheme(FixedGates, **options).results if not result.passed}
+    assert failed <= {"fups_limit"}  # the limit is that of open gates
+
+
+@pytest.mark.parametrize("gains", ["none", "groups", "mapped"])
+def test_registered_scheme_keeps_every_rule(gains: str) -> None:
+    check_scheme("adaps_gates", gains=gains).raise_if_failed()
+
+
+def _built(name: str, **options: Any) -> Any:
+    scheme = make_scheme(name, **options)
+    scheme.build(SPACES, [16, 12], torch.Generator().manual_seed(5))
+    return scheme
+
+
+def _outputs(scheme: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    obs = torch.rand(4, 6, 8, generator=torch.Generator().manual_seed(1))
+    return scheme.actor(obs), scheme.critic(obs)
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(_outputs(ours), _outputs(theirs), strict=True))
+
+
+def test_without_relevance_it_is_adaps_bit_for_bit() -> None:
+    assert _same(_built("adaps_gates", labels=KINDS.tolist()), _built("adaps", labels=KINDS.tolist()))
+
+
+def test_with_one_group_it_is_full_sharing_bit_for_bit() -> None:
+    assert _same(_built("adaps_gates", labels=[0] * 6), _built("fups"))
+    assert not _built("adaps_gates", labels=[0] * 6).waits()
+
+
+def test_masks_come_in_where_gates_do_not_tell_groups_apart() -> None:
+    apart, alike = torch.eye(3), torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert told_apart(apart)
+    assert not told_apart(alike)
+    scheme = _built("adaps_gates", labels=KINDS.tolist())
+    assert scheme.actor_net.execution == "compact"
+    scheme._effects = reward_effects(_data(KINDS), 6)
+    scheme.build_networks()
+    assert scheme.actor_net.execution == "full"
+    assert scheme.param_report()["trainable"] == _built("fups").param_report()["trainable"]
+
+
+def _trained(**options: Any) -> Any:
+    return small_model(SharingA2C, "adaps_gates", scheme_options={"identity": QUICK_IDENTITY, **options})
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"labels": "each"}, {"labels": "random"}, {"gains": "groups"}, {"labels": [0, 1, 0, 1, 2, 2]}]
+)
+def test_it_trains_charges_its_steps_and_comes_back_from_a_file(options: dict[str, Any], tmp_path: Any) -> None:
+    model = _trained(**options).learn(400)
+    assert model.scheme.identity_steps == 160
+    assert model.num_timesteps >= 400
+    model.save(tmp_path / "model")
+    again = SharingA2C.load(tmp_path / "model", env=model.get_env())
+    assert fingerprint(again.policy.state_dict()) == fingerprint(model.policy.state_dict())
+    assert isinstance(again.scheme.actor_net, GatedMLP)
+    again.learn(400, reset_num_timesteps=False)
+    assert again.scheme.identity_steps == 160
+
+
+def test_options_that_cannot_work_are_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="masks neurons only"):
+        make_scheme("adaps_gates", units="weights")
+    with pytest.raises(InvalidParameterError, match="masks is 'some'"):
+        make_scheme("adaps_gates", masks="some")
+    with pytest.raises(InvalidParameterError, match="gain_code is 2 for 3 groups"):
+        _built("adaps_gates", labels=KINDS.tolist(), gains="mapped", gain_code=2)
