@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "adaps_agents.schemes"
-_ADAPS = {"adaps": "adaps_agents.adaps.adaps:SCHEME"}
+_ADAPS = {name: f"adaps_agents.adaps.{name}:SCHEME" for name in ("adaps", "adaps_gates")}
 
 
 @dataclass(frozen=True)
