@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, as_array, checked_array, unknown_keys_error
-from adaps_envs.core.calls import KernelCalls
 from adaps_envs.core.form import Form, Part, shown
+from adaps_envs.core.lanes import any_outside, close_lanes, reopen_lanes
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
+from adaps_envs.core.threads import LaneThreads
 from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
 from adaps_envs.types import ArraySpec, ObsField, State
 
@@ -32,7 +33,7 @@ class BatchedEnv(ABC):
 
     A family fills in the declarations (``state_table``, ``sizes``, ``obs_fields`` ...) and the lane-range hooks
     (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``). Hooks call compiled kernels by
-    ``_calls.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.calls.KernelCalls`.
+    ``_threads.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.threads.LaneThreads`.
 
     Attributes:
         num_envs: B.
@@ -110,7 +111,7 @@ class BatchedEnv(ABC):
         self._ended = np.zeros(self.num_envs, dtype=bool)
         self._any_ended = False
         self._begun = False
-        self._calls = KernelCalls(self.num_threads)
+        self._threads = LaneThreads(self.num_threads)
 
     # -- what a family declares and computes ---------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class BatchedEnv(ABC):
             raise ResetNeededError("the first reset must cover every lane: call reset() without a mask once.")
         self._seed(seed, chosen)
         self._reset_lanes(0, self.num_envs, chosen)
-        self._any_ended = self._calls.reopen_lanes(chosen, self._ended)
+        self._any_ended = reopen_lanes(chosen, self._ended)
         self._begun = True
         return self.observe()
 
@@ -251,7 +252,7 @@ class BatchedEnv(ABC):
         truncated = np.empty(self.num_envs, np.bool_)
         if chosen is None:
             self._step_lanes(0, self.num_envs, checked, obs, rewards, terminated, truncated)
-            self._any_ended = self._calls.close_lanes(terminated, truncated, self._ended)
+            self._any_ended = close_lanes(terminated, truncated, self._ended)
         else:
             self._step_some(chosen, checked, obs, rewards, terminated, truncated)
             self._any_ended = bool(self._ended.any())
@@ -307,17 +308,17 @@ class BatchedEnv(ABC):
         self._any_ended = bool(self._ended.any())
 
     def close(self) -> None:
-        """Release the worker threads, if any."""
-        self._calls.close()
+        """End the worker threads, if any; from then on the caller does everything itself."""
+        self._threads.close()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return everything but the worker threads: a pickled environment goes on where it was."""
-        return {**self.__dict__, "_calls": None}
+        return {**self.__dict__, "_threads": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the environment and start its worker threads again."""
         self.__dict__.update(state)
-        self._calls = KernelCalls(self.num_threads)
+        self._threads = LaneThreads(self.num_threads)
 
     # -- private --------------------------------------------------------------------------------------------------
 
@@ -411,8 +412,8 @@ class BatchedEnv(ABC):
             raise InvalidParameterError(
                 f"mask has shape {array.shape} and dtype {array.dtype}; give [{self.num_envs}] booleans, one a lane."
             )
-        # Kernels take C-contiguous arrays for granted.
-        return np.ascontiguousarray(array)
+        # Kernels are compiled once more for each layout: give them one, writable and C-contiguous.
+        return array.copy()
 
     def _checked_actions(self, actions: NDArray[Any]) -> NDArray[np.int64]:
         array = as_array(actions, "the array of actions", InvalidActionError)
@@ -422,7 +423,10 @@ class BatchedEnv(ABC):
         if array.dtype.kind not in "iu":
             raise InvalidActionError(f"actions have dtype {array.dtype}; give integers in 0..{self.num_actions - 1}.")
         checked = np.ascontiguousarray(array, np.int64)
-        if self._calls.any_outside(checked, self.num_actions):
+        if not checked.flags.writeable:
+            # Read-only arrays are a type of their own to the compiler; one is enough.
+            checked = checked.copy()
+        if any_outside(checked, self.num_actions):
             raise self._illegal_action(array)
         replacements = self.padding.replacements
         return checked if replacements is None else replacements[np.arange(self.num_agents), checked]
