@@ -6,6 +6,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from numba import typeof
+
 __all__ = ["LaneThreads"]
 
 
@@ -14,27 +16,34 @@ class LaneThreads:
 
     Kernels are functions of ``(start, stop, *arguments)`` compiled with ``nogil=True``. Lanes do not touch each other,
     so the result does not depend on how they are split.
+
+    A kernel is compiled for the types (dtypes, layouts, records) of its first call, and later calls must bring the same
+    ones: looking at a record's fields in every call takes longer than a step of one lane.
     """
 
     def __init__(self, num_threads: int) -> None:
         self._num_threads = num_threads
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
+        self._compiled: dict[Any, Any] = {}
 
     def run(self, kernel: Any, start: int, stop: int, *arguments: Any) -> None:
         """Call ``kernel`` on lanes ``[start, stop)``, an equal share for each thread.
 
         Whatever a share raises reaches the caller, after all shares have ended.
         """
+        call = self._compiled.get(kernel)
+        if call is None:
+            call = self._compiled[kernel] = _compiled_for(kernel, (start, stop, *arguments))
         parts = min(self._num_threads, stop - start)
         if parts <= 1:
-            kernel(start, stop, *arguments)
+            call(start, stop, *arguments)
             return
         edges = [start + (stop - start) * part // parts for part in range(parts + 1)]
         pool = self._workers()
-        shares = [pool.submit(kernel, low, high, *arguments) for low, high in zip(edges[1:-1], edges[2:], strict=True)]
+        shares = [pool.submit(call, low, high, *arguments) for low, high in zip(edges[1:-1], edges[2:], strict=True)]
         try:
-            kernel(edges[0], edges[1], *arguments)
+            call(edges[0], edges[1], *arguments)
         finally:
             # The arrays must not be touched by workers once this returns.
             failures = [share.exception() for share in shares]
@@ -55,3 +64,8 @@ class LaneThreads:
             self._pool = ThreadPoolExecutor(self._num_threads - 1, thread_name_prefix="adaps-lanes")
             self._process = os.getpid()
         return self._pool
+
+
+def _compiled_for(kernel: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return ``kernel`` compiled for the types of ``arguments``; itself where nothing is compiled."""
+    return kernel.compile(tuple(map(typeof, arguments))) if hasattr(kernel, "compile") else kernel

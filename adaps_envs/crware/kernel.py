@@ -6,7 +6,10 @@ independent; each range ``[start, stop)`` can run on its own thread. Arrays are 
 a slice costs more than the access.
 
 Steps of a kernel are compiled into it (``forceinline``): handing records to a called function costs more than the step.
-They stay in this file, for numba's cache does not notice an edit in another one.
+They stay in this file, for numba's cache does not notice an edit in another one. In such steps ``&`` and conditional
+expressions stand where ``and``, ``or`` and ``else`` branches would do: numba counts references to a record's arrays, and
+its optimiser removes the counting only where a function has few exits. For the same reason division is NumPy's, which
+does not raise (no divisor is ever 0).
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ class Scratch(NamedTuple):
 # -- start -------------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def reset_lanes(start, stop, state, rules, mask):  # type: ignore[no-untyped-def]
     """Draw a start for the lanes of ``[start, stop)`` where ``mask [B] bool`` holds.
 
@@ -93,7 +96,7 @@ def reset_lanes(start, stop, state, rules, mask):  # type: ignore[no-untyped-def
     rebuild_lanes(start, stop, state, rules, mask)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def bring_shelves_home(b, state, rules):  # type: ignore[no-untyped-def]
     """Put one lane's shelves on their homes and draw their colours."""
     for s in range(state.shelf_x.shape[1]):
@@ -103,7 +106,7 @@ def bring_shelves_home(b, state, rules):  # type: ignore[no-untyped-def]
         state.shelf_color[b, s] = below(state.rng[b], rules.num_colours) if rules.num_colours > 1 else 0
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def place_agents(b, state, rules, pool):  # type: ignore[no-untyped-def]
     """Draw different cells for one lane's agents (the front of a shuffled ``pool``), then where they face."""
     for k in range(pool.shape[0]):
@@ -121,7 +124,7 @@ def place_agents(b, state, rules, pool):  # type: ignore[no-untyped-def]
         state.message[b, i] = 0
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def draw_requests(b, state, pool):  # type: ignore[no-untyped-def]
     """Draw different shelves to request in one lane: the front of a shuffled ``pool``."""
     for s in range(pool.shape[0]):
@@ -132,7 +135,7 @@ def draw_requests(b, state, pool):  # type: ignore[no-untyped-def]
         pool[k] = pool[q]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def rebuild_lanes(start, stop, state, rules, mask):  # type: ignore[no-untyped-def]
     """Derive ``shelf_at``, ``agent_at`` and ``code`` from the rest of the state, where ``mask [B] bool`` holds."""
     codes = rules.codes
@@ -156,7 +159,7 @@ def rebuild_lanes(start, stop, state, rules, mask):  # type: ignore[no-untyped-d
             state.code[b, c] += 1 + codes.direction * state.agent_dir[b, i] + state.message[b, i]
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def flat_cell(x, y, rules):  # type: ignore[no-untyped-def]
     """Return the index of a cell in the arrays over the bordered floor."""
     return (y + rules.floor.pad) * rules.floor.width + x + rules.floor.pad
@@ -165,7 +168,7 @@ def flat_cell(x, y, rules):  # type: ignore[no-untyped-def]
 # -- step --------------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def step_lanes(  # type: ignore[no-untyped-def]
     start, stop, state, rules, actions, obs, rewards, terminated, truncated
 ):
@@ -181,7 +184,7 @@ def step_lanes(  # type: ignore[no-untyped-def]
         observe_lanes(first, last, state, rules, obs)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def act_lanes(start, stop, state, rules, actions, rewards, terminated, truncated):  # type: ignore[no-untyped-def]
     """Advance lanes ``[start, stop)`` by one step without observing them; arrays as in :func:`step_lanes`.
 
@@ -194,7 +197,7 @@ def act_lanes(start, stop, state, rules, actions, rewards, terminated, truncated
         if num_movers > 0:
             num_movers = cancel_blocked(b, num_movers, state, scratch)
         if is_tangled(b, num_movers, state, scratch):
-            num_movers = settle(b, num_movers, state, scratch)
+            num_movers = settle(b, num_movers, state.agent_at, scratch)
         leave(b, num_movers, state, rules, scratch)
         arrive(b, num_movers, state, rules, scratch)
         for t in range(num_togglers):
@@ -209,7 +212,7 @@ def act_lanes(start, stop, state, rules, actions, rewards, terminated, truncated
         truncated[b] = (state.cur_steps[b] >= rules.max_cycles) & (not over)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def new_scratch(num_agents, num_cells):  # type: ignore[no-untyped-def]
     """Return scratch arrays for one lane of N agents on P cells."""
     return Scratch(
@@ -228,7 +231,7 @@ def new_scratch(num_agents, num_cells):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def choose_targets(b, actions, state, rules, scratch, rewards):  # type: ignore[no-untyped-def]
     """Turn one lane's agents and note who wants to go where, and who toggles; return how many movers and togglers.
 
@@ -264,7 +267,7 @@ def choose_targets(b, actions, state, rules, scratch, rewards):  # type: ignore[
     return num_movers, num_togglers
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def cancel_blocked(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
     """Cancel moves of loaded agents under standing shelves; return how many movers are left.
 
@@ -286,7 +289,7 @@ def cancel_blocked(b, num_movers, state, scratch):  # type: ignore[no-untyped-de
     return left
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def is_tangled(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
     """Return whether a mover wants an occupied cell, or two want the same: else all move, and most steps end here."""
     tangled = False
@@ -301,7 +304,7 @@ def is_tangled(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
     return tangled
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def leave(b, num_movers, state, rules, scratch):  # type: ignore[no-untyped-def]
     """Take one lane's movers, and what they carry, out of their cells."""
     for m in range(num_movers):
@@ -317,7 +320,7 @@ def leave(b, num_movers, state, rules, scratch):  # type: ignore[no-untyped-def]
         state.shelf_at[b, here] = 0 if is_loaded else state.shelf_at[b, here]
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def arrive(b, num_movers, state, rules, scratch):  # type: ignore[no-untyped-def]
     """Put one lane's movers, and what they carry, into their targets; only after all have left."""
     floor = rules.floor
@@ -338,7 +341,7 @@ def arrive(b, num_movers, state, rules, scratch):  # type: ignore[no-untyped-def
             state.shelf_y[b, s] = y
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def toggle(b, i, cell, state, rules, rewards):  # type: ignore[no-untyped-def]
     """Let agent ``i`` pick up the shelf in its cell, or put down its own, which is not possible on a highway."""
     here = cell[i]
@@ -354,27 +357,26 @@ def toggle(b, i, cell, state, rules, rewards):  # type: ignore[no-untyped-def]
 # -- conflicts ---------------------------------------------------------------------------------------------------------
 
 
-@njit
-def settle(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, error_model="numpy")
+def settle(b, num_movers, agent_at, scratch):  # type: ignore[no-untyped-def]
     """Decide who moves: rings of three or more, and the longest chain into each free cell (ties: lowest index).
 
     Returns how many movers are left; the targets of the others are their own cells.
     """
-    queue_up(b, num_movers, state, scratch)
+    queue_up(b, num_movers, agent_at, scratch)
     measure_queues(num_movers, scratch)
     pick_winners(num_movers, scratch)
     left = 0
     for m in range(num_movers):
         i = scratch.movers[m]
-        if scratch.goes[i] == 0:
-            scratch.target[i] = scratch.cell[i]
+        scratch.target[i] = scratch.target[i] if scratch.goes[i] else scratch.cell[i]
         scratch.movers[left] = i
         left += scratch.goes[i]
     return left
 
 
-@njit
-def queue_up(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, error_model="numpy")
+def queue_up(b, num_movers, agent_at, scratch):  # type: ignore[no-untyped-def]
     """Note for each mover whom it waits for, and how many wait for it."""
     for m in range(num_movers):
         i = scratch.movers[m]
@@ -383,7 +385,7 @@ def queue_up(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
         scratch.waiting[i] = 0
     for m in range(num_movers):
         i = scratch.movers[m]
-        ahead = state.agent_at[b, scratch.target[i]] - 1
+        ahead = agent_at[b, scratch.target[i]] - 1
         if ahead < 0:
             ahead = FREE
         elif scratch.target[ahead] == scratch.cell[ahead]:
@@ -393,7 +395,7 @@ def queue_up(b, num_movers, state, scratch):  # type: ignore[no-untyped-def]
             scratch.waiting[ahead] += 1
 
 
-@njit
+@njit(forceinline=True, error_model="numpy")
 def measure_queues(num_movers, scratch):  # type: ignore[no-untyped-def]
     """Measure queues from their tails forward, and let the best leader claim each free cell.
 
@@ -416,22 +418,21 @@ def measure_queues(num_movers, scratch):  # type: ignore[no-untyped-def]
                 scratch.behind[j] = i
                 scratch.length[j] = scratch.length[i] + 1
             scratch.waiting[j] -= 1
-            if scratch.waiting[j] == 0:
-                scratch.stack[top] = j
-                top += 1
-        elif j == FREE:
+            scratch.stack[top] = j
+            top += scratch.waiting[j] == 0
+        if j == FREE:
             rival = scratch.claim[scratch.target[i]] - 1
             if (rival < 0) | is_better(i, scratch.length[i], rival, scratch.length[rival]):
                 scratch.claim[scratch.target[i]] = i + 1
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def is_better(i, length, rival, rival_length):  # type: ignore[no-untyped-def]
     """Return whether agent ``i`` leads a longer chain than ``rival``, or an equally long one with a lower index."""
     return (length > rival_length) | ((length == rival_length) & (i < rival))
 
 
-@njit
+@njit(forceinline=True, error_model="numpy")
 def pick_winners(num_movers, scratch):  # type: ignore[no-untyped-def]
     """Mark in ``goes`` the rings, and the chain behind the agent that claims each free cell; take claims back."""
     for m in range(num_movers):
@@ -446,7 +447,7 @@ def pick_winners(num_movers, scratch):  # type: ignore[no-untyped-def]
                 k = scratch.behind[k]
 
 
-@njit
+@njit(forceinline=True, error_model="numpy")
 def mark_ring(first, scratch):  # type: ignore[no-untyped-def]
     """Let the ring through ``first`` turn, unless it is two agents face to face; mark it as seen."""
     size = 0
@@ -466,7 +467,7 @@ def mark_ring(first, scratch):  # type: ignore[no-untyped-def]
 # -- deliveries --------------------------------------------------------------------------------------------------------
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def is_shelf_on_goal(b, state, rules):  # type: ignore[no-untyped-def]
     """Return whether any shelf is on a goal of one lane: else there is nothing to deliver, and most steps end here."""
     found = False
@@ -475,7 +476,7 @@ def is_shelf_on_goal(b, state, rules):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit
+@njit(error_model="numpy")
 def deliver(b, state, rules, rewards):  # type: ignore[no-untyped-def]
     """Take in the requested shelves on one lane's goals, goal by goal; return whether there was any.
 
@@ -494,7 +495,7 @@ def deliver(b, state, rules, rewards):  # type: ignore[no-untyped-def]
     return delivered
 
 
-@njit
+@njit(error_model="numpy")
 def request_another(b, goal, state, rules):  # type: ignore[no-untyped-def]
     """Give the request for the shelf on ``goal`` to another shelf, drawn from those without a request."""
     agent_codes, num_requests = rules.codes.agents, state.request_queue.shape[1]
@@ -514,7 +515,7 @@ def request_another(b, goal, state, rules):  # type: ignore[no-untyped-def]
     state.code[b, cell] += agent_codes
 
 
-@njit
+@njit(forceinline=True, error_model="numpy")
 def pay(b, agent, state, rules, rewards):  # type: ignore[no-untyped-def]
     """Pay for one delivery of ``agent``: everybody, or the agent, or half now and half when it puts the shelf down."""
     first = 0 if rules.reward_type == GLOBAL else agent
@@ -527,7 +528,7 @@ def pay(b, agent, state, rules, rewards):  # type: ignore[no-untyped-def]
 # -- observation -------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def observe_lanes(start, stop, state, rules, obs):  # type: ignore[no-untyped-def]
     """Write the observations ``[B, N, F] float32`` of lanes ``[start, stop)``."""
     words = rules.words
@@ -548,13 +549,13 @@ def observe_lanes(start, stop, state, rules, obs):  # type: ignore[no-untyped-de
             obs[b, i, words.place[kind, 1]] = words.coord_y[y]
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def own_code(b, i, here, state, rules):  # type: ignore[no-untyped-def]
     """Return the number under which ``words.own`` has what agent ``i`` observes of itself."""
     return state.agent_dir[b, i] + 4 * (state.carrying[b, i] >= 0) + 8 * rules.floor.highway[here]
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def write_one_word(b, i, here, state, rules, obs):  # type: ignore[no-untyped-def]
     """Write the flags of an observation of up to 64 entries: the union of what each window cell sets, spread out."""
     words, num_codes = rules.words, len(rules.codes.filled)
@@ -570,7 +571,7 @@ def write_one_word(b, i, here, state, rules, obs):  # type: ignore[no-untyped-de
         obs[b, i, j] = np.float32((bits >> np.uint64(j)) & one)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def write_two_words(b, i, here, state, rules, obs):  # type: ignore[no-untyped-def]
     """The same for 65 to 128 entries."""
     words, num_codes = rules.words, len(rules.codes.filled)
@@ -591,7 +592,7 @@ def write_two_words(b, i, here, state, rules, obs):  # type: ignore[no-untyped-d
         obs[b, i, j] = np.float32((high >> np.uint64(j - 64)) & one)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def write_entries(b, i, here, state, rules, obs):  # type: ignore[no-untyped-def]
     """The same for longer observations, of which few entries are set: entry by entry."""
     words, codes = rules.words, rules.codes
@@ -608,7 +609,7 @@ def write_entries(b, i, here, state, rules, obs):  # type: ignore[no-untyped-def
             obs[b, i, words.place[kind, 8 + k * codes.entries + codes.entry[found, e]]] = 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def observe_image_lanes(start, stop, state, rules, obs, features):  # type: ignore[no-untyped-def]
     """Write observations ``[B, N, F] float32`` as images, layer by layer, row by row.
 
@@ -631,7 +632,7 @@ def observe_image_lanes(start, stop, state, rules, obs, features):  # type: igno
                 obs[b, i, at + 5] = np.float32(state.carrying[b, i] >= 0)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, error_model="numpy")
 def pixel(b, layer, c, state, rules):  # type: ignore[no-untyped-def]
     """Return what one layer of an image shows of the flat cell ``c``."""
     agent = state.agent_at[b, c] - 1
