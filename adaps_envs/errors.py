@@ -8,6 +8,7 @@ from collections.abc import Iterable
 __all__ = [
     "AdapsError",
     "InvalidActionError",
+    "InvalidDeclarationError",
     "InvalidParameterError",
     "InvalidStateError",
     "InvalidWeightsError",
@@ -23,6 +24,10 @@ class AdapsError(Exception):
 
 class UnknownNameError(AdapsError, LookupError):
     """A name (environment, scheme, suite, policy) that is not registered."""
+
+
+class InvalidDeclarationError(AdapsError, TypeError):
+    """An environment family that lacks one of :class:`~adaps_envs.core.batched.BatchedEnv`'s declarations."""
 
 
 class InvalidParameterError(AdapsError, ValueError):

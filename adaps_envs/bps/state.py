@@ -57,7 +57,6 @@ class Rules(NamedTuple):
     max_cycles: int
 
 
-
 def speed_limit(params: BPSParams) -> float:
     """Return the highest speed along one axis: force and damping balance at ``acceleration * dt / damping``."""
     assert params.roster is not None

@@ -15,12 +15,22 @@ from adaps_envs.core.lanes import any_outside, close_lanes, reopen_lanes
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
 from adaps_envs.core.threads import LaneThreads
-from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError
+from adaps_envs.errors import (
+    InvalidActionError,
+    InvalidDeclarationError,
+    InvalidParameterError,
+    InvalidStateError,
+    ResetNeededError,
+)
 from adaps_envs.types import ArraySpec, ObsField, State
 
 __all__ = ["REWARD_MODES", "BatchedEnv"]
 
 MAX_THREADS = 1024
+_DECLARATIONS = (
+    "family", "default_id", "action_names", "num_agents", "agent_types", "state_table", "sizes", "obs_fields",
+    "obs_space_low", "obs_space_high", "state_low", "state_high", "max_cycles",
+)  # fmt: skip
 REWARD_MODES = ("individual", "team_sum", "team_mean")
 
 
@@ -100,8 +110,9 @@ class BatchedEnv(ABC):
         self.num_envs = _positive("num_envs", num_envs)
         self.num_threads = min(_thread_count(num_threads), self.num_envs)
         self.params = params
-        self.spec_id = spec_id or self.default_id
         self._declare()
+        self._check_declarations()
+        self.spec_id = spec_id or self.default_id
         self._declare_padding()
         self._action_array_shape = (self.num_envs, self.num_agents)
         self._obs_array_shape = (*self._action_array_shape, self.obs_dim)
@@ -322,6 +333,35 @@ class BatchedEnv(ABC):
 
     # -- private --------------------------------------------------------------------------------------------------
 
+    def _check_declarations(self) -> None:
+        """Refuse a family that lacks a declaration, or whose arrays have another shape or dtype.
+
+        Raises:
+            InvalidDeclarationError: it names the class and what it lacks.
+        """
+        who = type(self).__name__
+        lacking = [name for name in _DECLARATIONS if not hasattr(self, name)]
+        if lacking:
+            raise InvalidDeclarationError(
+                f"{who} does not declare {', '.join(lacking)}; set each in the class body or in _declare(), "
+                "see BatchedEnv's attributes."
+            )
+        size, state = (self.obs_dim,), np.shape(self.state_low)
+        shapes = {
+            "agent_types": ((self.num_agents,), "iu"),
+            "obs_space_low": (size, "f"),
+            "obs_space_high": (size, "f"),
+        }
+        shapes |= {"state_low": (state[:1], "f"), "state_high": (state[:1], "f")}
+        for name, (shape, kinds) in shapes.items():
+            array = np.asarray(getattr(self, name))
+            if array.shape != shape or array.dtype.kind not in kinds:
+                what = "integers" if kinds == "iu" else "float32"
+                raise InvalidDeclarationError(
+                    f"{who} declares {name} with shape {list(array.shape)} and dtype {array.dtype}; "
+                    f"give {what} of shape {list(shape)}."
+                )
+
     def _declare_padding(self) -> None:
         shape = (self.num_agents, self.obs_dim, self.num_actions)
         bounds = (self.obs_space_low, self.obs_space_high)
@@ -369,7 +409,7 @@ class BatchedEnv(ABC):
         """Bring state arrays up to date that the kernels do not keep, because they follow from others."""
 
     def _adopt_state(self, mask: NDArray[np.bool_]) -> None:  # noqa: B027  (a hook that may stay empty)
-        """Derive anew, for the lanes of ``mask``, what the kernels keep beside the state arrays."""
+        """Derive again, for the lanes of ``mask``, what the kernels keep next to the state arrays."""
 
     def _begin_with(self, state: State, chosen: NDArray[np.bool_]) -> None:
         """Start the lanes before the first injected state, then check it against them; undo that if it is refused."""

@@ -78,7 +78,7 @@ class Warehouse(BatchedEnv):
     def _state(self) -> KernelState:
         shelves = (self.num_envs, len(self.plan.shelves))
         cells = (self.num_envs, len(self.floor.inside))
-        stand_ins = {
+        stand_ins: State = {
             "shelf_color": np.zeros(shelves, np.int8),
             "message": np.zeros((self.num_envs, self.num_agents), np.int16),
         }

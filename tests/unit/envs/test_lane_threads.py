@@ -96,12 +96,12 @@ def test_a_failure_in_any_share_reaches_the_caller_when_all_have_ended(threads: 
 
 
 def test_what_a_call_gets_may_die_after_it(threads: LaneThreads) -> None:
-    for turn in range(50):
+    for _ in range(50):
         served = np.zeros(64, np.int64)
         threads.run(count_lanes, 0, 64, Work(1, 0), served, np.zeros(64, np.int64))
     # Workers keep the last call's arguments until the next one at most.
     threads.run(count_lanes, 0, 64, Work(1, 0), np.zeros(64, np.int64), np.zeros(64, np.int64))
-    assert sys.getrefcount(served) == 2, turn
+    assert sys.getrefcount(served) == 2
 
 
 def test_a_closed_team_leaves_the_work_to_the_caller(threads: LaneThreads) -> None:
