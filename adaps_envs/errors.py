@@ -9,6 +9,7 @@ __all__ = [
     "AdapsError",
     "CompileCacheError",
     "InvalidActionError",
+    "InvalidDeclarationError",
     "InvalidParameterError",
     "InvalidStateError",
     "InvalidWeightsError",
@@ -30,6 +31,10 @@ class AdapsError(Exception):
 
 class UnknownNameError(AdapsError, LookupError):
     """A name (environment, scheme, suite, policy) that is not registered."""
+
+
+class InvalidDeclarationError(AdapsError, TypeError):
+    """An environment family that lacks one of :class:`~adaps_envs.core.batched.BatchedEnv`'s declarations."""
 
 
 class InvalidParameterError(AdapsError, ValueError):

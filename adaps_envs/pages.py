@@ -147,7 +147,7 @@ def _counts(env: BatchedEnv) -> str:
 def _shape(env: BatchedEnv) -> str:
     shape = "" if len(env.obs_shape) == 1 else f", flattened from {list(env.obs_shape)}"
     own = "" if env.padding.blanks is None else " Entries that an agent lacks are left out of its own observation."
-    return f"`[{env.obs_dim}] float32` an agent{shape}, before any permutation of its type's entries.{own}"
+    return f"`[{env.obs_dim}] float32` per agent{shape}, before any permutation of its type's entries.{own}"
 
 
 def _observation_table(env: BatchedEnv) -> str:

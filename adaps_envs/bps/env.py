@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +10,16 @@ from numpy.typing import NDArray
 
 from adaps_envs.bps import kernel
 from adaps_envs.bps.params import ACTIONS, BPSParams
-from adaps_envs.bps.state import AGENT_RANGE, LANDMARK_RANGE, obs_fields, position_limit, speed_limit, state_table
+from adaps_envs.bps.state import (
+    AGENT_RANGE,
+    LANDMARK_RANGE,
+    Rules,
+    State,
+    obs_fields,
+    position_limit,
+    speed_limit,
+    state_table,
+)
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.roster import action_mask
 
@@ -75,35 +85,36 @@ class BPS(BatchedEnv):
             self.action_mask = allowed
         kinds = [self.params.roster[index] for index in self.agent_types]
         self.landmark_of = np.array([kind.landmark for kind in kinds], np.int64)
-        self._acceleration = np.array([kind.acceleration for kind in kinds], np.float64)
-        self._max_speed = np.array([kind.max_speed or np.inf for kind in kinds], np.float64)
-        self._order = np.array([kind.obs_permutation for kind in kinds], np.int64)
-        self._shuffled = bool((self._order != np.arange(self.obs_dim)).any())
+
+    @cached_property
+    def _state(self) -> State:
+        return State(**self._arrays)
+
+    @cached_property
+    def _rules(self) -> Rules:
+        params = self.params
+        assert params.roster is not None
+        kinds = [params.roster[index] for index in self.agent_types]
+        order = np.array([kind.obs_permutation for kind in kinds], np.int64)
+        return Rules(
+            landmark_of=self.landmark_of,
+            acceleration=np.array([kind.acceleration for kind in kinds], np.float64),
+            max_speed=np.array([kind.max_speed or np.inf for kind in kinds], np.float64),
+            order=order,
+            shuffled=bool((order != np.arange(self.obs_dim)).any()),
+            local_ratio=float(params.local_ratio),
+            cooperative=params.cooperative,
+            max_cycles=params.max_cycles,
+        )
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        self._calls.run(kernel.reset_lanes, start, stop, self._reset_values, (mask,))
+        self._threads.run(kernel.reset_lanes, start, stop, self._state, mask, AGENT_RANGE, LANDMARK_RANGE)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        self._calls.run(kernel.observe_lanes, start, stop, self._observe_values, (obs,))
+        self._threads.run(kernel.observe_lanes, start, stop, self._state, self._rules, obs)
 
     def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
-        self._calls.run(kernel.step_lanes, start, stop, self._step_values, call)
-
-    def _reset_values(self) -> tuple[Any, ...]:
-        a = self._arrays
-        return (a["rng"], a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"], AGENT_RANGE, LANDMARK_RANGE)
-
-    def _observe_values(self) -> tuple[Any, ...]:
-        a = self._arrays
-        return (a["pos"], a["vel"], a["landmark_pos"], self._order, self._shuffled)
-
-    def _step_values(self) -> tuple[Any, ...]:
-        a, p = self._arrays, self.params
-        return (
-            a["pos"], a["vel"], a["landmark_pos"], a["cur_steps"],
-            self.landmark_of, self._acceleration, self._max_speed, self._order, self._shuffled,
-            float(p.local_ratio), p.cooperative, p.max_cycles,
-        )  # fmt: skip
+        self._threads.run(kernel.step_lanes, start, stop, self._state, self._rules, *call)
 
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         parts = [self._arrays[name].reshape(self.num_envs, -1) for name in ("pos", "vel", "landmark_pos")]

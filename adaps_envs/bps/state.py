@@ -1,14 +1,60 @@
-"""The state table of BPS: the single source of allocation, ``get_state``/``set_state`` checks and documentation."""
+"""The state table of BPS: the single source of allocation, ``get_state``/``set_state`` checks and documentation; and the
+records that the kernels take."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from adaps_envs.bps.params import DAMPING, TIME_STEP, BPSParams
 from adaps_envs.types import ArraySpec, ObsField
 
-__all__ = ["AGENT_RANGE", "LANDMARK_RANGE", "obs_fields", "position_limit", "speed_limit", "state_table"]
+__all__ = [
+    "AGENT_RANGE",
+    "LANDMARK_RANGE",
+    "Rules",
+    "State",
+    "obs_fields",
+    "position_limit",
+    "speed_limit",
+    "state_table",
+]
 
 AGENT_RANGE = 1.0
 LANDMARK_RANGE = 3.0
+
+
+class State(NamedTuple):
+    """The state arrays of all lanes, as :func:`state_table` declares them, and the random streams."""
+
+    pos: NDArray[np.float64]
+    vel: NDArray[np.float64]
+    landmark_pos: NDArray[np.float64]
+    cur_steps: NDArray[np.int32]
+    rng: NDArray[np.uint64]
+
+
+class Rules(NamedTuple):
+    """What is the same in all lanes and episodes.
+
+    Attributes:
+        landmark_of: ``[N] int64``, index of the landmark that pays each agent.
+        acceleration, max_speed: ``[N] float64``; no limit is infinity.
+        order: ``[N, F] int64``, entry j of agent i's observation is entry ``order[i, j]`` of the unpermuted one.
+        shuffled: whether anybody's entries are permuted.
+        local_ratio, cooperative, max_cycles: as in the parameters.
+    """
+
+    landmark_of: NDArray[np.int64]
+    acceleration: NDArray[np.float64]
+    max_speed: NDArray[np.float64]
+    order: NDArray[np.int64]
+    shuffled: bool
+    local_ratio: float
+    cooperative: bool
+    max_cycles: int
 
 
 def speed_limit(params: BPSParams) -> float:

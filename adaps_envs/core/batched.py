@@ -10,16 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, as_array, checked_array, unknown_keys_error
-from adaps_envs.core.calls import KernelCalls
 from adaps_envs.core.form import Form, Part, shown
+from adaps_envs.core.lanes import any_outside, close_lanes, reopen_lanes
 from adaps_envs.core.limits import MAX_THREADS, lane_count, whole_number
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
-from adaps_envs.errors import InvalidActionError, InvalidParameterError, InvalidStateError, ResetNeededError, quoted
+from adaps_envs.core.threads import LaneThreads
+from adaps_envs.errors import (
+    InvalidActionError,
+    InvalidDeclarationError,
+    InvalidParameterError,
+    InvalidStateError,
+    ResetNeededError,
+    quoted,
+)
 from adaps_envs.types import ArraySpec, ObsField, State
 
 __all__ = ["REWARD_MODES", "BatchedEnv"]
 
+_DECLARATIONS = (
+    "family", "default_id", "action_names", "num_agents", "agent_types", "state_table", "sizes", "obs_fields",
+    "obs_space_low", "obs_space_high", "state_low", "state_high", "max_cycles",
+)  # fmt: skip
 REWARD_MODES = ("individual", "team_sum", "team_mean")
 
 
@@ -32,7 +44,7 @@ class BatchedEnv(ABC):
 
     A family fills in the declarations (``state_table``, ``sizes``, ``obs_fields`` ...) and the lane-range hooks
     (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``). Hooks call compiled kernels by
-    ``_calls.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.calls.KernelCalls`.
+    ``_threads.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.threads.LaneThreads`.
 
     Attributes:
         num_envs: B.
@@ -99,8 +111,9 @@ class BatchedEnv(ABC):
         self.num_envs = lane_count(num_envs)
         self.num_threads = min(whole_number("num_threads", num_threads, 1, MAX_THREADS), self.num_envs)
         self.params = params
-        self.spec_id = spec_id or self.default_id
         self._declare()
+        self._check_declarations()
+        self.spec_id = spec_id or self.default_id
         self._declare_padding()
         self._action_array_shape = (self.num_envs, self.num_agents)
         self._obs_array_shape = (*self._action_array_shape, self.obs_dim)
@@ -110,7 +123,7 @@ class BatchedEnv(ABC):
         self._ended = np.zeros(self.num_envs, dtype=bool)
         self._any_ended = False
         self._begun = False
-        self._calls = KernelCalls(self.num_threads)
+        self._threads = LaneThreads(self.num_threads)
 
     # -- what a family declares and computes ---------------------------------------------------------------------
 
@@ -223,7 +236,7 @@ class BatchedEnv(ABC):
             raise ResetNeededError("the first reset must cover every lane: call reset() without a mask once.")
         self._seed(seed, chosen)
         self._reset_lanes(0, self.num_envs, chosen)
-        self._any_ended = self._calls.reopen_lanes(chosen, self._ended)
+        self._any_ended = reopen_lanes(chosen, self._ended)
         self._begun = True
         return self.observe()
 
@@ -256,7 +269,7 @@ class BatchedEnv(ABC):
         truncated = np.empty(self.num_envs, np.bool_)
         if chosen is None:
             self._step_lanes(0, self.num_envs, checked, obs, rewards, terminated, truncated)
-            self._any_ended = self._calls.close_lanes(terminated, truncated, self._ended)
+            self._any_ended = close_lanes(terminated, truncated, self._ended)
         else:
             self._step_some(chosen, checked, obs, rewards, terminated, truncated)
             self._any_ended = bool(self._ended.any())
@@ -312,19 +325,48 @@ class BatchedEnv(ABC):
         self._any_ended = bool(self._ended.any())
 
     def close(self) -> None:
-        """Release the worker threads, if any."""
-        self._calls.close()
+        """End the worker threads, if any; from then on the caller does everything itself."""
+        self._threads.close()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return everything but the worker threads: a pickled environment goes on where it was."""
-        return {**self.__dict__, "_calls": None}
+        return {**self.__dict__, "_threads": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the environment and start its worker threads again."""
         self.__dict__.update(state)
-        self._calls = KernelCalls(self.num_threads)
+        self._threads = LaneThreads(self.num_threads)
 
     # -- private --------------------------------------------------------------------------------------------------
+
+    def _check_declarations(self) -> None:
+        """Refuse a family that lacks a declaration, or whose arrays have another shape or dtype.
+
+        Raises:
+            InvalidDeclarationError: it names the class and what it lacks.
+        """
+        who = type(self).__name__
+        lacking = [name for name in _DECLARATIONS if not hasattr(self, name)]
+        if lacking:
+            raise InvalidDeclarationError(
+                f"{who} does not declare {', '.join(lacking)}; set each in the class body or in _declare(), "
+                "see BatchedEnv's attributes."
+            )
+        size, state = (self.obs_dim,), np.shape(self.state_low)
+        shapes = {
+            "agent_types": ((self.num_agents,), "iu"),
+            "obs_space_low": (size, "f"),
+            "obs_space_high": (size, "f"),
+        }
+        shapes |= {"state_low": (state[:1], "f"), "state_high": (state[:1], "f")}
+        for name, (shape, kinds) in shapes.items():
+            array = np.asarray(getattr(self, name))
+            if array.shape != shape or array.dtype.kind not in kinds:
+                what = "integers" if kinds == "iu" else "float32"
+                raise InvalidDeclarationError(
+                    f"{who} declares {name} with shape {list(array.shape)} and dtype {array.dtype}; "
+                    f"give {what} of shape {list(shape)}."
+                )
 
     def _declare_padding(self) -> None:
         shape = (self.num_agents, self.obs_dim, self.num_actions)
@@ -373,7 +415,7 @@ class BatchedEnv(ABC):
         """Bring state arrays up to date that the kernels do not keep, because they follow from others."""
 
     def _adopt_state(self, mask: NDArray[np.bool_]) -> None:  # noqa: B027  (a hook that may stay empty)
-        """Derive anew, for the lanes of ``mask``, what the kernels keep beside the state arrays."""
+        """Derive again, for the lanes of ``mask``, what the kernels keep next to the state arrays."""
 
     def _begin_with(self, state: State, chosen: NDArray[np.bool_]) -> None:
         """Start the lanes before the first injected state, then check it against them; undo that if it is refused."""
@@ -416,8 +458,8 @@ class BatchedEnv(ABC):
             raise InvalidParameterError(
                 f"mask has shape {array.shape} and dtype {array.dtype}; give [{self.num_envs}] booleans, one a lane."
             )
-        # Kernels take C-contiguous arrays for granted.
-        return np.ascontiguousarray(array)
+        # Kernels are compiled once more for each layout: give them one, writable and C-contiguous.
+        return array.copy()
 
     def _checked_actions(self, actions: NDArray[Any]) -> NDArray[np.int64]:
         array = as_array(actions, "the array of actions", InvalidActionError)
@@ -427,7 +469,10 @@ class BatchedEnv(ABC):
         if array.dtype.kind not in "iu":
             raise InvalidActionError(f"actions have dtype {array.dtype}; give integers in 0..{self.num_actions - 1}.")
         checked = np.ascontiguousarray(array, np.int64)
-        if self._calls.any_outside(checked, self.num_actions):
+        if not checked.flags.writeable:
+            # Read-only arrays are a type of their own to the compiler; one is enough.
+            checked = checked.copy()
+        if any_outside(checked, self.num_actions):
             raise self._illegal_action(array)
         replacements = self.padding.replacements
         return checked if replacements is None else replacements[np.arange(self.num_agents), checked]

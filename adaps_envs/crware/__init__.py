@@ -8,8 +8,8 @@ __all__ = ["FAMILY"]
 
 # shelf_rows and shelf_columns of the sizes; columns are 8 shelves high.
 SIZES = {"tiny": (1, 3), "small": (2, 3), "medium": (2, 5), "large": (3, 5)}
-# Requested shelves a robot.
-DIFFICULTIES = {"easy": "2", "normal": "1", "hard": "0.5"}
+# Requested shelves per robot.
+DIFFICULTIES = {"easy": "2 requests", "normal": "1 request", "hard": "0.5 requests"}
 
 
 def _presets() -> dict[str, Preset]:
@@ -31,7 +31,7 @@ def _preset(size: str, agents: int, colours: int, difficulty: str) -> tuple[str,
         "difficulty": difficulty,
     }  # fmt: skip
     suffix = "" if difficulty == "normal" else f"-{difficulty}"
-    what = f"{size} warehouse, {agents} robots, {colours} colours, {DIFFICULTIES[difficulty]} requests a robot"
+    what = f"{size} warehouse, {agents} robots, {colours} colours, {DIFFICULTIES[difficulty]} per robot"
     return f"CRWARE-{size}-{agents}a-{colours}c{suffix}-v0", Preset(what, kwargs)
 
 

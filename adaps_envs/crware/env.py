@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,14 +24,11 @@ from adaps_envs.crware.params import (
 )
 from adaps_envs.crware.replay import streams_for
 from adaps_envs.crware.roster import OWN_ENTRIES
+from adaps_envs.crware.state import State as KernelState
 from adaps_envs.crware.state import check_consistency, obs_fields, state_table
 from adaps_envs.types import State
 
 __all__ = ["CRWARE", "RWARE", "Warehouse"]
-
-
-# Robots that are stepped and then observed before the next ones: few enough to stay in the processor's cache.
-AGENTS_AT_A_TIME = 4096
 
 
 class Warehouse(BatchedEnv):
@@ -55,7 +53,6 @@ class Warehouse(BatchedEnv):
         self.floor = tables.make_floor(self.plan, max(1, params.sensor_range))
         self._words = tables.make_words(params, self._codes, self.floor)
         self.action_map = tables.action_map(params, self.agent_types)
-        self._declare_scratch()
         self._declare_global_state()
 
     def _declare_agents(self) -> None:
@@ -64,16 +61,6 @@ class Warehouse(BatchedEnv):
         self.agent_types = np.zeros(self.num_agents, np.int64)
         self._num_colours = 1
         self.delivers = np.ones((1, 1), bool)
-
-    def _declare_scratch(self) -> None:
-        """Allocate what stands in each cell; it follows from the state and is rebuilt when one is injected."""
-        cells = (self.num_envs, len(self.floor.inside))
-        self._shelf_at = np.zeros(cells, np.int16)
-        self._agent_at = np.zeros(cells, np.int16)
-        self._code = np.zeros(cells, np.uint16)
-        # Stand-ins for arrays that one of the warehouses does not have.
-        self._no_colours = np.zeros((self.num_envs, len(self.plan.shelves)), np.int8)
-        self._no_messages = np.zeros((self.num_envs, self.num_agents), np.int16)
 
     def _declare_global_state(self) -> None:
         """Bound the global state: 8 entries an agent, then a plane for each shelf colour and one of requests."""
@@ -85,71 +72,60 @@ class Warehouse(BatchedEnv):
 
     def shelf_colours(self) -> NDArray[np.int8]:
         """Return the shelves' colours ``[B, M] int8``, a view; all 0 where there are none."""
-        return self._arrays.get("shelf_color", self._no_colours)
+        return self._state.shelf_color
 
-    def _messages(self) -> NDArray[np.int16]:
-        return self._arrays.get("message", self._no_messages)
+    @cached_property
+    def _state(self) -> KernelState:
+        shelves = (self.num_envs, len(self.plan.shelves))
+        cells = (self.num_envs, len(self.floor.inside))
+        stand_ins: State = {
+            "shelf_color": np.zeros(shelves, np.int8),
+            "message": np.zeros((self.num_envs, self.num_agents), np.int16),
+        }
+        return KernelState(
+            **{**stand_ins, **self._arrays},
+            shelf_at=np.zeros(cells, np.int16),
+            agent_at=np.zeros(cells, np.int16),
+            code=np.zeros(cells, np.uint16),
+        )
 
-    def _body(self) -> tuple[Any, ...]:
-        """Return the state arrays in the kernels' order."""
-        a = self._arrays
-        return (
-            a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], a["has_delivered"], a["shelf_x"], a["shelf_y"],
-            self.shelf_colours(), a["request_queue"], a["cur_steps"], a["inactive_steps"], self._messages(),
-        )  # fmt: skip
+    @cached_property
+    def _rules(self) -> tables.Rules:
+        params = self.params
+        return tables.Rules(
+            floor=self.floor,
+            codes=self._codes,
+            words=self._words,
+            action_map=self.action_map,
+            type_of=self.agent_types,
+            delivers=self.delivers,
+            layers=np.array([IMAGE_LAYERS.index(layer) for layer in self._image_layers()], np.int64),
+            num_colours=self._num_colours,
+            columns=self.plan.width,
+            rows=self.plan.height,
+            reward_type=REWARD_TYPES.index(params.reward_type),
+            max_cycles=params.max_cycles,
+            max_inactivity=params.max_inactivity_steps or 0,
+        )
+
+    def _image_layers(self) -> tuple[str, ...]:
+        """Return the layers of an image, if observations are images."""
+        return ()
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        self._calls.run(kernel.reset_lanes, start, stop, self._reset_values, (mask,))
-        self._rebuild(start, stop, mask)
-
-    def _rebuild(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        self._calls.run(kernel.rebuild_lanes, start, stop, self._rebuild_values, (mask,))
+        self._threads.run(kernel.reset_lanes, start, stop, self._state, self._rules, mask)
 
     def _adopt_state(self, mask: NDArray[np.bool_]) -> None:
-        self._rebuild(0, self.num_envs, mask)
-
-    def _reset_values(self) -> tuple[Any, ...]:
-        home, size = (self.floor.home_x, self.floor.home_y), (self.plan.width, self.plan.height)
-        return (self._arrays["rng"], self._body(), *home, self._num_colours, *size)
-
-    def _rebuild_values(self) -> tuple[Any, ...]:
-        a, floor, codes = self._arrays, self.floor, self._codes
-        return (
-            a["agent_x"], a["agent_y"], a["agent_dir"], a["shelf_x"], a["shelf_y"], self.shelf_colours(),
-            a["request_queue"], self._messages(), self._shelf_at, self._agent_at, self._code,
-            floor.pad, floor.width, codes.agents, codes.direction,
-        )  # fmt: skip
+        self._threads.run(kernel.rebuild_lanes, 0, self.num_envs, self._state, self._rules, mask)
 
     def _check_state(self, state: State, mask: NDArray[np.bool_]) -> None:
         check_consistency(self.plan, {**self._arrays, **state}, mask)
 
-    def _view(self) -> tuple[Any, ...]:
-        """Return what the kernel needs to write observations as vectors."""
-        a, floor, words, codes = self._arrays, self.floor, self._words, self._codes
-        return (
-            a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._code, self.agent_types,
-            words.place, words.sight, words.own, words.low, words.high, words.offsets, words.coord_x, words.coord_y,
-            codes.entry, codes.filled, codes.entries, floor.highway, floor.pad, floor.width,
-        )  # fmt: skip
-
-    def _rules(self) -> tuple[Any, ...]:
-        """Return what the kernel needs to take a step."""
-        floor, codes, params = self.floor, self._codes, self.params
-        return (
-            self._arrays["rng"], self._body(), self._shelf_at, self._agent_at, self._code,
-            self.action_map, floor.steps, floor.turned, floor.inside, floor.highway, floor.goals,
-            self.delivers, self.agent_types, floor.pad, floor.width, codes.agents, codes.direction,
-            REWARD_TYPES.index(params.reward_type), params.max_cycles, params.max_inactivity_steps or 0,
-        )  # fmt: skip
-
-    def _step_values(self) -> tuple[Any, ...]:
-        return (self._rules(), self._view(), max(1, AGENTS_AT_A_TIME // self.num_agents))
-
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        self._calls.run(kernel.observe_lanes, start, stop, self._view, (obs,))
+        self._threads.run(kernel.observe_lanes, start, stop, self._state, self._rules, obs)
 
     def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
-        self._calls.run(kernel.step_lanes, start, stop, self._step_values, call)
+        self._threads.run(kernel.step_lanes, start, stop, self._state, self._rules, *call)
 
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         a, floor = self._arrays, self.floor
@@ -285,9 +261,9 @@ class RWARE(Warehouse):
         params = self.params
         self.action_names = _names_with_messages(params.msg_bits)
         self._image = tables.has_image(params)
-        self._layers = np.array([IMAGE_LAYERS.index(layer) for layer in params.image_observation_layers])
-        self._is_goal = np.zeros(len(self.floor.inside), np.uint8)
-        self._is_goal[self.floor.goals] = 1
+
+    def _image_layers(self) -> tuple[str, ...]:
+        return self.params.image_observation_layers
 
     @property
     def obs_shape(self) -> tuple[int, ...]:
@@ -297,29 +273,22 @@ class RWARE(Warehouse):
     @property
     def _image_shape(self) -> tuple[int, int, int]:
         side = 2 * self.params.sensor_range + 1
-        return (len(self._layers), side, side)
+        return (len(self._image_layers()), side, side)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        if self._image:
-            self._calls.run(kernel.observe_image_lanes, start, stop, self._image_values, (obs,))
-        else:
+        if not self._image:
             super()._observe_lanes(start, stop, obs)
+            return
+        features = self.params.observation_type == "image_dict"
+        self._threads.run(kernel.observe_image_lanes, start, stop, self._state, self._rules, obs, features)
 
     def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
         if not self._image:
             super()._step_lanes(start, stop, *call)
             return
         actions, obs, *pay_and_ends = call
-        self._calls.run(kernel.act_lanes, start, stop, self._rules, (actions, *pay_and_ends))
+        self._threads.run(kernel.act_lanes, start, stop, self._state, self._rules, actions, *pay_and_ends)
         self._observe_lanes(start, stop, obs)
-
-    def _image_values(self) -> tuple[Any, ...]:
-        a, floor = self._arrays, self.floor
-        return (
-            a["agent_x"], a["agent_y"], a["agent_dir"], a["carrying"], self._shelf_at, self._agent_at, self._code,
-            floor.inside, self._is_goal, floor.highway, self._layers, self._words.turned,
-            self.params.observation_type == "image_dict", floor.pad, floor.width, self._codes.agents,
-        )  # fmt: skip
 
     @property
     def obs_form(self) -> Form:

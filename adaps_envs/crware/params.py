@@ -50,7 +50,7 @@ class WarehouseParams:
         layout: a plan as text instead (``x`` shelf, ``.`` corridor, ``g`` goal); it overrides the three sizes.
         num_agents: N; None takes 4, or in C-RWARE what ``groups`` or ``roster`` says.
         sensor_range: s; a robot sees the ``2 s + 1`` by ``2 s + 1`` cells around it; with 0 its own cell only.
-        difficulty: ``easy``, ``normal`` or ``hard``: 2, 1 or 0.5 requested shelves a robot.
+        difficulty: ``easy``, ``normal`` or ``hard``: 2, 1 or 0.5 requested shelves per robot.
         request_queue_size: Q, the number of requested shelves; None takes it from ``difficulty``.
         reward_type: ``individual`` (1 for the deliverer), ``global`` (1 for everybody) or ``two_stage`` (0.5 at the
             goal, 0.5 when the shelf is put back).
@@ -203,7 +203,7 @@ class RWAREParams(WarehouseParams):
     """Everything that can be set in RWARE, see also :class:`WarehouseParams`.
 
     Attributes:
-        msg_bits: m message bits a robot; with messages an action is ``move + 5 * message`` with a message below 2^m.
+        msg_bits: m message bits per robot; with messages an action is ``move + 5 * message`` with a message below 2^m.
         observation_type: ``flattened``, ``dict`` (the same numbers as named parts), ``image`` (layers of the window) or
             ``image_dict`` (the image and six numbers). PettingZoo's and Gymnasium's faces show them in that form; the
             batched and stable-baselines3 faces carry them flat, and ``structure`` shapes them.

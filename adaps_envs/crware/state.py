@@ -1,9 +1,10 @@
-"""The state table and the observation entries of the warehouses: the single source of allocation, checks and docs."""
+"""The state table and the observation entries of the warehouses: the single source of allocation, checks and docs; and
+the record of state arrays that the kernels take."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,39 @@ from adaps_envs.crware.tables import has_image
 from adaps_envs.errors import InvalidStateError
 from adaps_envs.types import ArraySpec, ObsField
 
-__all__ = ["DIRECTIONS", "check_consistency", "obs_fields", "state_table"]
+__all__ = ["DIRECTIONS", "State", "check_consistency", "obs_fields", "state_table"]
 
 DIRECTIONS = ("up", "down", "left", "right")
+
+
+class State(NamedTuple):
+    """The arrays of all lanes that the kernels keep: those of :func:`state_table` and three more.
+
+    ``shelf_color`` and ``message`` are zeros where the warehouse has none.
+
+    Attributes:
+        shelf_at, agent_at: ``[B, P] int16`` over the cells of the bordered floor (``tables.Floor``): who is there, as an
+            index + 1, 0 for nobody. A carried shelf counts.
+        code: ``[B, P] uint16``, the number from which observations are looked up, see :mod:`.tables`.
+        rng: the random streams.
+    """
+
+    agent_x: NDArray[np.int16]
+    agent_y: NDArray[np.int16]
+    agent_dir: NDArray[np.int8]
+    carrying: NDArray[np.int16]
+    has_delivered: NDArray[np.bool_]
+    shelf_x: NDArray[np.int16]
+    shelf_y: NDArray[np.int16]
+    shelf_color: NDArray[np.int8]
+    request_queue: NDArray[np.int16]
+    cur_steps: NDArray[np.int32]
+    inactive_steps: NDArray[np.int32]
+    message: NDArray[np.int16]
+    rng: NDArray[np.uint64]
+    shelf_at: NDArray[np.int16]
+    agent_at: NDArray[np.int16]
+    code: NDArray[np.uint16]
 
 
 def state_table(params: WarehouseParams) -> tuple[ArraySpec, ...]:

@@ -1,4 +1,4 @@
-"""What the kernels look up: the floor with a border, actions by agent, and observation entries as bits.
+"""What the kernels look up, as records: the floor with a border, actions by agent, and observation entries as bits.
 
 Every observation entry but x and y is 0 or 1. What stands in one cell is one small number, its *code*; a table gives,
 for each type, window cell and code, the bits that it sets in the permuted observation. An observation is then the
@@ -10,7 +10,7 @@ and ``agent_code`` 0 for none, else 1, or in RWARE ``1 + direction * 2^m + messa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from adaps_envs.crware.roster import OWN_ENTRIES
 __all__ = [
     "Codes",
     "Floor",
+    "Rules",
     "Words",
     "action_map",
     "has_image",
@@ -43,8 +44,7 @@ TURN_LEFT = (2, 3, 1, 0)
 TURN_RIGHT = (3, 2, 0, 1)
 
 
-@dataclass(frozen=True)
-class Floor:
+class Floor(NamedTuple):
     """The plan with a border ``pad`` cells wide, so that windows and steps never leave the arrays.
 
     Attributes:
@@ -53,6 +53,7 @@ class Floor:
         inside: ``[P] uint8`` over the P cells, border included: 1 inside the warehouse.
         highway: ``[P] uint8``, 1 where no shelf can be put down.
         goals: ``[K] int64`` flat cells of the goals, in order.
+        is_goal: ``[P] uint8``, 1 on a goal.
         home_x, home_y: ``[M] int16`` homes of the shelves.
         steps: ``[5, 4] int64`` change of the flat cell by move and direction (not 0 for forward only).
         turned: ``[5, 4] int8`` direction after a move.
@@ -63,14 +64,14 @@ class Floor:
     inside: NDArray[np.uint8]
     highway: NDArray[np.uint8]
     goals: NDArray[np.int64]
+    is_goal: NDArray[np.uint8]
     home_x: NDArray[np.int16]
     home_y: NDArray[np.int16]
     steps: NDArray[np.int64]
     turned: NDArray[np.int8]
 
 
-@dataclass(frozen=True)
-class Codes:
+class Codes(NamedTuple):
     """How a cell's content is numbered.
 
     Attributes:
@@ -87,8 +88,7 @@ class Codes:
     filled: NDArray[np.int16]
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """Observation entries as bits, by type.
 
     Attributes:
@@ -114,6 +114,37 @@ class Words:
     coord_y: NDArray[np.float32]
 
 
+class Rules(NamedTuple):
+    """All that is the same in all lanes and episodes.
+
+    Attributes:
+        floor, codes, words: see there.
+        action_map: ``[N, A] uint8``, the move that each agent's action stands for.
+        type_of: ``[N] int64``, the type of each agent.
+        delivers: ``[K, C] bool``, which colours a type delivers.
+        layers: ``[L] int64``, the layers of an image as indices into ``IMAGE_LAYERS``; empty without images.
+        num_colours: C.
+        columns, rows: W and H, the size of the plan without its border.
+        reward_type: index into ``REWARD_TYPES``.
+        max_cycles: time limit.
+        max_inactivity: steps without a delivery that end an episode; 0 for no such limit.
+    """
+
+    floor: Floor
+    codes: Codes
+    words: Words
+    action_map: NDArray[np.uint8]
+    type_of: NDArray[np.int64]
+    delivers: NDArray[np.bool_]
+    layers: NDArray[np.int64]
+    num_colours: int
+    columns: int
+    rows: int
+    reward_type: int
+    max_cycles: int
+    max_inactivity: int
+
+
 def make_floor(plan: Layout, pad: int) -> Floor:
     """Return the bordered floor of ``plan``."""
     width, height = plan.width + 2 * pad, plan.height + 2 * pad
@@ -127,8 +158,19 @@ def make_floor(plan: Layout, pad: int) -> Floor:
     turned = np.tile(np.arange(4, dtype=np.int8), (len(MOVES), 1))
     turned[2], turned[3] = TURN_LEFT, TURN_RIGHT
     goals = np.array([(y + pad) * width + x + pad for x, y in plan.goals], np.int64)
+    is_goal = np.zeros(height * width, np.uint8)
+    is_goal[goals] = 1
     return Floor(
-        pad, width, inside.ravel(), highway.ravel(), goals, homes[:, 0].copy(), homes[:, 1].copy(), steps, turned
+        pad=pad,
+        width=width,
+        inside=inside.ravel(),
+        highway=highway.ravel(),
+        goals=goals,
+        is_goal=is_goal,
+        home_x=homes[:, 0].copy(),
+        home_y=homes[:, 1].copy(),
+        steps=steps,
+        turned=turned,
     )
 
 
@@ -170,7 +212,8 @@ def make_codes(params: WarehouseParams) -> Codes:
     entry = np.zeros((len(lists), max(map(len, lists))), np.int16)
     for code, found in enumerate(lists):
         entry[code, : len(found)] = found
-    return Codes(agents, direction, entries, entry, np.array([len(found) for found in lists], np.int16))
+    filled = np.array([len(found) for found in lists], np.int16)
+    return Codes(agents=agents, direction=direction, entries=entries, entry=entry, filled=filled)
 
 
 def _agent_entries(params: WarehouseParams, agent_code: int) -> list[int]:
@@ -215,7 +258,17 @@ def make_words(params: WarehouseParams, codes: Codes, floor: Floor) -> Words:
         for kind in range(len(orders)):
             _fill_words(own[kind], cell[kind], place[kind], sight[kind], codes)
     low, high = (cell[..., word].ravel() if word < num_words else cell[:0].ravel() for word in range(MAX_WORDS))
-    return Words(place, sight, own, low, high, offsets, turned, columns.astype(np.float32), rows.astype(np.float32))
+    return Words(
+        place=place,
+        sight=sight,
+        own=own,
+        low=low,
+        high=high,
+        offsets=offsets,
+        turned=turned,
+        coord_x=columns.astype(np.float32),
+        coord_y=rows.astype(np.float32),
+    )
 
 
 def has_image(params: WarehouseParams) -> bool:

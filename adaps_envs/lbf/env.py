@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from adaps_envs.errors import InvalidStateError
 from adaps_envs.lbf import kernel
 from adaps_envs.lbf.params import LBFParams
 from adaps_envs.lbf.roster import ACTIONS
-from adaps_envs.lbf.state import global_fields, obs_fields, state_table
+from adaps_envs.lbf.state import Levels, Rules, State, global_fields, obs_fields, state_table
 
 __all__ = ["LBF"]
 
@@ -74,22 +75,40 @@ class LBF(BatchedEnv):
         self.state_high = np.array([field.high for field in fields], np.float32)
         # Lists of foods, as the kernels keep them beside the state.
         self._foods = np.zeros((self.num_envs, 3 * params.max_num_food + int(kernel.BLOCK)), np.float32)
-        self._declare_levels()
-        shows_levels = params.observe_agent_levels if params.grid_observation else params.levels_are_public
-        sights = np.array(params.sights, np.int64)
-        self._view = (sights, params.grid_observation, int(sights.max()), params.player_entries, shows_levels)
 
-    def _declare_levels(self) -> None:
+    @cached_property
+    def _state(self) -> State:
+        return State(foods=self._foods, **{name: self._arrays[name] for name in State._fields if name != "foods"})
+
+    @cached_property
+    def _levels(self) -> Levels:
         params = self.params
         lows, highs = params.player_levels
         food_lows, food_highs = params.food_levels
-        dealt = params.roster is None and len({*zip(lows, highs, strict=True)}) > 1
-        self._player_levels = (np.array(lows, np.int64), np.array(highs, np.int64), dealt)
-        foods_dealt = len({*food_lows}) > 1 or len({*(food_highs or ())}) > 1
-        self._food_levels = (
-            np.array(food_lows, np.int64), np.array(food_highs or (), np.int64),
-            params.exclusive_max_food_level, params.force_coop, foods_dealt,
-        )  # fmt: skip
+        return Levels(
+            min_player=np.array(lows, np.int64),
+            max_player=np.array(highs, np.int64),
+            players_dealt=params.roster is None and len({*zip(lows, highs, strict=True)}) > 1,
+            min_food=np.array(food_lows, np.int64),
+            max_food=np.array(food_highs or (), np.int64),
+            foods_dealt=len({*food_lows}) > 1 or len({*(food_highs or ())}) > 1,
+            exclusive=params.exclusive_max_food_level,
+            force_coop=params.force_coop,
+        )
+
+    @cached_property
+    def _rules(self) -> Rules:
+        params = self.params
+        return Rules(
+            sight=np.array(params.sights, np.int64),
+            is_grid=params.grid_observation,
+            reach=max(params.sights),
+            player_entries=params.player_entries,
+            show_levels=params.observe_agent_levels if params.grid_observation else params.levels_are_public,
+            normalize=params.normalize_reward,
+            penalty=float(params.penalty),
+            max_cycles=params.max_cycles,
+        )
 
     @property
     def obs_shape(self) -> tuple[int, ...]:
@@ -97,31 +116,13 @@ class LBF(BatchedEnv):
         return self.params.obs_shape
 
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
-        self._calls.run(kernel.reset_lanes, start, stop, self._reset_values, (mask,))
+        self._threads.run(kernel.reset_lanes, start, stop, self._state, self._levels, mask)
 
     def _observe_lanes(self, start: int, stop: int, obs: NDArray[np.float32]) -> None:
-        self._calls.run(kernel.observe_lanes, start, stop, self._observe_values, (obs,))
+        self._threads.run(kernel.observe_lanes, start, stop, self._state, self._rules, obs)
 
     def _step_lanes(self, start: int, stop: int, *call: Any) -> None:
-        self._calls.run(kernel.step_lanes, start, stop, self._step_values, call)
-
-    def _reset_values(self) -> tuple[Any, ...]:
-        return (self._arrays["rng"], self._board(), self._player_levels, self._food_levels)
-
-    def _observe_values(self) -> tuple[Any, ...]:
-        row, col, level = (self._arrays[name] for name in ("player_row", "player_col", "player_level"))
-        return (row, col, level, self._foods, self.params.rows, self.params.cols, *self._view)
-
-    def _step_values(self) -> tuple[Any, ...]:
-        p = self.params
-        return (self._board(), (p.normalize_reward, float(p.penalty), p.max_cycles), self._observe_values())
-
-    def _board(self) -> tuple[NDArray[Any], ...]:
-        names = (
-            "player_row", "player_col", "player_level", "player_score", "field", "current_step", "game_over",
-            "food_spawned",
-        )  # fmt: skip
-        return (*(self._arrays[name] for name in names), self._foods)
+        self._threads.run(kernel.step_lanes, start, stop, self._state, self._rules, *call)
 
     def _publish_state(self) -> None:
         a = self._arrays

@@ -1,17 +1,86 @@
 """The state table of level-based foraging: the single source of allocation, ``get_state``/``set_state`` checks and
-documentation."""
+documentation; and the records that the kernels take."""
 
 from __future__ import annotations
 
 import math
 from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from adaps_envs.lbf.params import LBFParams
 from adaps_envs.types import ArraySpec, ObsField
 
-__all__ = ["global_fields", "obs_fields", "state_table"]
+__all__ = ["Levels", "Rules", "State", "global_fields", "obs_fields", "state_table"]
 
 GRID_LAYERS = ("agents", "foods", "access")
+
+
+class State(NamedTuple):
+    """The arrays of all lanes that the kernels keep: those of :func:`state_table` and two more.
+
+    Attributes:
+        foods: ``[B, 3 * M + BLOCK] float32``, derived from ``field``: row, column and level of each food in row-major
+            order, unused entries ``(-1, -1, 0)``. It is at once the list of foods and the food block of a whole-board
+            observation. The ``BLOCK`` entries behind it may be read, but mean nothing.
+        rng: the random streams.
+    """
+
+    player_row: NDArray[np.int16]
+    player_col: NDArray[np.int16]
+    player_level: NDArray[np.int16]
+    player_score: NDArray[np.float64]
+    field: NDArray[np.int16]
+    current_step: NDArray[np.int32]
+    game_over: NDArray[np.bool_]
+    food_spawned: NDArray[np.float64]
+    foods: NDArray[np.float32]
+    rng: NDArray[np.uint64]
+
+
+class Levels(NamedTuple):
+    """From what a reset draws levels.
+
+    Attributes:
+        min_player, max_player: ``[N] int64``, inclusive.
+        players_dealt: whether the ranges go to the players in a new order at every reset.
+        min_food, max_food: ``[M] int64``, inclusive; ``max_food`` is empty where players' levels give the highest.
+        foods_dealt: whether the ranges go to the foods in a new order at every reset.
+        exclusive, force_coop: as in the parameters.
+    """
+
+    min_player: NDArray[np.int64]
+    max_player: NDArray[np.int64]
+    players_dealt: bool
+    min_food: NDArray[np.int64]
+    max_food: NDArray[np.int64]
+    foods_dealt: bool
+    exclusive: bool
+    force_coop: bool
+
+
+class Rules(NamedTuple):
+    """What a step and an observation go by, the same in all lanes and episodes.
+
+    Attributes:
+        sight: ``[N] int64``, how far each player sees.
+        is_grid: whether observations are layers of the surrounding cells.
+        reach: the farthest sight, by which grids are sized.
+        player_entries: entries of a player in the vector, 3 with its level and 2 without.
+        show_levels: whether levels of players are told.
+        normalize, penalty, max_cycles: as in the parameters.
+    """
+
+    sight: NDArray[np.int64]
+    is_grid: bool
+    reach: int
+    player_entries: int
+    show_levels: bool
+    normalize: bool
+    penalty: float
+    max_cycles: int
 
 
 def state_table(params: LBFParams) -> tuple[ArraySpec, ...]:

@@ -20,7 +20,7 @@ def _preset(size: str, agents: int, difficulty: str) -> tuple[str, Preset]:
     rows, columns = SIZES[size]
     kwargs = {"shelf_rows": rows, "shelf_columns": columns, "num_agents": agents, "difficulty": difficulty}
     suffix = "" if difficulty == "normal" else f"-{difficulty}"
-    what = f"{size} warehouse, {agents} robots, {DIFFICULTIES[difficulty]} requests a robot"
+    what = f"{size} warehouse, {agents} robots, {DIFFICULTIES[difficulty]} per robot"
     return f"RWARE-{size}-{agents}a{suffix}-v0", Preset(what, kwargs)
 
 

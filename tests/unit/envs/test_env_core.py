@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import constant_env
+from fakes import ConstantEnv, ConstantParams, constant_env
 
 import adaps_envs
 from adaps_envs import (
@@ -20,6 +20,7 @@ from adaps_envs import (
     ResetNeededError,
     make_batched,
 )
+from adaps_envs.errors import InvalidDeclarationError
 
 NO_MOVE = np.zeros((3, 15), np.int64)
 
@@ -313,3 +314,42 @@ def test_unknown_policy_suggests() -> None:
     env = make_batched("BPS-1", 1)
     with pytest.raises(adaps_envs.UnknownNameError, match=r"no scripted policy 'exprt'. Did you mean 'expert'"):
         adaps_envs.make_policy("exprt", env)
+
+
+NEEDED = [
+    "family", "default_id", "action_names", "num_agents", "agent_types", "state_table", "sizes", "obs_fields",
+    "obs_space_low", "obs_space_high", "state_low", "state_high", "max_cycles",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_family_without_a_declaration_is_told_which(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(ConstantEnv):
+        def _declare(self) -> None:
+            super()._declare()
+            vars(self).pop(name, None)
+
+    monkeypatch.delattr(ConstantEnv, name, raising=False)
+    with pytest.raises(InvalidDeclarationError, match=rf"^Forgetful does not declare {name};"):
+        Forgetful(1, ConstantParams())
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("agent_types", np.zeros(3, np.int64)),
+        ("agent_types", np.zeros(2)),
+        ("obs_space_low", np.zeros(5, np.float32)),
+        ("obs_space_high", np.ones(2, np.int64)),
+        ("state_low", np.zeros((1, 1), np.float32)),
+        ("state_high", np.zeros(2, np.float32)),
+    ],
+)
+def test_a_family_with_a_wrong_declaration_is_told_which(name: str, wrong: np.ndarray) -> None:
+    class Wrong(ConstantEnv):
+        def _declare(self) -> None:
+            super()._declare()
+            setattr(self, name, wrong)
+
+    with pytest.raises(InvalidDeclarationError, match=f"^Wrong declares {name} with shape"):
+        Wrong(1, ConstantParams())

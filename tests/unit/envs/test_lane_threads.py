@@ -1,4 +1,4 @@
-"""Calls of kernels by one thread or several: every lane once, whoever comes late, and nothing is left behind."""
+"""Calls of kernels by one thread or several: every lane once, failures reach the caller, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -12,99 +12,107 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from numba import njit
 
 from adaps_envs import make_batched
-from adaps_envs.core.calls import THREADS_WORK, KernelCalls
 from adaps_envs.core.lanes import any_outside
-from adaps_envs.core.native import values_of
+from adaps_envs.core.threads import LaneThreads
 
-needs_threads = pytest.mark.skipif(
-    not THREADS_WORK, reason="one thread does all, without compiler or with bounds checks"
-)
+
+class Work(NamedTuple):
+    """What a lane is worth and how long it takes."""
+
+    weight: int
+    turns: int
 
 
 @njit(nogil=True)
-def count_lanes(start, stop, fixed, call):  # type: ignore[no-untyped-def]
-    """Count how often each lane is served; ``weight`` is fixed, and spinning takes ``work`` turns a lane."""
-    weight, (work,) = values_of(fixed)
-    served, by = values_of(call)
+def count_lanes(start, stop, work, served, by):  # type: ignore[no-untyped-def]
+    """Count how often each lane is served, ``served [B] int64``; spinning takes ``turns`` rounds a lane."""
     for lane in range(start, stop):
-        served[lane] += weight
-        for _ in range(work):
+        served[lane] += work.weight
+        for _ in range(work.turns):
             by[lane] = (by[lane] * 31 + 7) % 1009
 
 
-def _calls(threads: int) -> Iterator[KernelCalls]:
-    calls = KernelCalls(threads)
-    yield calls
-    calls.close()
-
-
 @pytest.fixture
-def calls() -> Iterator[KernelCalls]:
-    """Calls by three threads, the caller included."""
-    yield from _calls(3)
+def threads() -> Iterator[LaneThreads]:
+    """Three threads, the caller included."""
+    threads = LaneThreads(3)
+    yield threads
+    threads.close()
 
 
-@pytest.mark.parametrize("lanes", [1, 15, 16, 17, 100, 1000])
-@pytest.mark.parametrize("work", [0, 200])
-def test_every_lane_is_served_once(calls: KernelCalls, lanes: int, work: int) -> None:
-    for turn in range(1, 51):
+@pytest.mark.parametrize("lanes", [1, 2, 3, 15, 16, 17, 100, 1000])
+@pytest.mark.parametrize("turns", [0, 200])
+def test_every_lane_is_served_once(threads: LaneThreads, lanes: int, turns: int) -> None:
+    for turn in range(1, 21):
         served = np.full(lanes + 2, turn, np.int64)
-        calls.run(count_lanes, 1, lanes + 1, lambda: (2, (work,)), (served, np.zeros(lanes + 2, np.int64)))
+        threads.run(count_lanes, 1, lanes + 1, Work(2, turns), served, np.zeros(lanes + 2, np.int64))
         assert (served[1:-1] == turn + 2).all()
         assert served[0] == served[-1] == turn
 
 
 def test_many_teams_at_once_do_not_mix_up_their_work() -> None:
-    teams = [KernelCalls(threads) for threads in (1, 2, 3, 2)]
-    for turn in range(100):
+    teams = [LaneThreads(threads) for threads in (1, 2, 3, 2)]
+    for turn in range(30):
         for number, team in enumerate(teams):
             served = np.zeros(50 + number, np.int64)
-            weight = number + 1
-            team.run(count_lanes, 0, len(served), lambda weight=weight: (weight, (3,)), (served, served.copy()))
-            assert (served == weight).all(), turn
+            team.run(count_lanes, 0, len(served), Work(number + 1, 3), served, served.copy())
+            assert (served == number + 1).all(), turn
     for team in teams:
         team.close()
 
 
-@needs_threads
-@pytest.mark.parametrize("asleep_before", [False, True])
-def test_helpers_do_their_share(calls: KernelCalls, asleep_before: bool) -> None:
-    """The caller stays in compiled code; helpers take blocks all the same, whether they wait or sleep."""
-    assert calls._threads is not None
-    served, by = np.zeros(12, np.int64), np.zeros(12, np.int64)
-    for _ in range(20):
-        while asleep_before and not all(calls._threads._office.asleep):
-            time.sleep(0.005)
-        own, everybody = time.thread_time(), time.process_time()
-        calls.run(count_lanes, 0, 12, lambda: (1, (400_000,)), (served, by))
-        own, everybody = time.thread_time() - own, time.process_time() - everybody
-        if everybody > 1.2 * own:
-            return
-    pytest.fail(f"the caller took {own} s of {everybody} s of processor time")
+def test_shares_run_on_all_threads() -> None:
+    team, seen = LaneThreads(3), {}
+
+    def note(start: int, stop: int, meet: threading.Barrier) -> None:
+        meet.wait(timeout=30)
+        seen[start, stop] = threading.get_ident()
+
+    team.run(note, 0, 7, threading.Barrier(3))
+    assert sorted(seen) == [(0, 2), (2, 4), (4, 7)]
+    assert len(set(seen.values())) == 3
+    team.close()
 
 
-def test_what_a_call_gets_may_die_after_it(calls: KernelCalls) -> None:
-    for turn in range(200):
+@pytest.mark.parametrize("failing", [0, 2, 4])
+def test_a_failure_in_any_share_reaches_the_caller_when_all_have_ended(threads: LaneThreads, failing: int) -> None:
+    done = []
+
+    def fail(start: int, stop: int, at: int) -> None:
+        if start <= at < stop:
+            raise ValueError(f"lane {at}")
+        done.append(start)
+
+    with pytest.raises(ValueError, match=f"lane {failing}"):
+        threads.run(fail, 0, 6, failing)
+    assert len(done) == 2
+
+
+def test_what_a_call_gets_may_die_after_it(threads: LaneThreads) -> None:
+    for _ in range(50):
         served = np.zeros(64, np.int64)
-        calls.run(count_lanes, 0, 64, lambda: (1, (0,)), (served, np.zeros(64, np.int64)))
-        assert sys.getrefcount(served) == 2, turn
+        threads.run(count_lanes, 0, 64, Work(1, 0), served, np.zeros(64, np.int64))
+    # Workers keep the last call's arguments until the next one at most.
+    threads.run(count_lanes, 0, 64, Work(1, 0), np.zeros(64, np.int64), np.zeros(64, np.int64))
+    assert sys.getrefcount(served) == 2
 
 
-def test_a_closed_team_leaves_the_work_to_the_caller(calls: KernelCalls) -> None:
-    calls.close()
+def test_a_closed_team_leaves_the_work_to_the_caller(threads: LaneThreads) -> None:
+    threads.close()
     served = np.zeros(64, np.int64)
-    calls.run(count_lanes, 0, 64, lambda: (1, (0,)), (served, served.copy()))
+    threads.run(count_lanes, 0, 64, Work(1, 0), served, served.copy())
     assert (served == 1).all()
 
 
 def test_an_environment_goes_on_in_a_forked_process() -> None:
-    """The child has no helpers; the caller then does all blocks itself."""
+    """The child has none of its parent's threads; it starts its own."""
     env = make_batched("BPS-1", 64, seed=0, num_threads=2)
     env.reset()
     actions = np.ones((64, env.num_agents), np.int64)
@@ -118,7 +126,7 @@ def test_an_environment_goes_on_in_a_forked_process() -> None:
     env.close()
 
 
-def test_a_process_ends_while_helpers_wait_or_work() -> None:
+def test_a_process_ends_while_workers_wait() -> None:
     program = """
 import numpy as np, adaps_envs
 envs = [adaps_envs.make_batched("BPS-1", 256, seed=0, num_threads=2) for _ in range(3)]
@@ -131,7 +139,7 @@ for env in envs:
 
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_copies_go_their_own_way(num_threads: int) -> None:
-    """Kernels hold addresses of arrays; a copy has other arrays, also one made in the middle of an episode."""
+    """Records share the state arrays; a copy has its own, also one made in the middle of an episode."""
     env = make_batched("LBF-8x8-2p-3f", 16, seed=0, num_threads=num_threads)
     env.reset()
     actions = np.ones((16, env.num_agents), np.int64)
@@ -170,29 +178,29 @@ def test_masks_and_actions_may_lie_in_memory_as_they_like(num_threads: int) -> N
         np.testing.assert_array_equal(found, wanted)
 
 
-def _helpers() -> int:
-    return sum(thread.name == "adaps-lanes" for thread in threading.enumerate())
+def _workers() -> int:
+    return sum(thread.name.startswith("adaps-lanes") for thread in threading.enumerate())
 
 
-def _wait_for_helpers(count: int) -> None:
+def _wait_for_workers(count: int) -> None:
     deadline = time.monotonic() + 5.0
-    while _helpers() > count and time.monotonic() < deadline:
+    while _workers() > count and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert _helpers() == count
+    assert _workers() == count
 
 
 @pytest.mark.parametrize("close", [True, False])
 def test_threads_end_with_their_environment(close: bool) -> None:
-    _wait_for_helpers(0)
+    _wait_for_workers(0)
     env = make_batched("BPS-1", 64, seed=0, num_threads=3)
     env.reset()
     env.step(np.zeros((64, env.num_agents), np.int64))
-    assert _helpers() == (2 if THREADS_WORK else 0)
+    assert _workers() == 2
     if close:
         env.close()
     del env
     gc.collect()
-    _wait_for_helpers(0)
+    _wait_for_workers(0)
 
 
 @pytest.mark.parametrize(
