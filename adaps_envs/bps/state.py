@@ -1,5 +1,4 @@
-"""The state table of BPS: the single source of allocation, ``get_state``/``set_state`` checks and documentation; and the
-records that the kernels take."""
+"""The state table of BPS (allocation, ``get_state``/``set_state`` checks, documentation) and the kernels' records."""
 
 from __future__ import annotations
 

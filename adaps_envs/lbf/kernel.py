@@ -55,7 +55,7 @@ class Scratch(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The rows and columns that a player sees, first and last, in cells; float32 as the coordinates that it observes."""
+    """The rows and columns that a player sees, first and last, in cells; float32 as its observed coordinates."""
 
     top: np.float32
     left: np.float32
@@ -89,7 +89,7 @@ def reset_lanes(start, stop, state, levels, mask):  # type: ignore[no-untyped-de
         state.game_over[b] = False
 
 
-@njit
+@njit()
 def shuffle(stream, order):  # type: ignore[no-untyped-def]
     """Put 0, 1, ... into ``order`` in random order."""
     for k in range(order.shape[0]):
@@ -98,7 +98,7 @@ def shuffle(stream, order):  # type: ignore[no-untyped-def]
         order[other] = k
 
 
-@njit
+@njit()
 def free_cell(stream, occupied, num_occupied):  # type: ignore[no-untyped-def]
     """Draw a cell uniformly from those that are not ``occupied``."""
     for _ in range(PLAYER_ATTEMPTS):
@@ -113,7 +113,7 @@ def free_cell(stream, occupied, num_occupied):  # type: ignore[no-untyped-def]
     return cell
 
 
-@njit
+@njit()
 def place_players(b, state, levels, order, occupied):  # type: ignore[no-untyped-def]
     """Place the players of one lane on free cells, and draw their levels from their ranges, dealt again or not.
 
@@ -133,7 +133,7 @@ def place_players(b, state, levels, order, occupied):  # type: ignore[no-untyped
         state.player_level[b, i] = low + below(stream, levels.max_player[source] - low + 1)
 
 
-@njit
+@njit()
 def lowest_three(level):  # type: ignore[no-untyped-def]
     """Return the sum of the three lowest of ``level [N]`` (of all, if fewer)."""
     lowest = np.int64(1) << 40
@@ -154,7 +154,7 @@ def lowest_three(level):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit
+@njit()
 def close_cells_around(r, c, num_cols, closed):  # type: ignore[no-untyped-def]
     """Close the cells where no other food may be: the 3 x 3 block around a food, and two cells along row and column.
 
@@ -174,7 +174,7 @@ def close_cells_around(r, c, num_cols, closed):  # type: ignore[no-untyped-def]
         closed[r * num_cols + c + 2] = True
 
 
-@njit
+@njit()
 def place_foods(b, state, levels, order, closed):  # type: ignore[no-untyped-def]
     """Place foods of one lane on open cells off the border and draw their levels; return the sum of levels.
 
@@ -207,7 +207,7 @@ def place_foods(b, state, levels, order, closed):  # type: ignore[no-untyped-def
     return total
 
 
-@njit
+@njit()
 def index_foods(b, field, foods):  # type: ignore[no-untyped-def]
     """Derive one lane's list of foods from its field."""
     at = 0
@@ -382,7 +382,7 @@ def food_next_to(b, r, c, cells, num_rows, num_cols):  # type: ignore[no-untyped
     return r, c + 1
 
 
-@njit
+@njit()
 def remove_food(b, r, c, foods):  # type: ignore[no-untyped-def]
     """Take one food out of the list, which stays packed."""
     end = foods.shape[1] - np.int64(BLOCK)
@@ -456,7 +456,7 @@ def observe_vectors(start, stop, state, rules, obs):  # type: ignore[no-untyped-
 
 @njit(forceinline=True)
 def describe_players(b, state, size, show_levels, players):  # type: ignore[no-untyped-def]
-    """Write row, column and, if ``size`` is 3, level of one lane's players in a row, ``players [N * 3 + 8] float32``."""
+    """Write row, column and, if ``size`` is 3, level of one lane's players, ``players [N * 3 + 8] float32``."""
     at = ZERO
     for j in range(np.uintp(state.player_row.shape[1])):
         players[at] = state.player_row[b, j]
