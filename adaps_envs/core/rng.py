@@ -99,7 +99,7 @@ def _rotl(x: np.uint64, k: int) -> np.uint64:
     return (x << np.uint64(k)) | (x >> np.uint64(64 - k))
 
 
-@njit()
+@njit
 def next_uint64(stream):  # type: ignore[no-untyped-def]
     """Advance one lane's ``stream [4] uint64`` in place and return 64 random bits."""
     result = _rotl(stream[0] + stream[3], 23) + stream[0]
@@ -113,14 +113,14 @@ def next_uint64(stream):  # type: ignore[no-untyped-def]
     return result
 
 
-@njit()
+@njit
 def uniform(stream, low, high):  # type: ignore[no-untyped-def]
     """Draw a float64 from U[low, high) with 53 random bits."""
     unit = np.float64(next_uint64(stream) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
     return low + (high - low) * unit
 
 
-@njit()
+@njit
 def below(stream, bound):  # type: ignore[no-untyped-def]
     """Draw an int64 from {0, ..., bound - 1}; ``bound`` is below 2^31, and no value is favoured by more than 2^-32."""
     return np.int64(((next_uint64(stream) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
