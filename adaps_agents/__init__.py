@@ -15,10 +15,10 @@ require("adaps_agents", "agents", "torch", "stable_baselines3", "sklearn", "scip
 from adaps_agents.export import TeamPolicy
 from adaps_agents.learners.a2c import SharingA2C
 from adaps_agents.learners.evaluation import TeamEvalCallback, evaluate_team
-from adaps_agents.learners.policy import SharingPolicy
 from adaps_agents.learners.ppo import SharingPPO
-from adaps_agents.learners.stock import IdentityPhase
-from adaps_agents.sharing import AgentSpaces, SchemeSpec, SharingScheme, list_schemes, make_scheme, scheme_spec
+from adaps_agents.policy.policy import SharingPolicy
+from adaps_agents.policy.sb3_policy import IdentityPhase
+from adaps_agents.schemes import AgentSpaces, SchemeSpec, SharingScheme, list_schemes, make_scheme, scheme_spec
 
 __all__ = [
     "IdentityPhase",

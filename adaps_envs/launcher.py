@@ -23,7 +23,7 @@ def main() -> None:
     """Import the command line and run it with the arguments of this process."""
     try:
         require_own("baselines")
-        run = importlib.import_module("baselines.cli").main
+        run = importlib.import_module("baselines.cli.main").main
     except ShadowedPackageError as error:
         _end(f"error: {error}", EXIT_USAGE)
     except KeyboardInterrupt:

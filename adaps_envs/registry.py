@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError, quoted, suggest
@@ -41,8 +42,6 @@ __all__ = [
 ENTRY_POINT_GROUP = "adaps_envs.envs"
 PLUGINS_VARIABLE = "ADAPS_ENV_PLUGINS"
 NAMESPACE = "adaps"
-# Packages of this distribution that are not families.
-_ROOMS = frozenset({"adapters", "core", "testing"})
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*-v\d+")
 
 
@@ -124,12 +123,9 @@ def load(reference: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _own_families() -> dict[str, EnvFamily]:
-    import adaps_envs
-
-    modules = sorted(pkgutil.iter_modules(adaps_envs.__path__), key=lambda info: info.name)
-    found = [
-        load(f"adaps_envs.{module.name}:FAMILY") for module in modules if module.ispkg and module.name not in _ROOMS
-    ]
+    folder = Path(__file__).parent / "families"
+    names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
+    found = [load(f"adaps_envs.families.{name}:FAMILY") for name in names]
     return {family.name: family for family in found}
 
 

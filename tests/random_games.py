@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from adaps_envs.bps.params import ACTIONS, observation_size
-from adaps_envs.crware.params import IMAGE_LAYERS, MOVES, OBSERVATION_TYPES, REWARD_TYPES
-from adaps_envs.lbf.roster import ACTIONS as LBF_ACTIONS
+from adaps_envs.families.bps.params import ACTIONS, observation_size
+from adaps_envs.families.crware.params import IMAGE_LAYERS, MOVES, OBSERVATION_TYPES, REWARD_TYPES
+from adaps_envs.families.lbf.roster import ACTIONS as LBF_ACTIONS
 
 __all__ = ["coloured_warehouses", "foraging", "particles", "warehouses"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from adaps_agents.diagnostics.clusters import ClusterQuality, cluster_quality
-from adaps_agents.diagnostics.conflict import GradientConflict, gradient_conflict, group_gradients
 from adaps_agents.diagnostics.costs import Memory, memory_of
 from adaps_agents.diagnostics.diagnose import Diagnosis, diagnose
 from adaps_agents.diagnostics.diversity import (
@@ -13,10 +12,11 @@ from adaps_agents.diagnostics.diversity import (
     system_neural_diversity,
     within_and_between,
 )
+from adaps_agents.diagnostics.gradient_conflict import GradientConflict, gradient_conflict, group_gradients
 from adaps_agents.diagnostics.mapd import MapdConfig, mapd
 from adaps_agents.diagnostics.masks import MaskStatistics, mask_hamming, mask_jaccard, mask_statistics
-from adaps_agents.diagnostics.picture import draw_sharing
-from adaps_agents.diagnostics.sets import SharingMap, sharing_map
+from adaps_agents.diagnostics.sharing_figure import draw_sharing
+from adaps_agents.diagnostics.sharing_map import SharingMap, sharing_map
 from adaps_agents.diagnostics.table import sharing_table
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 
 __all__ = ["Memory", "memory_of"]
 

@@ -19,9 +19,9 @@ from adaps_agents.diagnostics.diversity import (
     within_and_between,
 )
 from adaps_agents.diagnostics.masks import MaskStatistics, mask_statistics
-from adaps_agents.diagnostics.use import evaluating
-from adaps_agents.export.mapping import scheme_of
-from adaps_agents.sharing.base import PARTS, SharingScheme
+from adaps_agents.diagnostics.parameter_usage import evaluating
+from adaps_agents.schemes.base import PARTS, SharingScheme
+from adaps_agents.schemes.policy_mapping import scheme_of
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["Diagnosis", "diagnose", "spread_rows"]

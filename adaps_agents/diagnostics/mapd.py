@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing.options import check_count, check_number
-from adaps_agents.streams import default_linear
+from adaps_agents.random_streams import default_linear
+from adaps_agents.schemes.options import check_count, check_number
 
 __all__ = ["DecisionEncoder", "MapdConfig", "mapd", "wasserstein"]
 

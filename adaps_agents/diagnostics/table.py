@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adaps_agents.diagnostics.sets import SharingMap
-from adaps_agents.sharing.base import PARTS
+from adaps_agents.diagnostics.sharing_map import SharingMap
+from adaps_agents.schemes.base import PARTS
 
 __all__ = ["brief_agents", "sharing_table"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adaps_agents.export.mapping import PolicyMapping, group_map, policy_mapping_fn
 from adaps_agents.export.team import AgentPolicy, TeamPolicy
 from adaps_agents.export.weights import WeightsHeader, load_weights, save_weights, weights_header
+from adaps_agents.schemes.policy_mapping import PolicyMapping, group_map, policy_mapping_fn
 
 __all__ = [
     "AgentPolicy",

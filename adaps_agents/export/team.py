@@ -12,8 +12,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from adaps_agents.export.mapping import agent_names
-from adaps_agents.learners.policy import SharingPolicy
+from adaps_agents.policy.policy import SharingPolicy
+from adaps_agents.schemes.policy_mapping import agent_names
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.padding import Padding
 from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest

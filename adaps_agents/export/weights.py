@@ -21,9 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from adaps_agents.learners.policy import SharingPolicy
-from adaps_agents.sharing.registry import make_scheme
-from adaps_envs.core.values import json_values
+from adaps_agents.policy.policy import SharingPolicy
+from adaps_agents.schemes.registry import make_scheme
+from adaps_envs.core.json_values import json_values
 from adaps_envs.errors import AdapsError, InvalidWeightsError
 from adaps_envs.installation import version
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adaps_agents.identity.exchange import ordered_labels
+from adaps_agents.identity.swap_test import ordered_labels
 
 __all__ = ["candidate_numbers", "cluster_codes", "selection_curve", "tree_curve"]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaps_agents.identity.collect import Transitions
-from adaps_agents.streams import default_linear
+from adaps_agents.random_streams import default_linear
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["EncoderConfig", "IdentityEncoder", "Standardiser", "train_encoder"]

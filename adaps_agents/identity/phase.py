@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from adaps_agents.identity.clustering import cluster_codes, selection_curve, tree_curve
 from adaps_agents.identity.collect import Collector, Outcomes, Transitions, joined
-from adaps_agents.identity.effects import reward_effects
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser, train_encoder
-from adaps_agents.identity.events import RewardEvents, event_counts
-from adaps_agents.identity.exchange import (
+from adaps_agents.identity.reward_effects import reward_effects
+from adaps_agents.identity.reward_events import RewardEvents, event_counts
+from adaps_agents.identity.reward_regression import RewardRegression
+from adaps_agents.identity.swap_test import (
     ExchangeTest,
     Group,
     Witness,
@@ -23,8 +24,7 @@ from adaps_agents.identity.exchange import (
     merged_along_tree,
     ordered_labels,
 )
-from adaps_agents.identity.regression import RewardRegression
-from adaps_agents.streams import derived_seed, numpy_stream, torch_stream
+from adaps_agents.random_streams import derived_seed, numpy_stream, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["Identity", "IdentityConfig", "identify", "steps_wanted"]
@@ -61,9 +61,9 @@ class IdentityConfig:
         swap_test: merge proposed groups that are exchangeable, down to one (only when K is to be found; ``tree`` is
             nothing without it).
         events: also compare directly what agents are paid (only when K is to be found), see
-            :mod:`adaps_agents.identity.events`. It presumes that agents of one type start alike.
+            :mod:`adaps_agents.identity.reward_events`. It presumes that agents of one type start alike.
         regression: also compare regressions of the agents' rewards, where these predict much better than the encoder
-            (only when K is to be found), see :mod:`adaps_agents.identity.regression`.
+            (only when K is to be found), see :mod:`adaps_agents.identity.reward_regression`.
         shuffle_agents: control: deal the transitions to random agents, so that there is no identity to find.
         code: an agent's code is the encoder's ``mean``, or one ``sample`` of its posterior.
         encoder: settings of the autoencoder.
@@ -109,7 +109,7 @@ class Identity:
         env_steps: environment steps spent.
         curve: score of every number of groups that was tried.
         effects: ``[N, 2, 2, F] float32``, how rewards depend on entries, see
-            :func:`~adaps_agents.identity.effects.reward_effects`; None unless asked for.
+            :func:`~adaps_agents.identity.reward_effects.reward_effects`; None unless asked for.
     """
 
     labels: NDArray[np.int64]

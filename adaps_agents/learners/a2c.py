@@ -6,8 +6,8 @@ import torch
 from stable_baselines3 import A2C
 from torch.nn import functional
 
-from adaps_agents.learners.categorical import log_probabilities
 from adaps_agents.learners.on_policy import SharingOnPolicy
+from adaps_agents.policy.categorical import log_probabilities
 
 __all__ = ["SharingA2C"]
 

@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from adaps_agents.learners.policy import SharingPolicy
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.policy.policy import SharingPolicy
+from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.adapters.sb3_index import AgentIndexBox, declared_action_mask
 from adaps_envs.errors import InvalidParameterError
 

@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize, sync_envs_normalization
 
 from adaps_agents.learners.arguments import check_slots
-from adaps_agents.sharing.options import check_count
+from adaps_agents.schemes.options import check_count
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["TeamEvalCallback", "all_callbacks", "counting_lanes", "evaluate_team", "unscaled_rewards"]

@@ -24,9 +24,9 @@ from adaps_agents.diagnostics import (
 )
 from adaps_agents.diagnostics.diagnose import spread_rows
 from adaps_agents.export.weights import load_weights, save_weights
-from adaps_agents.learners.policy import SharingPolicy
-from adaps_agents.learners.recurrent import RecurrentRolloutBuffer
-from adaps_agents.learners.rollout import AgentRolloutBuffer
+from adaps_agents.policy.policy import SharingPolicy
+from adaps_agents.policy.recurrent import RecurrentRolloutBuffer
+from adaps_agents.policy.rollout import AgentRolloutBuffer
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["Inspectable"]

@@ -24,12 +24,12 @@ from adaps_agents.learners.arguments import (
 )
 from adaps_agents.learners.evaluation import all_callbacks, counting_lanes, unscaled_rewards
 from adaps_agents.learners.inspection import Inspectable
-from adaps_agents.learners.policy import SharingPolicy, check_spaces, sample_actions
-from adaps_agents.learners.recurrent import RecurrentRolloutBuffer, SequenceBatch
-from adaps_agents.learners.rollout import AgentRolloutBuffer, Minibatch
-from adaps_agents.sharing import LearningState, SharingScheme
-from adaps_agents.sharing.base import PARTS
-from adaps_agents.streams import MAX_ENV_SEED, derived_seed, numpy_stream, torch_stream
+from adaps_agents.policy.policy import SharingPolicy, check_spaces, sample_actions
+from adaps_agents.policy.recurrent import RecurrentRolloutBuffer, SequenceBatch
+from adaps_agents.policy.rollout import AgentRolloutBuffer, Minibatch
+from adaps_agents.random_streams import MAX_ENV_SEED, derived_seed, numpy_stream, torch_stream
+from adaps_agents.schemes import LearningState, SharingScheme
+from adaps_agents.schemes.base import PARTS
 from adaps_agents.threads import checked_threads, running_on
 
 __all__ = ["SharingOnPolicy"]

@@ -9,9 +9,9 @@ from stable_baselines3 import PPO
 from torch import Tensor
 from torch.nn import functional
 
-from adaps_agents.learners.categorical import log_probabilities
 from adaps_agents.learners.on_policy import SharingOnPolicy
-from adaps_agents.learners.rollout import Minibatch
+from adaps_agents.policy.categorical import log_probabilities
+from adaps_agents.policy.rollout import Minibatch
 
 __all__ = ["SharingPPO"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adaps_agents.sharing.base import PARTS
+from adaps_agents.schemes.base import PARTS
 from adaps_envs.errors import InvalidParameterError, InvalidStateError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing import function_checks, memory_checks, preparation_checks, state_checks
 from adaps_agents.testing.subject import GROUP_OPTIONS, SchemeCheckError, Subject
 from adaps_envs.errors import AdapsError, InvalidParameterError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing.subject import (
     PARTS,
     SEED,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Collector
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing.subject import NUM_ACTIONS, OBS_DIM, SEED, SchemeCheckError, Subject, require
 from adaps_envs.errors import InvalidParameterError
 

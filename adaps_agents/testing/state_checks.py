@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing.subject import HIDDEN, PARTS, SEED, Subject, forward, gradients, randomise, require
 
 __all__ = [

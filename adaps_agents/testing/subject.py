@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adaps_agents.diagnostics.use import gradients, used_entries
-from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
-from adaps_agents.sharing.base import PARTS
-from adaps_agents.sharing.layers import Activation
-from adaps_agents.streams import torch_stream
+from adaps_agents.diagnostics.parameter_usage import gradients, used_entries
+from adaps_agents.networks.grouped_mlp import Activation
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.schemes.base import PARTS
 from adaps_envs.errors import AdapsError, InvalidParameterError
 
 __all__ = [

@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.core.form import Form, Part
+from adaps_envs.core.observation_form import Form, Part
 from adaps_envs.core.rng import listed_seeds, one_seed
 from adaps_envs.errors import InvalidParameterError, ResetNeededError, quoted
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.buffers import RNG_SPEC, allocate, as_array, checked_array, unknown_keys_error
-from adaps_envs.core.form import Form, Part, shown
 from adaps_envs.core.lanes import any_outside, close_lanes, reopen_lanes
-from adaps_envs.core.limits import MAX_THREADS, lane_count, whole_number
+from adaps_envs.core.observation_form import Form, Part, shown
 from adaps_envs.core.padding import Padding
 from adaps_envs.core.rng import lane_seeds, seed_streams
-from adaps_envs.core.threads import LaneThreads
+from adaps_envs.core.thread_pool import LaneThreads
+from adaps_envs.core.validation import MAX_THREADS, lane_count, whole_number
 from adaps_envs.errors import (
     InvalidActionError,
     InvalidDeclarationError,
@@ -44,7 +44,7 @@ class BatchedEnv(ABC):
 
     A family fills in the declarations (``state_table``, ``sizes``, ``obs_fields`` ...) and the lane-range hooks
     (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``). Hooks call compiled kernels by
-    ``_threads.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.threads.LaneThreads`.
+    ``_threads.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.thread_pool.LaneThreads`.
 
     Attributes:
         num_envs: B.
@@ -181,7 +181,7 @@ class BatchedEnv(ABC):
 
     @property
     def obs_form(self) -> Form:
-        """The form in which the PettingZoo and Gymnasium faces show an observation; see :mod:`adaps_envs.core.form`."""
+        """The form in which adapters show an observation; see :mod:`adaps_envs.core.observation_form`."""
         return Part(0, self.obs_shape)
 
     def structure(self, obs: NDArray[np.float32]) -> Any:

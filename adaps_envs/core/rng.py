@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from adaps_envs.core.limits import whole_number
+from adaps_envs.core.validation import whole_number
 from adaps_envs.errors import InvalidParameterError, quoted
 
 __all__ = [

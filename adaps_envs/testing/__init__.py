@@ -7,16 +7,16 @@ True
 
 from __future__ import annotations
 
+from adaps_envs.testing.adapter_checks import FACE_CHECKS
 from adaps_envs.testing.conformance import BATCHED_CHECKS, GROUPS, check_env, check_target, list_checks
 from adaps_envs.testing.differential import DifferentialReport, compare_with_reference
 from adaps_envs.testing.digest import pinned_digest, trace_digest
-from adaps_envs.testing.face_checks import FACE_CHECKS
 from adaps_envs.testing.golden import ReplayReport, load_golden, make_env, replay
-from adaps_envs.testing.outside_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
-from adaps_envs.testing.own_checks import OWN_CHECKS
+from adaps_envs.testing.library_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
 from adaps_envs.testing.parallel_checks import PARALLEL_CHECKS
 from adaps_envs.testing.report import FULL, QUICK, CheckReport, CheckResult, Effort, NotApplicableError
 from adaps_envs.testing.rollout import ConformanceError, Trace, assert_same_trace, random_rollout
+from adaps_envs.testing.suite_checks import OWN_CHECKS
 from adaps_envs.testing.throughput import measure_rate
 
 __all__ = [

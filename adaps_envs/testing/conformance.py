@@ -17,11 +17,11 @@ from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.errors import UnknownNameError, suggest
 from adaps_envs.registry import make_batched, spec
 from adaps_envs.testing import determinism
-from adaps_envs.testing.face_checks import FACE_CHECKS
-from adaps_envs.testing.outside_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
-from adaps_envs.testing.own_checks import OWN_CHECKS
+from adaps_envs.testing.adapter_checks import FACE_CHECKS
+from adaps_envs.testing.library_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
 from adaps_envs.testing.parallel_checks import PARALLEL_CHECKS
 from adaps_envs.testing.report import FULL, CheckReport, CheckResult, Effort, run_check
+from adaps_envs.testing.suite_checks import OWN_CHECKS
 from adaps_envs.testing.target import Target, resolve
 
 __all__ = ["BATCHED_CHECKS", "GROUPS", "check_env", "check_target", "list_checks"]

@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from adaps_envs.errors import InvalidParameterError
-from adaps_envs.testing.play import RandomPlayer, equal, leaves, played
+from adaps_envs.testing.play_through import RandomPlayer, equal, leaves, played
 from adaps_envs.testing.report import FULL, Effort, NotApplicableError, require
 from adaps_envs.testing.rollout import ConformanceError
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing.base import Network, SharingScheme
-from adaps_agents.sharing.layers import GroupedMLP
-from adaps_agents.sharing.options import check_choice, check_count, check_number
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.grouped_mlp import GroupedMLP
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import Network, SharingScheme
+from adaps_agents.schemes.options import check_choice, check_count, check_number
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "DiCo", "logit_diversity", "summed"]

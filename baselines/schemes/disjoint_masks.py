@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adaps_agents.adaps.adaps import AdaPS
+from adaps_agents.schemes.adaps import AdaPS
 
 __all__ = ["SCHEME", "DisjointMasks"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 
 __all__ = ["SCHEME", "FuPS"]
 

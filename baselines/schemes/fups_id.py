@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from adaps_agents.sharing.base import ACTOR_GAIN, CRITIC_GAIN, SharingScheme
-from adaps_agents.sharing.indexed import IndexedMLP
+from adaps_agents.networks.indexed_mlp import IndexedMLP
+from adaps_agents.schemes.base import ACTOR_GAIN, CRITIC_GAIN, SharingScheme
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "FuPSId"]

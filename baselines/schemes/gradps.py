@@ -12,10 +12,11 @@ from sklearn.cluster import SpectralClustering
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
-from adaps_agents.sharing.options import (
+from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
+from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
+from adaps_agents.random_streams import derived_seed, torch_stream
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.options import (
     NETWORKS,
     check_choice,
     check_count,
@@ -23,7 +24,6 @@ from adaps_agents.sharing.options import (
     check_flag,
     check_number,
 )
-from adaps_agents.streams import derived_seed, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "GradPS", "SplitMLP", "agent_groups"]
@@ -42,7 +42,7 @@ class SplitMLP(GeneratedMLP):
     the neuron, activation times incoming gradient, summed over samples.
 
     Args:
-        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        sizes, num_agents, activation: as for :class:`~adaps_agents.networks.generated_mlp.GeneratedMLP`.
         head_gain: gain of the last layer.
         seed, name: key of the random streams.
     """

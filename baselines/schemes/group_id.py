@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.sharing.base import ACTOR_GAIN, CRITIC_GAIN
-from adaps_agents.sharing.indexed import IndexedMLP
+from adaps_agents.networks.indexed_mlp import IndexedMLP
+from adaps_agents.schemes.base import ACTOR_GAIN, CRITIC_GAIN
+from adaps_agents.schemes.group_source import IdentifiedScheme
 
 __all__ = ["SCHEME", "GroupId"]
 

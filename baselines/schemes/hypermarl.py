@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import HIDDEN_GAIN, Activation, entries, orthogonal_stack
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_count
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
+from adaps_agents.networks.grouped_mlp import HIDDEN_GAIN, Activation, entries, orthogonal_stack
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.options import NETWORKS, check_choice, check_count
 
 __all__ = ["SCHEME", "HyperMARL", "HyperMLP"]
 
@@ -31,7 +31,7 @@ class HyperMLP(GeneratedMLP):
     Parameters: N d + sum over tensors t of ((d + 1) h + (h + 1) |t|).
 
     Args:
-        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        sizes, num_agents, activation: as for :class:`~adaps_agents.networks.generated_mlp.GeneratedMLP`.
         embedding: d, length of an agent's embedding.
         width: h, width of the trunks.
         head_gain: gain of the generated last layer.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing.base import Network, SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.layers import Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_flag
+from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
+from adaps_agents.networks.grouped_mlp import Activation, GroupedMLP, entries, orthogonal_stack
+from adaps_agents.schemes.base import Network, SharingScheme
+from adaps_agents.schemes.options import NETWORKS, check_choice, check_flag
 
 __all__ = ["SCHEME", "HyperMARLLinear", "OffsetMLP"]
 
@@ -21,7 +21,7 @@ class OffsetMLP(GeneratedMLP):
     Parameters: (N + 1) P. The base starts at zero, the columns as private networks do.
 
     Args:
-        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        sizes, num_agents, activation: as for :class:`~adaps_agents.networks.generated_mlp.GeneratedMLP`.
         head_gain: gain of the last layer.
         seed, name: key of the random streams.
     """

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers, folded_index
-from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
-from adaps_agents.sharing.moments import clear_moments
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_flag, check_number
-from adaps_agents.sharing.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers, folded_index
+from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
+from adaps_agents.networks.optimizer_state import clear_moments
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.options import NETWORKS, check_choice, check_count, check_flag, check_number
+from adaps_agents.schemes.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 
 __all__ = ["SCHEME", "Kaleidoscope", "ThresholdMLP"]
 
@@ -29,7 +29,7 @@ class ThresholdMLP(GeneratedMLP):
     Parameters: P_net + N |W|, |W| the number of weights without biases, which all agents share.
 
     Args:
-        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        sizes, num_agents, activation: as for :class:`~adaps_agents.networks.generated_mlp.GeneratedMLP`.
         offset, scale: thresholds start at ``s = -(offset + scale u)``, u uniform in (0, 1).
         agent_index: the first layer also reads the agent's one-hot index, by N more columns of weights, thresholds
             included.
@@ -126,7 +126,7 @@ class Kaleidoscope(SharingScheme):
     On-policy port: the policy loss may pass through zero, so its absolute value is averaged; the denominator is at
     least 1e-4 and the coefficient at most 1000. Weights are drawn anew between updates, and their optimiser moments
     become zero; all layers take part, as in the authors' multilayer perceptrons. Thresholds are stepped with the
-    epsilon of the authors' optimiser (:mod:`~adaps_agents.sharing.thresholds` says why). The critic is masked by
+    epsilon of the authors' optimiser (:mod:`~adaps_agents.schemes.thresholds` says why). The critic is masked by
     thresholds of its own, since it can see an agent's type no better than the actor can. The weights of a recurrent
     unit are shared and not masked, as the authors'.
 

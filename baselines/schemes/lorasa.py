@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers
-from adaps_agents.sharing.groups import AgentGroups
-from adaps_agents.sharing.layers import GroupedMLP, entries
-from adaps_agents.sharing.options import check_count, check_fires, check_flag, check_number
-from adaps_agents.sharing.recurrent import GRUCell, GRULayers
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.agent_groups import AgentGroups
+from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
+from adaps_agents.networks.grouped_mlp import GroupedMLP, entries
+from adaps_agents.networks.gru import GRUCell, GRULayers
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.options import check_count, check_fires, check_flag, check_number
 
 __all__ = ["SCHEME", "LoRASA", "LowRankCell", "LowRankMLP"]
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaps_agents.diagnostics.mapd import MapdConfig, mapd
-from adaps_agents.sharing.base import Network, SharingScheme
-from adaps_agents.sharing.options import check_choice, check_count, check_fires, check_number
-from adaps_agents.sharing.parted import DealtGRU, PartedMLP
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.two_part_mlp import DealtGRU, PartedMLP
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import Network, SharingScheme
+from adaps_agents.schemes.options import check_choice, check_count, check_fires, check_number
 from adaps_envs.errors import InvalidParameterError, suggest
 
 __all__ = ["SCHEME", "MADPS", "reshared"]

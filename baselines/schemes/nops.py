@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing.base import SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 
 __all__ = ["SCHEME", "NoPS"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaps_agents.sharing.base import SharingScheme, checked_labels
+from adaps_agents.schemes.base import SharingScheme, checked_labels
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "Oracle"]

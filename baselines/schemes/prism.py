@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.sharing.generated import GeneratedMLP, Layers, folded_index
-from adaps_agents.sharing.layers import Activation, entries, orthogonal_stack
-from adaps_agents.sharing.options import NETWORKS, check_choice, check_count, check_flag, check_number
-from adaps_agents.sharing.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers, folded_index
+from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.options import NETWORKS, check_choice, check_count, check_flag, check_number
+from adaps_agents.schemes.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 
 __all__ = ["SCHEME", "Prism", "SpectralMLP"]
 
@@ -29,7 +29,7 @@ class SpectralMLP(GeneratedMLP):
     Parameters: sum over layers of k (in + out + 1) + N k + out.
 
     Args:
-        sizes, num_agents, activation: as for :class:`~adaps_agents.sharing.generated.GeneratedMLP`.
+        sizes, num_agents, activation: as for :class:`~adaps_agents.networks.generated_mlp.GeneratedMLP`.
         rank: k, at most ``min(in, out)``, which is taken where it is less (or ``rank`` is None).
         offset, scale: thresholds start at ``t = -(offset + scale u)``, u uniform in (0, 1).
         agent_index: the first layer also reads the agent's one-hot index, by N more rows of ``V``.

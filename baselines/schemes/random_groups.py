@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.sharing.base import checked_labels
+from adaps_agents.schemes.base import checked_labels
+from adaps_agents.schemes.group_source import IdentifiedScheme
 
 __all__ = ["SCHEME", "RandomGroups"]
 

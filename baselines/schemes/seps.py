@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaps_agents.identity.labels import IdentifiedScheme
+from adaps_agents.schemes.group_source import IdentifiedScheme
 
 __all__ = ["SCHEME", "SePS"]
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from adaps_agents.adaps.mapping import random_masks
-from adaps_agents.sharing.base import SharingScheme
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.mask_mapping import random_masks
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "SNPPS"]
@@ -27,7 +27,7 @@ class SNPPS(SharingScheme):
     Args:
         keep: share of neurons kept (one minus the pruning ratio).
         draw: ``exact`` keeps the same number of neurons for every agent, ``bernoulli`` draws each neuron independently.
-        execution: see :class:`~adaps_agents.sharing.layers.MaskedMLP`.
+        execution: see :class:`~adaps_agents.networks.grouped_mlp.MaskedMLP`.
     """
 
     name = "snp_ps"

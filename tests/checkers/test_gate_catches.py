@@ -12,9 +12,9 @@ import pytest
 
 from adaps_envs import registry
 from adaps_envs.adapters.parallel import ParallelFace
-from adaps_envs.bps import digests
-from adaps_envs.bps.env import BPS
-from adaps_envs.bps.params import BPSParams
+from adaps_envs.families.bps import digests
+from adaps_envs.families.bps.env import BPS
+from adaps_envs.families.bps.params import BPSParams
 from adaps_envs.testing import (
     BATCHED_CHECKS,
     OWN_CHECKS,
@@ -393,7 +393,7 @@ def test_batched_fault_is_caught(check: str, kind: type[BPS], message: str) -> N
 
 def test_report_names_all_failures_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     real = registry.load
-    broken = {"adaps_envs.bps.env:BPS": LaneDependsOnBatch}
+    broken = {"adaps_envs.families.bps.env:BPS": LaneDependsOnBatch}
     monkeypatch.setattr(registry, "load", lambda reference: broken.get(reference) or real(reference))
     report = check_target("BPS-1", params={"max_cycles": MAX_CYCLES}, effort=QUICK, select=OUR_RULES)
     assert not report.passed

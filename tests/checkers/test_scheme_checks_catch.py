@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing import CHECKS, SchemeCheckError, check_scheme
 from baselines.schemes.fups import FuPS
 from baselines.schemes.gradps import GradPS

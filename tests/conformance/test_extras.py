@@ -97,7 +97,7 @@ def test_a_command_names_the_extra(words: list[str], extra: str, clean_environme
         ("import adaps_agents", "agents"),
         ("import baselines.schemes.fups", "agents"),
         ("import adaps_envs; adaps_envs.make('BPS-1', api='sb3')", "agents"),
-        ("import baselines.leaderboard.suite", "leaderboard"),
+        ("import baselines.leaderboard.spec.loading", "leaderboard"),
     ],
 )
 def test_an_import_names_the_extra(code: str, extra: str, clean_environment: dict[str, str]) -> None:

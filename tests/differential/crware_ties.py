@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from adaps_envs.crware import reference
-from adaps_envs.crware.params import WarehouseParams
+from adaps_envs.families.crware import reference
+from adaps_envs.families.crware.params import WarehouseParams
 
 
 def legal_outcomes(params: WarehouseParams, state: dict[str, Any], moves: list[int]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaps_envs import make_batched
-from adaps_envs.bps import reference
+from adaps_envs.families.bps import reference
 
 
 @given(

@@ -11,7 +11,7 @@ from crware_ties import PLACES, is_legal
 from scipy import stats
 
 from adaps_envs import InvalidStateError
-from adaps_envs.crware import reference
+from adaps_envs.families.crware import reference
 from adaps_envs.testing import load_golden, make_env, replay
 
 COMPARED = {

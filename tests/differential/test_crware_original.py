@@ -12,8 +12,8 @@ from gymnasium import spaces
 
 from adaps_envs import make, make_batched
 from adaps_envs.adapters.parallel import ParallelFace
-from adaps_envs.crware import reference
-from adaps_envs.crware.replay import stream_with_draws
+from adaps_envs.families.crware import reference
+from adaps_envs.families.crware.replay import stream_with_draws
 
 rware = pytest.importorskip("rware.warehouse", reason="the original package is not installed")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from adaps_envs import make_batched
-from adaps_envs.crware import reference
+from adaps_envs.families.crware import reference
 
 
 def test_random_play_on_small_floors_reaches_the_rare_branches() -> None:

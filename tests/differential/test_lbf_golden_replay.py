@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaps_envs.lbf import reference
+from adaps_envs.families.lbf import reference
 from adaps_envs.testing import load_golden, make_env, replay
 
 TASKS = {

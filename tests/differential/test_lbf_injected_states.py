@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaps_envs.lbf import reference
-from adaps_envs.lbf.env import LBF
-from adaps_envs.lbf.params import LBFParams
+from adaps_envs.families.lbf import reference
+from adaps_envs.families.lbf.env import LBF
+from adaps_envs.families.lbf.params import LBFParams
 
 
 @given(

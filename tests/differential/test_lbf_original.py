@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaps_envs.lbf.env import LBF
-from adaps_envs.lbf.params import LBFParams
+from adaps_envs.families.lbf.env import LBF
+from adaps_envs.families.lbf.params import LBFParams
 
 original = pytest.importorskip("lbforaging.foraging.environment", reason="lbforaging is not installed")
 

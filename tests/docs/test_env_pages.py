@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import adaps_envs
-from adaps_envs import pages
-from adaps_envs.bps.env import BPS
+from adaps_envs import docs_pages as pages
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.errors import InvalidParameterError
+from adaps_envs.families.bps.env import BPS
 from adaps_envs.registry import families, load
-from baselines.env_docs import BEGIN, END, stale_docs, write_docs
+from baselines.cli.docs import BEGIN, END, stale_docs, write_docs
 
 PAGES = [
     "envs.md",

@@ -11,7 +11,7 @@ import torch
 
 from adaps_agents import AgentSpaces, make_scheme
 from adaps_agents.diagnostics import sharing_map, sharing_table
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
 
 
 def _page(repository: Path) -> str:

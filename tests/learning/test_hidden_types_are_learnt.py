@@ -18,9 +18,9 @@ import pytest
 from type_game import type_game
 
 from adaps_agents import SharingA2C, SharingPPO, list_schemes
-from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.sharing import SharingScheme
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.schemes import SharingScheme
+from adaps_agents.schemes.group_source import IdentifiedScheme
+from adaps_agents.schemes.registry import scheme_class
 
 CAP = 4 / 6
 NEAR_OPTIMUM = 0.95

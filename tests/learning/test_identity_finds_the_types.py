@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from baselines.identify import identity_study
+from baselines.cli.identify import identity_study
 
 # Seeds 0 to 9 are those of the table in docs/results.md; what is developed looks at others.
 SEEDS = (100, 101)

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 import adaps_envs
-from baselines import bench, bench_envs, bench_leaderboard, bench_learning, bench_stepping, bench_update
-from baselines.bench import BenchOutputError, main, run_bench
-from baselines.leaderboard.learner import build_model
-from baselines.leaderboard.suite import load_suite
+from baselines.bench import environments as bench_envs
+from baselines.bench import leaderboard as bench_leaderboard
+from baselines.bench import learning as bench_learning
+from baselines.bench import main as bench
+from baselines.bench import stepping as bench_stepping
+from baselines.bench import update as bench_update
+from baselines.bench.main import BenchOutputError, main, run_bench
+from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.spec.loading import load_suite
 
 
 @pytest.fixture
@@ -160,7 +165,7 @@ def test_bare_trainings_spend_the_whole_budget(evaluate: bool, monkeypatch: pyte
         models.append(build_model(given))
         return models[-1]
 
-    monkeypatch.setattr("baselines.leaderboard.learner.build_model", build)
+    monkeypatch.setattr("baselines.leaderboard.execution.learner.build_model", build)
     bench_leaderboard._train(config, evaluate)
     assert models[0].num_timesteps >= config.task.budget
 

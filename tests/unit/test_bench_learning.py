@@ -9,10 +9,11 @@ import torch
 
 import adaps_envs
 from adaps_agents import SharingA2C
-from baselines import bench_learning, bench_update
-from baselines.bench_bare import BARE_SCHEMES, BareLoop, BareTask
-from baselines.bench_learning import learning_ratios
-from baselines.bench_update import update_ratios
+from baselines.bench import learning as bench_learning
+from baselines.bench import update as bench_update
+from baselines.bench.bare_loops import BARE_SCHEMES, BareLoop, BareTask
+from baselines.bench.learning import learning_ratios
+from baselines.bench.update import update_ratios
 
 TYPES = [0] * 5 + [1] * 5 + [2] * 5
 

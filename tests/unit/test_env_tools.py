@@ -16,8 +16,8 @@ import adaps_envs
 from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError
 from adaps_envs.testing import list_checks, trace_digest
-from baselines.cli import app
-from baselines.env_tools import parse_params
+from baselines.cli.envs import parse_params
+from baselines.cli.main import app
 
 SMALL = ["-p", "groups=[2,1]", "-p", "max_cycles=6"]
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 import adaps_envs
 from adaps_envs.adapters.window import CLOSED, Window
 from adaps_envs.errors import InvalidParameterError, UnknownNameError
-from baselines.cli import app
-from baselines.play import CONTROLS, Session, action_keys, help_text, play, record
+from baselines.cli.main import app
+from baselines.cli.play import CONTROLS, Session, action_keys, help_text, play, record
 
 
 def _session(driven: int | None = None, policy: str = "random", **params: Any) -> Session:

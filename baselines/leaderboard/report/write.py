@@ -7,13 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from baselines.leaderboard.files import replace_file
-from baselines.leaderboard.record import SUMS
-from baselines.leaderboard.report.board import Board, collect_board
-from baselines.leaderboard.report.downloads import downloads
-from baselines.leaderboard.report.pages import SitePages, run_page
-from baselines.leaderboard.report.run_page import render_run_page
-from baselines.leaderboard.report.site import SiteFolder
-from baselines.leaderboard.report.task_page import films_a_task, write_task_page
+from baselines.leaderboard.records.reader import SUMS
+from baselines.leaderboard.report.data.board import Board, collect_board
+from baselines.leaderboard.report.data.downloads import downloads
+from baselines.leaderboard.report.pages.common import SitePages, run_page
+from baselines.leaderboard.report.pages.run_page import render_run_page
+from baselines.leaderboard.report.pages.site import SiteFolder
+from baselines.leaderboard.report.pages.task_page import films_a_task, write_task_page
 
 __all__ = ["BESIDE_THE_RUNS", "SITE", "publish_site", "write_report", "write_site"]
 
@@ -32,7 +32,7 @@ def write_report(out: Path, *, site: Path | None = None, pictures: int | None = 
         out: output directory of runs.
         site: folder of the site; default ``out/site``. Any other folder must be new, empty or hold a site.
         pictures: how many schemes of a task are shown at play, the best ones; default
-            :func:`~baselines.leaderboard.report.task_page.films_a_task`.
+            :func:`~baselines.leaderboard.report.pages.task_page.films_a_task`.
 
     Returns:
         The board, and the path of the site's first page.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.leaderboard.artifacts import Evaluation
-from baselines.leaderboard.config import RunConfig, SchemeConfig, TaskConfig, evaluation_marks, seeds_of
-from baselines.leaderboard.record import RunRecord
-from baselines.leaderboard.sidecars import Costs, Sharing
-from baselines.leaderboard.suite import BUILTIN_SCHEMES, builtin_tasks
+from baselines.leaderboard.records.artifacts import Evaluation
+from baselines.leaderboard.records.metadata_files import Costs, Sharing
+from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.spec.config import RunConfig, SchemeConfig, TaskConfig, evaluation_marks, seeds_of
+from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = [

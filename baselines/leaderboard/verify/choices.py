@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.leaderboard.artifacts import ActionLog
-from baselines.leaderboard.config import RunConfig, seeds_of
-from baselines.leaderboard.episodes import play_episodes
-from baselines.leaderboard.verify.replay import open_environment
+from baselines.leaderboard.execution.episodes import play_episodes
+from baselines.leaderboard.execution.replay import open_environment
+from baselines.leaderboard.records.artifacts import ActionLog
+from baselines.leaderboard.spec.config import RunConfig, seeds_of
 from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = ["MOST_TIES", "NEAR_TIE", "Margins", "choice_faults"]

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baselines.leaderboard.evaluate import Evaluator
+from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.replay import RETURN_TOLERANCE
 from baselines.leaderboard.verify.choices import NEAR_TIE, Margins
-from baselines.leaderboard.verify.replay import RETURN_TOLERANCE
 
 __all__ = ["EPISODES_APART", "course_difference"]
 

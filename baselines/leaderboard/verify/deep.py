@@ -14,18 +14,18 @@ from typing import Any
 import torch
 
 from adaps_agents.export.weights import weights_header
-from baselines.leaderboard.artifacts import Evaluation, Weights, decode_weights_metadata
-from baselines.leaderboard.config import LearnerConfig, RunConfig
-from baselines.leaderboard.evaluate import Evaluator
+from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.replay import open_environment
 from baselines.leaderboard.files import parse_json
-from baselines.leaderboard.learner import build_model
-from baselines.leaderboard.provenance import provenance_of
-from baselines.leaderboard.record import RunRecord, read_actions, read_weights
+from baselines.leaderboard.records.artifacts import Evaluation, Weights, decode_weights_metadata
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import RunRecord, read_actions, read_weights
+from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
 from baselines.leaderboard.verify.choices import choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.courses import course_difference
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
-from baselines.leaderboard.verify.replay import open_environment
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 

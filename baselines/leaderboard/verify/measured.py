@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from adaps_envs.errors import InvalidStateError
-from baselines.leaderboard.diagnosis import sharing_of
-from baselines.leaderboard.record import RunRecord
+from baselines.leaderboard.execution.diagnosis import sharing_of
+from baselines.leaderboard.execution.replay import open_environment
+from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.verify.compare import ABSENT, different_leaves
-from baselines.leaderboard.verify.replay import open_environment
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
 

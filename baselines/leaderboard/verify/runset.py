@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from adaps_envs.testing.digest import trace_digest
-from baselines.leaderboard.artifacts import encode_metrics
-from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
+from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
+from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
 from baselines.leaderboard.files import canonical_json, parse_json, pretty_json
-from baselines.leaderboard.plan import SUITE_FILE, differences, read_suite_file
-from baselines.leaderboard.record import (
+from baselines.leaderboard.records.artifacts import encode_metrics
+from baselines.leaderboard.records.metadata_files import SCHEMA, encode_sidecar
+from baselines.leaderboard.records.reader import (
     COMMON_FILES,
     RESULT_FILES,
     SUMS,
@@ -29,15 +30,14 @@ from baselines.leaderboard.record import (
     read_actions,
     read_run,
 )
-from baselines.leaderboard.report.collect import check_comparable
-from baselines.leaderboard.sidecars import SCHEMA, encode_sidecar
-from baselines.leaderboard.suite import builtin_tasks
+from baselines.leaderboard.records.writer import UNFINISHED_NAME
+from baselines.leaderboard.report.data.collect import check_comparable
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
-from baselines.leaderboard.verify.beside import doubled_runs, equal_play, set_notes, unequal_diagnostics
-from baselines.leaderboard.verify.replay import ReplayError, first_difference, open_environment, replay
+from baselines.leaderboard.verify.run_and_set import doubled_runs, equal_play, set_notes, unequal_diagnostics
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 from baselines.leaderboard.verify.weights import check_weights
-from baselines.leaderboard.writer import UNFINISHED_NAME
 
 __all__ = ["ExtraChecks", "verify_directory"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from baselines.leaderboard.config import PROTOCOL
-from baselines.leaderboard.sidecars import SCHEMA
+from baselines.leaderboard.records.metadata_files import SCHEMA
+from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.text import printable
 
 __all__ = ["Fault", "RunVerdict", "Verdict"]

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.core.values import json_values
-from baselines.leaderboard.artifacts import Evaluation, Weights, decode_weights, decode_weights_metadata
-from baselines.leaderboard.config import RunConfig
+from adaps_envs.core.json_values import json_values
 from baselines.leaderboard.files import parse_json
-from baselines.leaderboard.record import RunRecord
-from baselines.leaderboard.sidecars import Sharing
+from baselines.leaderboard.records.artifacts import Evaluation, Weights, decode_weights, decode_weights_metadata
+from baselines.leaderboard.records.metadata_files import Sharing
+from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = ["BEST", "FINAL", "METADATA_KEY", "check_weights"]
@@ -29,7 +29,7 @@ METADATA_KEY = "adaps"
 
 _FORMAT = 1
 _SCHEME = "scheme."
-# Buffers that every scheme has; see ``adaps_agents.sharing.base.SharingScheme``.
+# Buffers that every scheme has; see ``adaps_agents.schemes.base.SharingScheme``.
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 
 

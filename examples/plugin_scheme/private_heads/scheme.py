@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from adaps_agents import SharingScheme
-from adaps_agents.sharing.layers import Activation, GroupedMLP
+from adaps_agents.networks.grouped_mlp import Activation, GroupedMLP
 
 __all__ = ["PrivateHeads"]
 

@@ -10,8 +10,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from type_game import type_game
 
 from adaps_agents import SharingA2C, SharingPPO, list_schemes
-from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.schemes.group_source import IdentifiedScheme
+from adaps_agents.schemes.registry import scheme_class
 
 QUICK_IDENTITY = {"env_steps": 160, "encoder": {"latent": 4, "hidden": 16, "updates": 60, "batch_size": 128}}
 SEVEN = ("adaps", "fups", "fups_id", "nops", "oracle", "seps", "snp_ps")

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaps_agents.sharing import AgentSpaces, SharingScheme, make_scheme
-from adaps_agents.sharing.registry import scheme_class
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes import AgentSpaces, SharingScheme, make_scheme
+from adaps_agents.schemes.registry import scheme_class
 
 NUM_AGENTS = 4
 SMALL = AgentSpaces(NUM_AGENTS, 5, 3)

@@ -15,7 +15,7 @@ from type_game import type_game
 from uneven import UnevenEnv, uneven_env
 
 from adaps_agents import SharingA2C, SharingPolicy, SharingPPO, TeamPolicy
-from adaps_agents.sharing import SharingScheme
+from adaps_agents.schemes import SharingScheme
 from adaps_envs.adapters.gym_single import TeamEnv
 from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.adapters.sb3 import SharedVecEnv
@@ -181,9 +181,9 @@ def _wishing_policy(policy: Any) -> None:
 
 def test_agents_of_a_real_family_are_masked() -> None:
     """The board's evaluator plays by ``policy.act`` and rebuilds the mask from the task's parameters."""
-    from baselines.leaderboard.config import LearnerConfig, RunConfig, SchemeConfig, TaskConfig
-    from baselines.leaderboard.evaluate import Evaluator
-    from baselines.leaderboard.learner import build_model
+    from baselines.leaderboard.execution.evaluation import Evaluator
+    from baselines.leaderboard.execution.learner import build_model
+    from baselines.leaderboard.spec.config import LearnerConfig, RunConfig, SchemeConfig, TaskConfig
 
     roster = [{"count": 1, "level": 1, "actions": ["load", "none"]}, {"count": 1, "level": 1}]
     task = TaskConfig(

@@ -11,12 +11,12 @@ from agents_common import QUICK_IDENTITY, fingerprint, small_model
 from numpy.typing import NDArray
 
 from adaps_agents import SharingA2C
-from adaps_agents.adaps.adaps_gates import AdaPSGates, told_apart
 from adaps_agents.identity.collect import Transitions
-from adaps_agents.identity.effects import relevance, relevance_gates, reward_effects
-from adaps_agents.sharing import AgentSpaces
-from adaps_agents.sharing.gated import GatedMLP
-from adaps_agents.sharing.registry import make_scheme
+from adaps_agents.identity.reward_effects import relevance, relevance_gates, reward_effects
+from adaps_agents.networks.gated_mlp import GatedMLP
+from adaps_agents.schemes import AgentSpaces
+from adaps_agents.schemes.adaps_gates import AdaPSGates, told_apart
+from adaps_agents.schemes.registry import make_scheme
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from adaps_agents.adaps import mapping
-from adaps_agents.adaps.mapping import (
+from adaps_agents.schemes import mask_mapping as mapping
+from adaps_agents.schemes.mask_mapping import (
     BINARISATIONS,
     MappingConfig,
     group_masks,

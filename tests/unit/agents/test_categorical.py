@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adaps_agents.learners.categorical import log_probabilities
+from adaps_agents.policy.categorical import log_probabilities
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (7, 5), (3, 4, 5), (2, 3, 4, 6)])

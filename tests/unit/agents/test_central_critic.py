@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from type_game import type_game
 
 from adaps_agents import SharingA2C, SharingPolicy, SharingPPO, list_schemes
-from adaps_agents.learners import rollout
+from adaps_agents.policy import rollout
 from adaps_envs import make
 from adaps_envs.errors import InvalidParameterError
 

@@ -19,8 +19,8 @@ from adaps_agents import IdentityPhase, SharingA2C, SharingPolicy, list_schemes
 from adaps_agents.export import TeamPolicy
 from adaps_agents.learners.on_policy import SharingOnPolicy
 from adaps_agents.learners.resume import capture_training, restore_training
-from adaps_agents.sharing import SharingScheme
-from adaps_agents.sharing.layers import AgentGroups
+from adaps_agents.networks.grouped_mlp import AgentGroups
+from adaps_agents.schemes import SharingScheme
 from adaps_envs.adapters.sb3_index import AgentIndexed
 
 Case = tuple[str, dict[str, Any]]
@@ -203,7 +203,7 @@ class _Planted(SharingScheme):
 @pytest.mark.parametrize("fault", ["none", "mixed", "index", "generator", "numpy"])
 def test_what_a_gpu_would_refuse_is_refused(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Planted, "fault", fault, raising=False)
-    monkeypatch.setattr("adaps_agents.learners.policy.make_scheme", lambda name, **options: _Planted())
+    monkeypatch.setattr("adaps_agents.policy.policy.make_scheme", lambda name, **options: _Planted())
     small_model(SharingA2C, "fups").learn(20)
     with away() as device:
         model = small_model(SharingA2C, "fups", device=device)

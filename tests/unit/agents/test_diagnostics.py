@@ -28,9 +28,9 @@ from adaps_agents.diagnostics import (
     within_and_between,
 )
 from adaps_agents.diagnostics.diagnose import spread_rows
-from adaps_agents.sharing.base import mask_overlap
-from adaps_agents.sharing.registry import scheme_class
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import mask_overlap
+from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.errors import InvalidParameterError
 
 POOL = observations(40).flatten(0, 1)

@@ -22,7 +22,7 @@ from methods_common import (
 )
 from torch import Tensor
 
-from adaps_agents.sharing import AgentSpaces, LearningState
+from adaps_agents.schemes import AgentSpaces, LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 from baselines.schemes.dico import logit_diversity

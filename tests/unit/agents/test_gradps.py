@@ -122,7 +122,7 @@ def test_agents_are_clustered_as_in_the_authors_code(monkeypatch: pytest.MonkeyP
             given.append((self.assign_labels, X))
             return super().fit_predict(X, y)
 
-    monkeypatch.setattr("baselines.gradps.SpectralClustering", Spy)
+    monkeypatch.setattr("baselines.schemes.gradps.SpectralClustering", Spy)
     # Most pairs agree, as where few agents differ from the rest; the width is that of those that do not.
     conflict = np.zeros((6, 6))
     for one, other, size in ((0, 1, 1.0), (2, 3, 2.0), (4, 5, 6.0)):

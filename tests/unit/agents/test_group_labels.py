@@ -12,7 +12,7 @@ from stable_baselines3 import PPO
 from type_game import type_game
 
 from adaps_agents import SharingA2C, SharingPolicy
-from adaps_agents.sharing import make_scheme
+from adaps_agents.schemes import make_scheme
 from adaps_envs.adapters.sb3_index import AgentIndexed
 from adaps_envs.errors import InvalidParameterError
 

@@ -19,7 +19,7 @@ from type_game import TypeGame, TypeGameParams, type_game
 
 import adaps_envs
 from adaps_agents import SharingA2C, SharingPPO, TeamPolicy
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
 from adaps_envs.adapters.gym_single import TeamEnv
 from adaps_envs.adapters.gym_vector import TeamVectorEnv
 from adaps_envs.errors import InvalidParameterError

@@ -19,7 +19,7 @@ from methods_common import (
     same_observations,
 )
 
-from adaps_agents.sharing import AgentSpaces
+from adaps_agents.schemes import AgentSpaces
 from adaps_envs.errors import InvalidParameterError
 
 

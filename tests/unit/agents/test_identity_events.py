@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Outcomes
-from adaps_agents.identity.events import RewardEvents, event_counts, reward_bins
 from adaps_agents.identity.phase import EVENTS_NEEDED, IdentityConfig, steps_wanted
+from adaps_agents.identity.reward_events import RewardEvents, event_counts, reward_bins
 
 BLOCKS, STEPS, ACTIONS = 400, 20, 3
 

@@ -13,9 +13,9 @@ from type_game import type_game
 from adaps_agents.identity.clustering import candidate_numbers, cluster_codes, selection_curve, tree_curve
 from adaps_agents.identity.collect import BLOCK_STEPS, STRETCHES, SYNCHRONISED, Collector, Transitions
 from adaps_agents.identity.encoder import EncoderConfig, Standardiser
-from adaps_agents.identity.exchange import ExchangeTest, Group, merge_exchangeable, ordered_labels
-from adaps_agents.identity.labels import identity_config
 from adaps_agents.identity.phase import Identity, IdentityConfig, identify
+from adaps_agents.identity.swap_test import ExchangeTest, Group, merge_exchangeable, ordered_labels
+from adaps_agents.schemes.group_source import identity_config
 from adaps_envs.errors import InvalidParameterError
 
 QUICK = EncoderConfig(latent=4, hidden=32, updates=400, batch_size=256)

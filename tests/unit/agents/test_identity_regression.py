@@ -10,9 +10,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.identity.collect import Collector, Transitions
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser
-from adaps_agents.identity.exchange import ExchangeTest
 from adaps_agents.identity.phase import IdentityConfig, identify
-from adaps_agents.identity.regression import RewardRegression
+from adaps_agents.identity.reward_regression import RewardRegression
+from adaps_agents.identity.swap_test import ExchangeTest
 from adaps_envs import make
 
 # Too small and too briefly trained to learn which of twelve landmarks pays.

@@ -23,9 +23,9 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import Tensor
 
 from adaps_agents import SharingA2C
-from adaps_agents.sharing import LearningState, SharingScheme
-from adaps_agents.sharing.thresholds import soft_threshold
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes import LearningState, SharingScheme
+from adaps_agents.schemes.thresholds import soft_threshold
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 

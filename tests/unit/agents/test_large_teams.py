@@ -15,8 +15,8 @@ LIMIT_MIB = 4_096
 PROGRAM = """
 import resource, sys
 from adaps_agents import SharingA2C
-from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.schemes.group_source import IdentifiedScheme
+from adaps_agents.schemes.registry import scheme_class
 from adaps_envs import make
 
 name = sys.argv[1]

@@ -199,7 +199,7 @@ class _Free(SharingScheme):
 
 
 def test_a_preparation_that_costs_nothing_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from adaps_agents.learners import policy
+    from adaps_agents.policy import policy
 
     make = policy.make_scheme
     monkeypatch.setattr(

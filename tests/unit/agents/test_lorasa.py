@@ -23,7 +23,7 @@ from methods_common import (
 )
 from type_game import type_game
 
-from adaps_agents.sharing import LearningState
+from adaps_agents.schemes import LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 from baselines.schemes.lorasa import LowRankMLP

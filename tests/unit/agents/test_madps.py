@@ -24,8 +24,8 @@ from type_game import type_game
 
 from adaps_agents.diagnostics import MapdConfig, mapd
 from adaps_agents.diagnostics.mapd import DecisionEncoder, wasserstein
-from adaps_agents.sharing import LearningState
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes import LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
 from baselines import madps

@@ -16,8 +16,8 @@ from agents_common import ALGORITHMS, small_model
 from type_game import TypeGame, TypeGameParams, type_game
 
 from adaps_agents import list_schemes
-from adaps_agents.sharing.base import RECURRENT
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import RECURRENT
 
 Case = tuple[str, str, str, str]
 LEARNERS = {algorithm.__name__: algorithm for algorithm in ALGORITHMS}

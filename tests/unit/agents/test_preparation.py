@@ -13,8 +13,8 @@ from type_game import type_game
 
 from adaps_agents import SharingA2C
 from adaps_agents.identity.collect import Collector
-from adaps_agents.sharing import SharingScheme
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.schemes import SharingScheme
+from adaps_agents.schemes.registry import scheme_class
 from adaps_agents.testing import check_scheme
 
 

@@ -16,8 +16,8 @@ from type_game import TypeGame, TypeGameParams, type_game
 
 from adaps_agents import SharingA2C, SharingPolicy, SharingPPO, TeamPolicy, list_schemes
 from adaps_agents.learners.resume import Arrays, capture_training, restore_training
-from adaps_agents.sharing.base import PARTS
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.base import PARTS
 from adaps_envs import make
 from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.errors import InvalidParameterError, InvalidWeightsError

@@ -10,9 +10,9 @@ from methods_common import BPS_1, P_ACTOR, P_CRITIC, SMALL, build, randomised
 from torch import Tensor, nn
 
 from adaps_agents import list_schemes
-from adaps_agents.sharing import AgentSpaces
-from adaps_agents.sharing.recurrent import GRUCell, gated_recurrence
-from adaps_agents.streams import torch_stream
+from adaps_agents.networks.gru import GRUCell, gated_recurrence
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes import AgentSpaces
 from adaps_envs.errors import InvalidParameterError
 from baselines.schemes.lorasa import LowRankCell
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from type_game import type_game
 
 from adaps_agents import SharingA2C, SharingPPO
-from adaps_agents.learners.policy import sample_actions
-from adaps_agents.learners.rollout import AgentRolloutBuffer
+from adaps_agents.policy.policy import sample_actions
+from adaps_agents.policy.rollout import AgentRolloutBuffer
 
 GAMMA, LAMBDA = 0.5, 0.8
 OBSERVATION, ACTION = spaces.Box(-1, 1, (1,)), spaces.Discrete(2)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from adaps_agents.sharing import registry
-from adaps_agents.sharing.registry import ENTRY_POINT_GROUP, list_schemes, make_scheme, scheme_spec
+from adaps_agents.schemes import registry
+from adaps_agents.schemes.registry import ENTRY_POINT_GROUP, list_schemes, make_scheme, scheme_spec
 from adaps_envs.errors import InvalidParameterError, UnknownNameError
 from adaps_envs.installation import SITE
-from baselines import cli
+from baselines.cli import main as cli
 from baselines.schemes.fups import FuPS
 
 SEVEN = {"adaps", "fups", "fups_id", "nops", "oracle", "seps", "snp_ps"}
@@ -149,7 +149,7 @@ main()
 
 
 @pytest.mark.parametrize(
-    "target", ["adaps_agents.streams:derived_seed", "baselines.schemes.fups:Missing", "nowhere.at_all:X"]
+    "target", ["adaps_agents.random_streams:derived_seed", "baselines.schemes.fups:Missing", "nowhere.at_all:X"]
 )
 def test_what_is_no_scheme_is_refused_when_used(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     _with_plugins(monkeypatch, ("odd", target))
@@ -160,7 +160,7 @@ def test_what_is_no_scheme_is_refused_when_used(monkeypatch: pytest.MonkeyPatch,
 
 def test_listing_imports_no_scheme(clean_environment: dict[str, str]) -> None:
     code = (
-        "import sys; from adaps_agents.sharing.registry import list_schemes; names = list_schemes(); "
+        "import sys; from adaps_agents.schemes.registry import list_schemes; names = list_schemes(); "
         "loaded = [name for name in names if f'baselines.schemes.{name}' in sys.modules]; "
         "assert names and not loaded, loaded"
     )

@@ -10,7 +10,7 @@ from methods_common import build
 
 from adaps_agents import SharingA2C, list_schemes
 from adaps_agents.export import group_map, policy_mapping_fn
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.errors import InvalidParameterError, UnknownNameError
 
 ONE = {"group_0": ["agent_0", "agent_1", "agent_2", "agent_3"]}

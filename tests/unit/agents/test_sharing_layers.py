@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from adaps_agents.sharing.layers import AgentGroups, GroupedMLP, MaskedMLP, orthogonal_stack
+from adaps_agents.networks.grouped_mlp import AgentGroups, GroupedMLP, MaskedMLP, orthogonal_stack
 from adaps_envs.errors import InvalidParameterError
 
 SIZES = (4, 6, 5, 3)

@@ -14,10 +14,10 @@ from PIL import Image
 
 from adaps_agents import AgentSpaces, list_schemes
 from adaps_agents.diagnostics import SharingMap, draw_sharing, sharing_map, sharing_table
-from adaps_agents.diagnostics.sets import MAX_SETS
+from adaps_agents.diagnostics.parameter_usage import used_entries
+from adaps_agents.diagnostics.sharing_map import MAX_SETS
 from adaps_agents.diagnostics.table import brief_agents
-from adaps_agents.diagnostics.use import used_entries
-from adaps_agents.sharing.registry import scheme_class
+from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.errors import InvalidParameterError
 
 THREE = [0] * 5 + [1] * 5 + [2] * 5

@@ -16,8 +16,8 @@ from type_game import type_game
 
 from adaps_agents import IdentityPhase, SharingA2C, SharingPolicy
 from adaps_agents.identity.collect import Collector
-from adaps_agents.learners import stock
-from adaps_agents.learners.stock import deal_rows
+from adaps_agents.policy import sb3_policy as stock
+from adaps_agents.policy.sb3_policy import deal_rows
 from adaps_envs import make
 from adaps_envs.adapters.sb3_index import AgentIndexed
 from adaps_envs.errors import InvalidParameterError

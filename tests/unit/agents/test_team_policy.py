@@ -10,7 +10,7 @@ from uneven import uneven_env
 
 import adaps_envs
 from adaps_agents import SharingA2C, TeamPolicy
-from adaps_agents.streams import torch_stream
+from adaps_agents.random_streams import torch_stream
 from adaps_envs.adapters.aec import AECFace, TurnOrder
 from adaps_envs.adapters.parallel import ParallelFace
 from adaps_envs.adapters.sb3 import SharedVecEnv

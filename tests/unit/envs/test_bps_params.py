@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_games import particles
 
 from adaps_envs import InvalidParameterError, make_batched
-from adaps_envs.bps.params import BPSParams, BPSType
+from adaps_envs.families.bps.params import BPSParams, BPSType
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import adaps_envs
-from adaps_envs.bps.render import EXTENT, SIZE, colour_of, draw
+from adaps_envs.families.bps.render import EXTENT, SIZE, colour_of, draw
 
 GOLDEN = Path(__file__).parent / "golden" / "bps_1_seed_0.png"
 

@@ -18,7 +18,7 @@ PLAY = """
 import resource, signal, sys, warnings
 import adaps_envs, numpy as np
 from adaps_envs.core.lanes import close_lanes
-from adaps_envs.bps import kernel
+from adaps_envs.families.bps import kernel
 LIMIT
 flags = np.array([True, False])
 print(close_lanes(flags, flags, np.zeros(2, dtype=bool)))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaps_envs import InvalidParameterError, make, make_batched
-from adaps_envs.crware.params import CRWAREParams, CRWAREType, RWAREParams
+from adaps_envs.families.crware.params import CRWAREParams, CRWAREType, RWAREParams
 
 BOTH = [
     ({"shelf_columns": 2}, "shelf_columns is 2; it must be odd"),

@@ -11,8 +11,8 @@ from PIL import Image
 
 from adaps_envs import make_batched, make_policy
 from adaps_envs.core.palette import colour_of
-from adaps_envs.crware.params import RWAREParams
-from adaps_envs.crware.render import cell_size, draw
+from adaps_envs.families.crware.params import RWAREParams
+from adaps_envs.families.crware.render import cell_size, draw
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAN = RWAREParams(layout="x....x\n......\n..gg..\nx....x", num_agents=1, request_queue_size=1).plan

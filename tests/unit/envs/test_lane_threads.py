@@ -20,7 +20,7 @@ from numba import njit
 
 from adaps_envs import make_batched
 from adaps_envs.core.lanes import any_outside
-from adaps_envs.core.threads import LaneThreads
+from adaps_envs.core.thread_pool import LaneThreads
 
 
 class Work(NamedTuple):

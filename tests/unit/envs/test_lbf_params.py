@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from random_games import foraging
 
 from adaps_envs import InvalidParameterError, make_batched
-from adaps_envs.lbf.env import LBF
-from adaps_envs.lbf.params import LBFParams, LBFType, params_from_golden
+from adaps_envs.families.lbf.env import LBF
+from adaps_envs.families.lbf.params import LBFParams, LBFType, params_from_golden
 
 DEFAULT = "LBF-8x8-2p-3f"
 

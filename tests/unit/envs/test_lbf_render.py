@@ -10,7 +10,7 @@ from PIL import Image
 
 import adaps_envs
 from adaps_envs.core.palette import colour_of
-from adaps_envs.lbf.render import LARGEST_CELL, SIZE, SMALLEST_CELL, cell_size, draw
+from adaps_envs.families.lbf.render import LARGEST_CELL, SIZE, SMALLEST_CELL, cell_size, draw
 
 GOLDEN = Path(__file__).parent / "golden" / "lbf_15x15_12p_6f_3t_seed_0.png"
 

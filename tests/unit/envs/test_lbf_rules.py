@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from adaps_envs import InvalidStateError, make_batched
-from adaps_envs.lbf.env import LBF
-from adaps_envs.lbf.params import LBFParams
+from adaps_envs.families.lbf.env import LBF
+from adaps_envs.families.lbf.params import LBFParams
 
 NONE, NORTH, SOUTH, WEST, EAST, LOAD = range(6)
 

@@ -12,9 +12,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 import adaps_envs
-from adaps_envs.core.form import Part, shown
+from adaps_envs.core.observation_form import Part, shown
 from adaps_envs.testing import QUICK, check_target
-from adaps_envs.testing.play import equal
+from adaps_envs.testing.play_through import equal
 
 WAREHOUSE = "RWARE-tiny-2a"
 SHOWN: list[tuple[str, dict[str, Any]]] = [

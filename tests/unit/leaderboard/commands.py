@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines import cli
+from baselines.cli import main as cli
 
 SUITE = """
 name = "{name}"

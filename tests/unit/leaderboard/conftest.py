@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fabricate import suite_data
 
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.spec.config import SuiteConfig
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def make_suite() -> Callable[..., SuiteConfig]:
 @pytest.fixture(scope="session")
 def honest_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished suite of real runs, two schemes and two seeds; copy it before you change it."""
-    from baselines.leaderboard.job import execute_job
+    from baselines.leaderboard.execution.job import execute_job
 
     out = tmp_path_factory.mktemp("honest") / "runs"
     identity = {"identity": {"env_steps": 400, "encoder": {"updates": 20}}}

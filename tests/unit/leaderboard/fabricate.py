@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from baselines.leaderboard.artifacts import ActionLog, Evaluation
-from baselines.leaderboard.config import RunConfig, SuiteConfig, evaluation_marks, seeds_of
-from baselines.leaderboard.plan import write_suite_file
-from baselines.leaderboard.record import Failure
-from baselines.leaderboard.sidecars import Costs, Git, Provenance, Sharing
-from baselines.leaderboard.writer import RunResult, RunWriter
+from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.records.artifacts import ActionLog, Evaluation
+from baselines.leaderboard.records.metadata_files import Costs, Git, Provenance, Sharing
+from baselines.leaderboard.records.reader import Failure
+from baselines.leaderboard.records.writer import RunResult, RunWriter
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig, evaluation_marks, seeds_of
 
 TYPES = [0, 0, 1, 1]
 PROVENANCE = Provenance(

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from baselines.leaderboard.artifacts import (
+from baselines.leaderboard.files import pretty_json
+from baselines.leaderboard.records.artifacts import (
     Weights,
     decode_weights,
     decode_weights_metadata,
     encode_metrics,
     encode_weights,
 )
-from baselines.leaderboard.config import RunConfig
-from baselines.leaderboard.files import pretty_json
-from baselines.leaderboard.record import SUMS, config_payload, encode_sums
-from baselines.leaderboard.verify import submission
+from baselines.leaderboard.records.reader import SUMS, config_payload, encode_sums
+from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
 Arrays = dict[str, np.ndarray]

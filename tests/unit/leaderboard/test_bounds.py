@@ -18,24 +18,25 @@ from fabricate import COSTS, PROVENANCE, TYPES, fabricate_result, suite_data
 from tamper import edit_json, edit_returns
 
 import baselines
-from baselines.leaderboard.board import add_submission
 from baselines.leaderboard.bounds import MAX_BYTES
-from baselines.leaderboard.config import RESERVED_NAMES, RunConfig, SuiteConfig, TaskConfig
 from baselines.leaderboard.errors import DamagedRecordError
+from baselines.leaderboard.execution.loggers import LOG_DIRECTORY
+from baselines.leaderboard.execution.plan import SUITE_FILE
+from baselines.leaderboard.execution.replay import ReplayError, _lane_bytes, open_environment
 from baselines.leaderboard.files import check_storable, parse_json
-from baselines.leaderboard.npz import decode_npz
-from baselines.leaderboard.plan import SUITE_FILE
-from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS, Failure, read_run
-from baselines.leaderboard.report.archive import ARCHIVE
-from baselines.leaderboard.report.ticks import decade_ticks
-from baselines.leaderboard.report.values import decimal
+from baselines.leaderboard.records.metadata_files import Sharing, decode_sidecar, encode_sidecar
+from baselines.leaderboard.records.npz import decode_npz
+from baselines.leaderboard.records.reader import COMMON_FILES, RESULT_FILES, SUMS, Failure, read_run
+from baselines.leaderboard.records.writer import RunResult, RunWriter
+from baselines.leaderboard.report.data.archive import ARCHIVE
+from baselines.leaderboard.report.data.values import decimal
+from baselines.leaderboard.report.figures.ticks import decade_ticks
 from baselines.leaderboard.report.write import BESIDE_THE_RUNS, SITE
-from baselines.leaderboard.sidecars import Sharing, decode_sidecar, encode_sidecar
-from baselines.leaderboard.sinks import LOG_DIRECTORY
-from baselines.leaderboard.suite import BUILTIN_SCHEMES
-from baselines.leaderboard.verify import submission, verify_directory, verify_submission
-from baselines.leaderboard.verify.replay import ReplayError, _lane_bytes, open_environment
-from baselines.leaderboard.writer import RunResult, RunWriter
+from baselines.leaderboard.spec.config import RESERVED_NAMES, RunConfig, SuiteConfig, TaskConfig
+from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
+from baselines.leaderboard.verify import packing as submission
+from baselines.leaderboard.verify import verify_directory, verify_submission
+from baselines.leaderboard.verify.submissions import add_submission
 
 RUN = "one/adaps/seed-0"
 TASK = suite_data()["tasks"][0]
@@ -170,7 +171,7 @@ def test_a_point_that_could_not_be_read_back_is_left_out(tmp_path: Path, config:
 def test_environment_variables_that_change_roundings_are_noted(
     monkeypatch: pytest.MonkeyPatch, config: RunConfig
 ) -> None:
-    from baselines.leaderboard.provenance import provenance_of
+    from baselines.leaderboard.records.provenance import provenance_of
 
     for name in ("ATEN_CPU_CAPABILITY", "MKL_CBWR"):
         monkeypatch.delenv(name, raising=False)

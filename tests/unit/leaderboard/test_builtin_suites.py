@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from adaps_agents.identity.labels import IdentifiedScheme
-from adaps_agents.sharing.registry import scheme_class
-from baselines import cli
-from baselines.leaderboard.check import check_suite
-from baselines.leaderboard.config import RunConfig, SchemeConfig
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.record import read_run
-from baselines.leaderboard.references import POLICY_OF_FIELD, measure_reference
-from baselines.leaderboard.suite import builtin_tasks, list_suites, load_suite, select
+from adaps_agents.schemes.group_source import IdentifiedScheme
+from adaps_agents.schemes.registry import scheme_class
+from baselines.cli import main as cli
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.references import POLICY_OF_FIELD, measure_reference
+from baselines.leaderboard.execution.suite_check import check_suite
+from baselines.leaderboard.records.reader import read_run
+from baselines.leaderboard.spec.config import RunConfig, SchemeConfig
+from baselines.leaderboard.spec.loading import builtin_tasks, list_suites, load_suite, select
 from baselines.leaderboard.verify import verify_directory
 
 KINDS = {"bps": "BPS-4", "dial": "BPS-16a-16t", "scale": "BPS-60a-5t", "crware": "CRWARE-tiny-4a-2c"}

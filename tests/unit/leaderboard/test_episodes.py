@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs import make_batched
-from baselines.leaderboard.episodes import play_episodes
+from baselines.leaderboard.execution.episodes import play_episodes
 
 EPISODES, STEPS, SEED = 24, 200, 7
 # A small board with one food that one player can load: random play ends early, at different steps.

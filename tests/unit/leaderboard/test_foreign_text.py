@@ -13,14 +13,14 @@ from fabricate import PROVENANCE, fabricate_failure, fabricate_run, fabricate_su
 from rich.console import Console
 from tamper import edit_json
 
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.engine import Finished
-from baselines.leaderboard.plan import Job, JobState
-from baselines.leaderboard.progress import ProgressDisplay
-from baselines.leaderboard.record import read_run
+from baselines.leaderboard.execution.engine import Finished
+from baselines.leaderboard.execution.plan import Job, JobState
+from baselines.leaderboard.execution.progress import ProgressDisplay
+from baselines.leaderboard.records.reader import read_run
 from baselines.leaderboard.report import collect_board, print_board, write_report
-from baselines.leaderboard.report.downloads import bibtex
-from baselines.leaderboard.report.tables import csv_rows, markdown_board
+from baselines.leaderboard.report.data.downloads import bibtex
+from baselines.leaderboard.report.data.tables import csv_rows, markdown_board
+from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.text import printable, storable
 
 ESCAPES = "\x1b[2J\x1b]8;;http://evil\x07\x9b1m\r"

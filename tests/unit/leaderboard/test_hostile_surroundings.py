@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from commands import run_cli, suite_text
 
-from baselines.leaderboard import lock
-from baselines.leaderboard.checkpoint import Checkpoint, Checkpoints
-from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, DirectoryLockedError, OutputDirectoryError
-from baselines.leaderboard.lock import directory_lock
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.records import locks as lock
+from baselines.leaderboard.records.checkpoints import Checkpoint, Checkpoints
+from baselines.leaderboard.records.locks import directory_lock
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 
 HEAD = 'name = "mine"\nschemes = ["fups"]\nseeds = [0]\n'
 

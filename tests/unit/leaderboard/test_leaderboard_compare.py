@@ -14,16 +14,16 @@ from fabricate import fabricate_failure, fabricate_run
 from rich.console import Console
 
 from adaps_envs import UnknownNameError
-from baselines import cli
-from baselines.leaderboard import stats
-from baselines.leaderboard.compare import compare_schemes
-from baselines.leaderboard.config import SuiteConfig
+from baselines.cli import main as cli
 from baselines.leaderboard.errors import ConfigError, DirectoryLockedError
-from baselines.leaderboard.export import marl_eval
-from baselines.leaderboard.lock import directory_lock
-from baselines.leaderboard.plan import make_plan, parse_shard, write_suite_file
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs
-from baselines.leaderboard.run import run_suite
+from baselines.leaderboard.execution.plan import make_plan, parse_shard, write_suite_file
+from baselines.leaderboard.execution.suite_runner import run_suite
+from baselines.leaderboard.records.locks import directory_lock
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, find_runs
+from baselines.leaderboard.report.data.marl_eval_file import marl_eval
+from baselines.leaderboard.report.data.paired import compare_schemes
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.statistics import scores as stats
 
 SCORES = {"adaps": (0.9, 0.7), "fups_id": (0.5, 0.6)}
 

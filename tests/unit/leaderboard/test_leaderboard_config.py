@@ -9,7 +9,8 @@ from fabricate import suite_data
 from pydantic import ValidationError
 
 from adaps_envs.errors import UnknownNameError
-from baselines.leaderboard.config import (
+from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.spec.config import (
     LearnerConfig,
     RunConfig,
     SuiteConfig,
@@ -17,8 +18,7 @@ from baselines.leaderboard.config import (
     evaluation_marks,
     seeds_of,
 )
-from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.suite import builtin_tasks, list_suites, load_suite, select
+from baselines.leaderboard.spec.loading import builtin_tasks, list_suites, load_suite, select
 
 
 def test_every_builtin_suite_loads_and_names_itself() -> None:

@@ -12,12 +12,12 @@ import pytest
 from commands import run_cli, suite_text
 from fabricate import snapshot
 
-from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.plan import JobOptions
-from baselines.leaderboard.record import find_runs, read_run
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.plan import JobOptions
+from baselines.leaderboard.records.reader import find_runs, read_run
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 
 PAGE = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 4096
 

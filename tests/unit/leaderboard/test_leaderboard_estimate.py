@@ -9,11 +9,11 @@ import pytest
 from commands import run_cli, suite_text
 from fabricate import COSTS, fabricate_failure, fabricate_run
 
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.estimate import Estimate, estimate_rest, time_at_once
-from baselines.leaderboard.plan import make_plan
-from baselines.leaderboard.record import find_runs, read_run
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.execution.estimate import Estimate, estimate_rest, time_at_once
+from baselines.leaderboard.execution.plan import make_plan
+from baselines.leaderboard.records.reader import find_runs, read_run
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 
 MakeSuite = Callable[..., SuiteConfig]
 

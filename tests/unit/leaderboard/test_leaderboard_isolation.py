@@ -13,14 +13,14 @@ import pytest
 from commands import descendants, suite_text
 from rich.console import Console
 
-from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.plan import JobOptions
-from baselines.leaderboard.pool import WorkerPool
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
-from baselines.leaderboard.run import run_suite
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.local_engine import WorkerPool
+from baselines.leaderboard.execution.plan import JobOptions
+from baselines.leaderboard.execution.suite_runner import run_suite
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, find_runs, read_run
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 
 SCHEME = """
 import os, shutil, signal, sys, time
@@ -28,7 +28,7 @@ from pathlib import Path
 
 import torch
 
-from baselines.fups import FuPS
+from baselines.schemes.fups import FuPS
 
 {at_import}
 

@@ -14,18 +14,18 @@ from pydantic import ValidationError
 
 from adaps_envs import make_batched
 from adaps_envs.errors import InvalidWeightsError
-from baselines.leaderboard import job, training
-from baselines.leaderboard.check import check_suite
-from baselines.leaderboard.config import RunConfig, SuiteConfig, evaluation_marks
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.evaluate import Evaluator
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.learner import build_model
-from baselines.leaderboard.provenance import provenance_of
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, RunRecord, read_actions, read_run, read_weights
-from baselines.leaderboard.references import measure_references
-from baselines.leaderboard.sidecars import Provenance
-from baselines.leaderboard.suite import builtin_tasks
+from baselines.leaderboard.execution import job, training
+from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.references import measure_references
+from baselines.leaderboard.execution.suite_check import check_suite
+from baselines.leaderboard.records.metadata_files import Provenance
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, RunRecord, read_actions, read_run, read_weights
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig, evaluation_marks
+from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify.deep import deep_checks
 
 IDENTITY = {"identity": {"env_steps": 400, "encoder": {"updates": 50}}}

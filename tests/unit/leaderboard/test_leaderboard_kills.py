@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from commands import suite_text
 
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, find_runs, read_run
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 from baselines.leaderboard.verify import verify_directory
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from fabricate import fabricate_failure, fabricate_run, snapshot
 
-from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import (
     ConfigMismatchError,
     DamagedRecordError,
     DirectoryLockedError,
     OutputDirectoryError,
 )
-from baselines.leaderboard.lock import directory_lock
-from baselines.leaderboard.plan import JobState, make_plan, read_suite_file, write_suite_file
+from baselines.leaderboard.execution.plan import JobState, make_plan, read_suite_file, write_suite_file
+from baselines.leaderboard.records.locks import directory_lock
+from baselines.leaderboard.spec.config import SuiteConfig
 
 
 def test_states_come_from_the_disk(tmp_path: Path, suite: SuiteConfig) -> None:
@@ -93,6 +93,6 @@ def test_an_unwritable_place_for_the_lock(tmp_path: Path) -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     heavy = ("torch", "numba", "scipy", "matplotlib", "pydantic")
-    code = f"import sys, baselines.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, baselines.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -21,12 +21,12 @@ import pytest
 from commands import descendants, running, start_run, suite_text
 from rich.console import Console
 
-from baselines import cli
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.engine import Died, Event, Finished, Progress, Started
-from baselines.leaderboard.plan import Job, JobOptions, make_plan
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, find_runs, read_run
-from baselines.leaderboard.run import run_suite
+from baselines.cli import main as cli
+from baselines.leaderboard.execution.engine import Died, Event, Finished, Progress, Started
+from baselines.leaderboard.execution.plan import Job, JobOptions, make_plan
+from baselines.leaderboard.execution.suite_runner import run_suite
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, find_runs, read_run
+from baselines.leaderboard.spec.config import SuiteConfig
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed (pip install 'adaps[ray]')"
@@ -59,7 +59,7 @@ def reproducible_bytes(out: Path) -> dict[str, bytes]:
 
 
 def engine_of(**settings: Any) -> Callable[[int | None], Any]:
-    from baselines.leaderboard.ray_engine import RayEngine
+    from baselines.leaderboard.execution.ray_engine import RayEngine
 
     return lambda jobs: RayEngine(jobs, **settings)
 

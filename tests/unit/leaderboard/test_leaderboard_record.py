@@ -15,19 +15,20 @@ import pytest
 from fabricate import COSTS, PROVENANCE, fabricate_failure, fabricate_result, fabricate_run, snapshot
 from tamper import npz
 
-from baselines.leaderboard import artifacts, files, writer
+from baselines.leaderboard import files
 from baselines.leaderboard.bounds import MAX_BYTES
-from baselines.leaderboard.config import RunConfig, SuiteConfig
 from baselines.leaderboard.errors import DamagedRecordError, OutputDirectoryError
-from baselines.leaderboard.record import (
+from baselines.leaderboard.records import artifacts, writer
+from baselines.leaderboard.records.metadata_files import Diagnostics, Sharing, decode_sidecar, encode_sidecar
+from baselines.leaderboard.records.reader import (
     REPRODUCIBLE_FILES,
     find_runs,
     read_actions,
     read_run,
     read_weights,
 )
-from baselines.leaderboard.sidecars import Diagnostics, Sharing, decode_sidecar, encode_sidecar
-from baselines.leaderboard.writer import RunWriter, remove_stale_partials
+from baselines.leaderboard.records.writer import RunWriter, remove_stale_partials
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_a_forgery_with_mended_sums_is_named(tmp_path: Path, config: RunConfig, 
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch, config: RunConfig) -> None:
-    monkeypatch.setattr("baselines.leaderboard.npz.MAX_MEMBER_BYTES", 1 << 20)
+    monkeypatch.setattr("baselines.leaderboard.records.npz.MAX_MEMBER_BYTES", 1 << 20)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("steps.npy", bytes(2 << 20))

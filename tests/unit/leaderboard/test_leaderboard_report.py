@@ -11,12 +11,12 @@ import pytest
 from fabricate import fabricate_failure, fabricate_run, fabricate_suite, snapshot, suite_data
 from rich.console import Console
 
-from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
-from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.report import Board, collect_board, print_board, write_report
-from baselines.leaderboard.report.columns import LEGEND, TYPES
-from baselines.leaderboard.report.tables import csv_rows, markdown_board, markdown_table
+from baselines.leaderboard.report.data.columns import LEGEND, TYPES
+from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
+from baselines.leaderboard.spec.config import SuiteConfig
 
 REQUIRED_KEYS = {
     "task", "scheme", "runs", "failed", "iqm", "ci_low", "ci_high", "return_mean", "trainable_parameters", "ari",

@@ -11,9 +11,9 @@ from fabricate import fabricate_suite
 from site_pages import Page
 from tamper import edit_json, mend
 
-from baselines.leaderboard.config import SuiteConfig
 from baselines.leaderboard.report import collect_board, write_report
-from baselines.leaderboard.report.archive import archive_rows
+from baselines.leaderboard.report.data.archive import archive_rows
+from baselines.leaderboard.spec.config import SuiteConfig
 
 
 def change_protocol(run: Path, protocol: str) -> None:

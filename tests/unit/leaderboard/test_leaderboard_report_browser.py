@@ -13,9 +13,9 @@ import pytest
 from chromium import Chromium, Visit, add_script, find_chromium
 from fabricate import fabricate_failure, fabricate_run
 
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.report import write_report
+from baselines.leaderboard.spec.config import SuiteConfig
 
 SCORES = {"nops": 0.9, "adaps": 0.7, "fups_id": 0.5, "fups": 0.1}
 ATTACK = "<img src=x onerror=alert(1)><script>alert(1)</script>"

@@ -16,15 +16,15 @@ from fabricate import TYPES, fabricate_run
 from PIL import Image
 from tamper import edit_arrays
 
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.record import read_run
-from baselines.leaderboard.report import pictures
-from baselines.leaderboard.report.charts import COSTS, cost_chart, score_chart, style_of
-from baselines.leaderboard.report.pictures import FilmError, film
-from baselines.leaderboard.report.plane import MARKERS, Plane
-from baselines.leaderboard.report.sharing_map import group_labels, mask_overlaps, sharing_map
-from baselines.leaderboard.report.ticks import decade_ticks, round_ticks, short
-from baselines.leaderboard.sidecars import Sharing
+from baselines.leaderboard.records.metadata_files import Sharing
+from baselines.leaderboard.records.reader import read_run
+from baselines.leaderboard.report.figures import pictures
+from baselines.leaderboard.report.figures.charts import COSTS, cost_chart, score_chart, style_of
+from baselines.leaderboard.report.figures.pictures import FilmError, film
+from baselines.leaderboard.report.figures.plane import MARKERS, Plane
+from baselines.leaderboard.report.figures.sharing_map import group_labels, mask_overlaps, sharing_map
+from baselines.leaderboard.report.figures.ticks import decade_ticks, round_ticks, short
+from baselines.leaderboard.spec.config import SuiteConfig
 
 
 def sharing(**changes: Any) -> Sharing:

@@ -15,14 +15,14 @@ from fabricate import COSTS, PROVENANCE, fabricate_failure, fabricate_result, fa
 from site_pages import Page, broken_links, read_site
 from typer.testing import CliRunner
 
-from baselines.leaderboard.cli import app
-from baselines.leaderboard.config import SuiteConfig
+from baselines.cli.leaderboard import app
 from baselines.leaderboard.errors import OutputDirectoryError
+from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.files import parse_json
-from baselines.leaderboard.plan import write_suite_file
+from baselines.leaderboard.records.metadata_files import Costs
+from baselines.leaderboard.records.writer import RunWriter
 from baselines.leaderboard.report import write_report
-from baselines.leaderboard.sidecars import Costs
-from baselines.leaderboard.writer import RunWriter
+from baselines.leaderboard.spec.config import SuiteConfig
 
 ATTACK = "<script>alert(1)</script>"
 

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from fabricate import snapshot
 
-from adaps_agents.identity import labels
-from baselines.leaderboard import checkpoint, writer
-from baselines.leaderboard.checkpoint import Checkpoint, Checkpoints, checkpoint_path
-from baselines.leaderboard.config import RunConfig, SuiteConfig
+from adaps_agents.schemes import group_source as labels
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.plan import JobOptions
-from baselines.leaderboard.provenance import provenance_of
-from baselines.leaderboard.record import REPRODUCIBLE_FILES, read_run
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.plan import JobOptions
+from baselines.leaderboard.records import checkpoints as checkpoint
+from baselines.leaderboard.records import writer
+from baselines.leaderboard.records.checkpoints import Checkpoint, Checkpoints, checkpoint_path
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, read_run
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.verify import verify_directory
 
 EAGER = JobOptions(checkpoint_seconds=0.0)

@@ -23,19 +23,20 @@ from rich.console import Console
 
 from adaps_agents import SharingA2C
 from adaps_envs.errors import UnknownNameError
-from baselines.leaderboard import pool, report
-from baselines.leaderboard import suite as suite_module
-from baselines.leaderboard.config import LearnerConfig, RunConfig, SuiteConfig
-from baselines.leaderboard.engine import Died, Finished, Progress, Started
+from baselines.leaderboard import report
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.lock import directory_lock
-from baselines.leaderboard.plan import Job, JobState, make_plan
-from baselines.leaderboard.pool import WorkerPool
-from baselines.leaderboard.progress import ProgressDisplay, duration, time_left
-from baselines.leaderboard.record import find_runs, read_run
-from baselines.leaderboard.run import RunInterrupted, run_suite
-from baselines.leaderboard.signals import end_on_signal, signals_deferred
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.execution import local_engine as pool
+from baselines.leaderboard.execution.engine import Died, Finished, Progress, Started
+from baselines.leaderboard.execution.local_engine import WorkerPool
+from baselines.leaderboard.execution.plan import Job, JobState, make_plan
+from baselines.leaderboard.execution.progress import ProgressDisplay, duration, time_left
+from baselines.leaderboard.execution.signals import end_on_signal, signals_deferred
+from baselines.leaderboard.execution.suite_runner import RunInterrupted, run_suite
+from baselines.leaderboard.records.locks import directory_lock
+from baselines.leaderboard.records.reader import find_runs, read_run
+from baselines.leaderboard.spec import loading as suite_module
+from baselines.leaderboard.spec.config import LearnerConfig, RunConfig, SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_a_job_whose_workers_die_becomes_a_failed_row(
                     os.kill(self._workers[-1].pid, signal.SIGKILL)
                 yield event
 
-    monkeypatch.setattr("baselines.leaderboard.run.WorkerPool", Killing)
+    monkeypatch.setattr("baselines.leaderboard.execution.suite_runner.WorkerPool", Killing)
     console = Console(file=io.StringIO(), width=140)
     summary = run_suite(suite, tmp_path, jobs=1, console=console)
     assert (summary.done, summary.failed) == (3, 1)
@@ -212,7 +213,7 @@ def test_a_job_whose_workers_die_becomes_a_failed_row(
 def test_nothing_to_do_starts_no_process(tmp_path: Path, suite: SuiteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     for config in suite.runs():
         fabricate_run(tmp_path, config, 0.5)
-    monkeypatch.setattr("baselines.leaderboard.run.WorkerPool", None)
+    monkeypatch.setattr("baselines.leaderboard.execution.suite_runner.WorkerPool", None)
     summary = run_suite(suite, tmp_path, console=Console(file=io.StringIO()))
     assert (summary.done, summary.failed) == (8, 0)
 
@@ -260,7 +261,7 @@ def test_the_workers_that_look_over_run_the_jobs(tmp_path: Path, make_suite: Cal
 
 def test_the_process_that_waits_loads_no_learner(tmp_path: Path, suite_file: Path) -> None:
     program = (
-        "import sys; from baselines.cli import main\n"
+        "import sys; from baselines.cli.main import main\n"
         "try: main()\n"
         "finally: print({'torch', 'sklearn', 'stable_baselines3', 'matplotlib'} & {*sys.modules}, file=sys.stderr)"
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
-from baselines.leaderboard import stats
+from baselines.leaderboard.statistics import scores as stats
 
 
 def scores(seed: int = 0, runs: int = 10, tasks: int = 4) -> np.ndarray:

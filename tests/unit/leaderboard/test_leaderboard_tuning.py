@@ -11,12 +11,12 @@ import pytest
 from fabricate import fabricate_run, suite_data
 from pydantic import ValidationError
 
-from baselines.leaderboard.config import SuiteConfig, Tuning
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.plan import ledger, read_suite_file, write_suite_file
-from baselines.leaderboard.record import read_run
+from baselines.leaderboard.execution.plan import ledger, read_suite_file, write_suite_file
+from baselines.leaderboard.records.reader import read_run
 from baselines.leaderboard.report import write_report
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.spec.config import SuiteConfig, Tuning
+from baselines.leaderboard.spec.loading import load_suite
 
 TUNED = {"name": "adaps", "tuning": {"configurations": 8, "env_steps": 4_000_000}}
 BUDGET = {"configurations": 8, "env_steps": 4_000_000}

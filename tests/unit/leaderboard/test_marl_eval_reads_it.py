@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fabricate import fabricate_run
 
-from baselines import cli
-from baselines.leaderboard.config import SuiteConfig
+from baselines.cli import main as cli
+from baselines.leaderboard.spec.config import SuiteConfig
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tamper import npz, npz_info
 
-from baselines.leaderboard.npz import decode_npz, encode_npz
+from baselines.leaderboard.records.npz import decode_npz, encode_npz
 
 ARRAYS = {"returns": np.linspace(0.0, 1.0, 12).reshape(3, 4), "point": np.array(7), "none": np.zeros((0, 3), np.uint8)}
 HONEST = encode_npz(ARRAYS)

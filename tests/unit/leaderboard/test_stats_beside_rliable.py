@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.leaderboard import stats
+from baselines.leaderboard.statistics import scores as stats
 
 RLIABLE_RESAMPLES = 4_000
 RESAMPLES = 40_000

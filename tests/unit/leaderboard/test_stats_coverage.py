@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.leaderboard.coverage import CELLS, POPULATIONS, REPETITIONS, SEED, measure
+from baselines.leaderboard.statistics.coverage import CELLS, POPULATIONS, REPETITIONS, SEED, measure
 
 
 def stated(repository: Path) -> dict[tuple[int, int], list[float]]:

@@ -17,15 +17,15 @@ from fabricate import suite_data
 from tamper import arrays_of, edit_json, edit_returns, edit_weights, mend, write_arrays
 
 from adaps_envs import make_batched, make_policy
-from baselines.leaderboard.config import SuiteConfig
-from baselines.leaderboard.diagnosis import sharing_of
-from baselines.leaderboard.episodes import Episodes, play_episodes
-from baselines.leaderboard.evaluate import Evaluator
-from baselines.leaderboard.job import execute_job
-from baselines.leaderboard.learner import build_model
-from baselines.leaderboard.plan import write_suite_file
-from baselines.leaderboard.provenance import provenance_of
-from baselines.leaderboard.record import read_run, read_weights
+from baselines.leaderboard.execution.diagnosis import sharing_of
+from baselines.leaderboard.execution.episodes import Episodes, play_episodes
+from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import read_run, read_weights
+from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.verify import courses, verify_directory
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
 from baselines.leaderboard.verify.measured import identity_faults

@@ -20,12 +20,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from tamper import edit_config, edit_json, edit_metrics, edit_returns, members_of, npz, write_submission
 
-from baselines.leaderboard.config import RunConfig
 from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import parse_json, pretty_json
-from baselines.leaderboard.plan import read_suite_file, write_suite_file
-from baselines.leaderboard.record import SUMS, config_payload, encode_sums, find_runs
+from baselines.leaderboard.records.reader import SUMS, config_payload, encode_sums, find_runs
 from baselines.leaderboard.report import print_board, write_report
+from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 
 Members = dict[str, bytes]

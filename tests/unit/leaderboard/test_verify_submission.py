@@ -18,15 +18,16 @@ import pytest
 from fabricate import snapshot
 from tamper import append_member, edit_config, edit_json, members_of, write_submission
 
-from baselines import cli
-from baselines.leaderboard.board import add_submission
+from baselines.cli import main as cli
 from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
+from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import pretty_json
-from baselines.leaderboard.plan import read_suite_file, write_suite_file
-from baselines.leaderboard.record import find_runs
+from baselines.leaderboard.records.reader import find_runs
 from baselines.leaderboard.report import write_report
-from baselines.leaderboard.verify import pack_submission, submission, verify_directory, verify_submission
+from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
+from baselines.leaderboard.verify import packing as submission
+from baselines.leaderboard.verify.submissions import add_submission
 
 RUN = "one/adaps/seed-0"
 
@@ -426,7 +427,7 @@ def test_an_addition_that_was_killed_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", die)
         if moved == 4:
-            patch.setattr("baselines.leaderboard.board.publish_site", die_at_once)
+            patch.setattr("baselines.leaderboard.verify.submissions.publish_site", die_at_once)
         with pytest.raises(KeyboardInterrupt):
             add_submission(entry, board)
     addition = add_submission(entry, board)

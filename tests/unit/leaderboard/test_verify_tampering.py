@@ -31,10 +31,10 @@ from tamper import (
 
 from adaps_agents import export
 from adaps_envs import make_batched, make_policy
-from baselines.leaderboard.artifacts import decode_weights, encode_weights
-from baselines.leaderboard.episodes import play_episodes
-from baselines.leaderboard.record import COMMON_FILES, RESULT_FILES, SUMS, read_run
-from baselines.leaderboard.suite import load_suite
+from baselines.leaderboard.execution.episodes import play_episodes
+from baselines.leaderboard.records.artifacts import decode_weights, encode_weights
+from baselines.leaderboard.records.reader import COMMON_FILES, RESULT_FILES, SUMS, read_run
+from baselines.leaderboard.spec.loading import load_suite
 from baselines.leaderboard.verify import verify_directory
 from baselines.leaderboard.verify.checks import check_task
 from baselines.leaderboard.verify.deep import deep_checks
@@ -660,7 +660,7 @@ def test_a_compressed_array_that_unpacks_to_too_much(runs: Path, monkeypatch: py
         runs / RUN, "actions.npz", {**arrays_of(runs / RUN, "actions.npz"), "final": np.zeros(4 << 20, np.uint8)}
     )
     assert (runs / RUN / "actions.npz").stat().st_size < 10_000
-    monkeypatch.setattr("baselines.leaderboard.npz.MAX_MEMBER_BYTES", 1 << 20)
+    monkeypatch.setattr("baselines.leaderboard.records.npz.MAX_MEMBER_BYTES", 1 << 20)
     assert_named(runs, f"{RUN}/actions.npz", "unpacks to more than 1 MiB")
 
 

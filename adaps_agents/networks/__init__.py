@@ -1,0 +1,1 @@
+"""Networks with an explicit agent axis."""

@@ -1,0 +1,1 @@
+"""The stable-baselines3 policy that runs a scheme, and what it stores of a rollout."""

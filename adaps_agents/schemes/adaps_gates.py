@@ -1,0 +1,182 @@
+"""AdaPS with relevance gates: every group reads the entries of the observation that its reward depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaps_agents.identity.collect import Collector
+from adaps_agents.identity.phase import Identity, IdentityConfig
+from adaps_agents.identity.reward_effects import relevance, relevance_gates, reward_effects
+from adaps_agents.networks.gated_mlp import GatedMLP
+from adaps_agents.networks.grouped_mlp import Activation
+from adaps_agents.random_streams import torch_stream
+from adaps_agents.schemes.adaps import AdaPS
+from adaps_agents.schemes.base import PARTS
+from adaps_agents.schemes.options import check_choice, check_count
+from adaps_envs.errors import InvalidParameterError
+
+__all__ = ["SCHEME", "AdaPSGates"]
+
+MASKS = ("auto", "always", "never")
+# Where trained gains come from, and how many parameters they are in F inputs, K groups and codes of D numbers.
+GAINS = {"none": "0", "groups": "K F", "mapped": "D F"}
+# Two groups whose gates differ by this much at some entry are told apart by their gates.
+TOLD_APART = 0.5
+
+
+class AdaPSGates(AdaPS):
+    """Adaptive parameter sharing with gates at the input.
+
+    AdaPS masks hidden neurons, so every group must learn its own reading of the observation with a part of the first
+    layer, and with many groups each neuron serves many of them. Here a group differs in what it *reads*: entry ``f`` of
+    its observation is multiplied by a fixed gate in [0, 1], the root of the share of reward variance that the entry
+    explains in this group over the greatest share in any group. The shares come from ridge regressions on the
+    transitions that the identity phase has played anyway: nothing is trained, no parameter is added and no further
+    step is spent. All neurons stay shared.
+
+    Where gates do not tell all groups apart (types that differ in their dynamics, rewards too rare to explain), AdaPS's
+    masks over hidden neurons are a second factor: without any relevance the scheme is ``adaps``, and with one group it
+    is full sharing, both exactly.
+
+    Args:
+        masks: masks over hidden neurons too: ``auto`` where gates do not tell all groups apart, ``always`` or
+            ``never``.
+        gains: train the gates from there: one gain for each group and entry (``groups``, K F parameters a network),
+            or a linear map from a fixed random code of the group to its gains (``mapped``, F D parameters a network
+            whatever K); ``none`` keeps the gates fixed.
+        gain_code: D, length of the codes of ``mapped`` gains; at least K.
+        labels, types, identity, **options: as for :class:`~adaps_agents.schemes.adaps.AdaPS`, all but ``units``. With
+            groups from outside the phase only plays ``identity.env_steps`` steps to measure relevance.
+            ``labels="each"`` with ``masks="never"`` gates every agent by itself, without clustering.
+    """
+
+    name = "adaps_gates"
+    summary = "one shared network that each group found by the identity phase reads through fixed relevance gates"
+    source = "this project (docs/adaps-gates.md); groups and masks: Li et al., arXiv 2312.09009"
+    parameter_formula = "P"
+    fups_options: ClassVar[Mapping[str, Any] | None] = {"masks": "never"}
+
+    def __init__(
+        self,
+        *,
+        masks: str = "auto",
+        gains: str = "none",
+        gain_code: int = 32,
+        labels: Sequence[int] | str | None = None,
+        identity: IdentityConfig | Mapping[str, Any] | None = None,
+        types: Sequence[int] | None = None,
+        **options: Any,
+    ) -> None:
+        check_choice("masks", masks, MASKS)
+        check_choice("gains", gains, GAINS)
+        check_count("gain_code", gain_code)
+        if "units" in options:
+            raise InvalidParameterError("adaps_gates masks neurons only; leave units out, or take scheme 'adaps'.")
+        super().__init__(labels=labels, identity=identity, types=types, **options)
+        self.masks_wanted, self.gains, self.gain_code = masks, gains, gain_code
+        if gains != "none":
+            self.parameter_formula = f"P + {GAINS[gains]} an actor or critic"  # type: ignore[misc]
+            self.fups_options = {"masks": "never", "gains": "none"}  # type: ignore[misc]
+        self._effects: NDArray[np.float32] | None = None
+
+    def waits(self) -> bool:
+        """Whether relevance can matter: not if there is one group from the start."""
+        return super().waits() or int(self.labels.max()) > 0
+
+    def needs_effects(self) -> bool:
+        """Whether the identity phase shall measure how rewards depend on entries."""
+        return True
+
+    def prepare(self, collector: Collector) -> int:
+        """Run the identity phase, or where groups are given play its steps, and make the gates."""
+        if super().waits():
+            return super().prepare(collector)
+        if not self.waits():
+            return 0
+        before = collector.env_steps
+        self._effects = reward_effects(collector.collect(self.identity_config.env_steps), self.spaces.num_agents)
+        self.identity_steps.fill_(collector.env_steps - before)
+        self.build_networks()
+        return collector.env_steps - before
+
+    def use_identity(self, identity: Identity) -> None:
+        """Keep the effects, from which the gates are made, then the centres, and regroup."""
+        self._effects = identity.effects
+        super().use_identity(identity)
+
+    def group_gates(self) -> Tensor:
+        """Return the gates ``[K, F]`` of the present groups; ones where nothing is known."""
+        labels = self.labels.cpu().numpy()
+        if self._effects is None or labels.max() == 0:
+            return torch.ones(int(labels.max()) + 1, self.spaces.obs_dim)
+        return torch.from_numpy(relevance_gates(relevance(self._effects, labels)))
+
+    def make_masked_networks(
+        self,
+        actor: Sequence[Tensor],
+        critic: Sequence[Tensor],
+        execution: str = "auto",
+        activation: Activation | None = None,
+    ) -> None:
+        """Set actor and critic to one network each, with gates, and with masks where they are wanted."""
+        gates = self.group_gates()
+        masked = self.masks_wanted == "always" or (self.masks_wanted == "auto" and not told_apart(gates))
+        for part, masks in zip(PARTS, (actor, critic), strict=True):
+            options = self.network_options(part)
+            if activation is not None:
+                options["activation"] = activation
+            used = masks if masked else [torch.ones_like(mask, dtype=torch.bool) for mask in masks]
+            inputs = options["sizes"][0] - gates.shape[1]
+            own = torch.cat([gates, torch.ones(len(gates), inputs)], dim=1)
+            net = GatedMLP(
+                options.pop("sizes"), self.labels, used, execution=execution, gates=own, gains=self._gain_codes(),
+                **options,
+            )  # fmt: skip
+            setattr(self, f"{part}_net", net)
+
+    def _gain_codes(self) -> Tensor | None:
+        """Return the codes of the groups ``[K, D]`` that trained gains are mapped from, or None for fixed gates."""
+        number = int(self.labels.max()) + 1
+        if self.gains == "none" or number == 1:
+            return None
+        if self.gains == "groups":
+            return torch.eye(number)
+        if number > self.gain_code:
+            raise InvalidParameterError(
+                f"gain_code is {self.gain_code} for {number} groups; a code shorter than the number of groups cannot "
+                f"give each its own gains, so take gain_code={number} or more."
+            )
+        codes = torch.empty(number, self.gain_code)
+        return torch.nn.init.orthogonal_(codes, generator=torch_stream(self.seed, "gains"))
+
+    def sharing_summary(self) -> dict[str, Any]:
+        """Add how many entries each group reads."""
+        net = self.actor_net
+        assert isinstance(net, GatedMLP)
+        read = (net.current_gates() != 0).sum(dim=1).tolist()
+        return {**super().sharing_summary(), "entries_read": read}
+
+    def param_report(self) -> dict[str, int]:
+        """Add the fixed gates, 32 bits each."""
+        report = super().param_report()
+        if int(self.labels.max()) > 0:
+            nets = (self.actor_net, self.critic_net)
+            report["fixed_bits"] += sum(32 * net.gates.numel() for net in nets if isinstance(net, GatedMLP))
+        return report
+
+
+def told_apart(gates: Tensor) -> bool:
+    """Whether every two groups' gates ``[K, F]`` differ clearly at some entry."""
+    if len(gates) < 2:
+        return True
+    differences = (gates[:, None] - gates[None]).abs().amax(dim=2)
+    return bool((differences + torch.eye(len(gates)) >= TOLD_APART).all())
+
+
+SCHEME = AdaPSGates

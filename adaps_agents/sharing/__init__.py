@@ -1,8 +1,0 @@
-"""Sharing schemes: which agents use which weights."""
-
-from __future__ import annotations
-
-from adaps_agents.sharing.base import AgentSpaces, LearningState, SharingScheme
-from adaps_agents.sharing.registry import SchemeSpec, list_schemes, make_scheme, scheme_spec
-
-__all__ = ["AgentSpaces", "LearningState", "SchemeSpec", "SharingScheme", "list_schemes", "make_scheme", "scheme_spec"]

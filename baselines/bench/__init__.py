@@ -1,0 +1,1 @@
+"""``adaps bench``: speed next to installed peers."""

@@ -1,0 +1,1 @@
+"""The ``adaps`` command line."""

@@ -1,0 +1,342 @@
+"""``adaps leaderboard``: run, report, verify, submit, board, compare, export, references, suites."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from baselines.leaderboard.errors import InterruptedCommandError
+from baselines.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from baselines.leaderboard.execution.engine import EngineFactory
+    from baselines.leaderboard.report import Board
+    from baselines.leaderboard.spec.config import SuiteConfig
+    from baselines.leaderboard.verify import Verdict
+    from baselines.leaderboard.verify.runset import ExtraChecks
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Run suites of tasks and schemes, verify and report them.", no_args_is_help=True)
+board_app = typer.Typer(help="A board of submissions.", no_args_is_help=True)
+app.add_typer(board_app, name="board")
+
+EXIT_FAILED_RUNS = 1
+EXIT_FAULTS = 1
+
+
+class EngineName(StrEnum):
+    """What runs the jobs."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    suite: Annotated[str, typer.Option(help="Built-in suite, or the path of a .toml file.")] = "quick",
+    out: Annotated[Path, typer.Option(help="Output directory; the same one continues an interrupted run.")] = Path(
+        "runs/quick"
+    ),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: one a core.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeat for more).")] = None,
+    scheme: Annotated[list[str] | None, typer.Option(help="Only this scheme (repeat for more).")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+    shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
+    ] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(help="Also show runs while they train in: tensorboard, wandb (repeat for both).")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Seconds after which a run that has not ended fails; default: none.")
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Processes of this machine, or Ray tasks; the records are the same.")
+    ] = EngineName.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster, as ray.init takes it; default: RAY_ADDRESS, or Ray on this machine."),
+    ] = None,
+) -> None:
+    """Run a suite, write its report and print the board.
+
+    Runs that have finished are kept: the same command continues an interrupted suite. Exit codes: 0 all runs are done,
+    1 some have failed (the board is written all the same), 2 wrong use or an unusable directory, 130 interrupted.
+    """
+    try:
+        from baselines.leaderboard.execution.signals import end_on_signal
+
+        with end_on_signal():
+            from baselines.leaderboard.execution.loggers import require_sinks
+            from baselines.leaderboard.execution.plan import JobOptions, parse_shard
+            from baselines.leaderboard.spec.loading import load_suite, select
+
+            console = _console()
+            share = parse_shard(shard)
+            start = _engine(engine, address)
+            sinks = require_sinks(sink or [])
+            whole = load_suite(suite)
+            chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
+            if dry_run:
+                _print_plan(console, chosen, out, share, jobs, retry_failed)
+                return
+
+            from baselines.leaderboard.execution.suite_runner import run_suite
+
+            options = JobOptions(sinks=sinks, timeout=timeout)
+            if checkpoint_seconds is not None:
+                options = replace(options, checkpoint_seconds=checkpoint_seconds)
+            summary = run_suite(
+                whole, out, part=chosen, jobs=jobs, retry_failed=retry_failed, console=console, shard=share,
+                options=options, engine=start, check=True,
+            )  # fmt: skip
+            _report(console, out)
+    except KeyboardInterrupt as stop:
+        raise InterruptedCommandError(f"{str(stop) or 'interrupted'}. To go on: {_same_command(context)}") from None
+    if summary.failed:
+        typer.echo(f"{summary.failed} runs failed; --retry-failed runs them again.", err=True)
+        raise typer.Exit(EXIT_FAILED_RUNS)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the site; default: site/ in the directory.")] = None,
+    pictures: Annotated[
+        int | None, typer.Option(min=0, help="Schemes shown at play, a task; default: about 24 in all.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table for a README instead.")] = False,
+) -> None:
+    """Compute the board of a directory, write board.json, board.md, board.csv and a site of static pages, and print it.
+
+    The site is one folder without a server, which can be put anywhere. --markdown prints a table and writes nothing.
+    """
+    from baselines.leaderboard.errors import ConfigError
+    from baselines.leaderboard.report import collect_board, markdown_table
+
+    if not directory.is_dir():
+        raise ConfigError(f"{directory} is not a directory; give the --out of a run.")
+    if markdown:
+        typer.echo(markdown_table(collect_board(directory)), nl=False)
+    else:
+        _report(_console(), directory, site=out, pictures=pictures)
+
+
+@app.command()
+def verify(
+    target: Annotated[Path, typer.Argument(help="Output directory of `run`, one run directory, or a submitted file.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Check files, hashes, seeds and counts, and replay the recorded actions: the returns must come out.
+
+    Needs neither weights nor torch, except for --deep. Exit codes: 0 everything verifies, 1 it does not and every fault
+    was named, 2 there is nothing to verify.
+    """
+    from baselines.leaderboard.verify import verify_directory, verify_submission
+
+    check = _deep_checks(deep)
+    verdict = verify_directory(target, deep=check) if target.is_dir() else verify_submission(target, deep=check)
+    _print_verdict(verdict, as_json)
+    if not verdict.verified:
+        raise typer.Exit(EXIT_FAULTS)
+
+
+@app.command()
+def submit(
+    directory: Annotated[Path, typer.Argument(help="Output directory of a finished `run`.")],
+    out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
+) -> None:
+    """Verify a finished suite and pack its runs into one file, which `verify` and `board add` read on any machine.
+
+    Exit codes: 0 the file is written, 1 the runs do not verify, 2 wrong use or no place for the file.
+    """
+    from baselines.leaderboard.verify import pack_submission, verify_directory
+
+    verdict = verify_directory(directory, complete=True)
+    if not verdict.verified:
+        _print_verdict(verdict, as_json=False)
+        raise typer.Exit(EXIT_FAULTS)
+    digest = pack_submission(directory, out)
+    typer.echo(f"{digest}  {out}")
+
+
+@board_app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="A file made by `submit`.")],
+    board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+) -> None:
+    """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
+
+    Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
+    names or rows.
+    """
+    from baselines.leaderboard.verify.submissions import add_submission
+
+    addition = add_submission(file, board, deep=_deep_checks(deep))
+    if addition.report is None:
+        _print_verdict(addition.verdict, as_json=False)
+        raise typer.Exit(EXIT_FAULTS)
+    typer.echo(f"{len(addition.added)} runs added, {len(addition.present)} were there already")
+    _show(_console(), *addition.report)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="Scheme, by its name in the board.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The scheme that it is compared with.")],
+    runs: Annotated[Path, typer.Option(help="Output directory of `run`.")] = Path("runs/quick"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Compare two schemes pair by pair: the same seeds, in the same evaluation episodes, at the budget."""
+    import json
+
+    from baselines.leaderboard.report.data.paired import compare_schemes, comparison_line
+
+    comparisons = compare_schemes(runs, first, second)
+    if as_json:
+        typer.echo(json.dumps([comparison.to_json() for comparison in comparisons], indent=2))
+        return
+    for comparison in comparisons:
+        typer.echo(comparison_line(comparison))
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write; an older one is replaced.")],
+) -> None:
+    """Write all finished runs, episode by episode, in the JSON format that marl-eval reads."""
+    from baselines.leaderboard.files import canonical_json, make_directory, replace_file
+    from baselines.leaderboard.report.data.marl_eval_file import marl_eval
+
+    data = canonical_json(marl_eval(directory))
+    make_directory(out.parent)
+    replace_file(out, data)
+    typer.echo(f"{len(data):,} bytes: {out}")
+
+
+@app.command()
+def suites() -> None:
+    """List the built-in suites."""
+    from baselines.leaderboard.spec.loading import list_suites, load_suite
+
+    for name in list_suites():
+        loaded = load_suite(name)
+        runs = loaded.runs()
+        steps = sum(run.task.budget for run in runs)
+        typer.echo(f"{name:<10} {loaded.description} ({len(runs)} runs, {steps:,} environment steps)")
+
+
+@app.command()
+def references(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Built-in tasks or environment ids; default: all.")] = None,
+    episodes: Annotated[int, typer.Option(min=2, max=100_000, help="Episodes a policy.")] = 2_000,
+) -> None:
+    """Measure random_score and scripted_score of tasks anew, beside the frozen values."""
+    from baselines.leaderboard.execution.references import measure_references
+    from baselines.leaderboard.spec.loading import builtin_tasks
+
+    known = builtin_tasks()
+    for name in tasks or list(known):
+        definition = known.get(name, {"env": name})
+        for field, found in measure_references(definition["env"], definition.get("params"), episodes=episodes).items():
+            frozen = f"(frozen {definition[field]})" if field in definition else "(not frozen)"
+            typer.echo(f"{name:<24} {field:<15} {found.mean:10.1f} +- {found.standard_error:.1f} {frozen}")
+
+
+def _engine(name: EngineName, address: str | None) -> EngineFactory | None:
+    """The engine that was asked for; None is the local one."""
+    from baselines.leaderboard.errors import ConfigError
+
+    if name is EngineName.LOCAL:
+        if address is not None:
+            raise ConfigError(f"--address {address} belongs to --engine ray; give both, or neither.")
+        return None
+    from functools import partial
+
+    from baselines.leaderboard.execution.ray_engine import RayEngine, require_ray
+
+    require_ray()
+    return partial(RayEngine, address=address)
+
+
+def _deep_checks(deep: bool) -> ExtraChecks | None:
+    if not deep:
+        return None
+    from baselines.leaderboard.verify.deep import deep_checks
+
+    return deep_checks
+
+
+def _print_verdict(verdict: Verdict, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps(verdict.to_json(), indent=2))
+    else:
+        for line in verdict.lines():
+            typer.echo(line)
+
+
+def _console() -> Console:
+    """The terminal; a log file, which has no width of its own, gets lines that hold the whole board."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def _report(console: Console, out: Path, *, site: Path | None = None, pictures: int | None = None) -> None:
+    from baselines.leaderboard.report import write_report
+
+    _show(console, *write_report(out, site=site, pictures=pictures))
+
+
+def _show(console: Console, board: Board, page: Path) -> None:
+    from baselines.leaderboard.report import print_board
+
+    print_board(board, console)
+    console.print(printable(f"page: {page}"), markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_plan(
+    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool
+) -> None:
+    """Show every job with its state, and what the rest will cost."""
+    from baselines.leaderboard.execution.estimate import estimate_rest
+    from baselines.leaderboard.execution.local_engine import available_cores
+    from baselines.leaderboard.execution.plan import ledger, make_plan
+    from baselines.leaderboard.records.reader import find_runs, read_run
+
+    plan = make_plan(suite, out).shard(*shard)
+    lines = ledger(suite) if suite.tuning_budget else []
+    lines += [f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps" for job in plan.jobs]
+    estimate = estimate_rest(plan.to_do(retry_failed=retry_failed), [read_run(path) for path in find_runs(out)])
+    for line in [*lines, *estimate.lines(jobs or available_cores())]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _same_command(context: typer.Context) -> str:
+    """The command with the options that it was given, and where it writes, to be typed again."""
+    words = ["adaps", "leaderboard", "run"]
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
+        if value in (None, [], False) or (value == parameter.default and name not in ("suite", "out")):
+            continue
+        for entry in value if isinstance(value, (list, tuple)) else [value]:
+            words += [parameter.opts[0]] if entry is True else [parameter.opts[0], str(entry)]
+    return shlex.join(words)

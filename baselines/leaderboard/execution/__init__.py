@@ -1,0 +1,1 @@
+"""Planning, running and evaluating the runs of a suite."""

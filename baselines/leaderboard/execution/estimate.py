@@ -1,0 +1,86 @@
+"""What the rest of a suite will cost, by what its finished runs cost."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from baselines.leaderboard.execution.plan import Job
+from baselines.leaderboard.execution.progress import duration
+from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.spec.config import RunConfig
+
+__all__ = ["Estimate", "estimate_rest", "time_at_once"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of the jobs that are to be run.
+
+    Attributes:
+        env_steps: environment steps of all of them.
+        seconds: wall-clock seconds of each job whose rate is known, in order.
+        unknown: how many have no rate: no run of their task has finished.
+        measured: how many finished runs the rates come from.
+    """
+
+    env_steps: int
+    seconds: tuple[float, ...]
+    unknown: int
+    measured: int
+
+    def lines(self, at_once: int) -> list[str]:
+        """Return it in words, for so many jobs at once."""
+        jobs = len(self.seconds) + self.unknown
+        lines = [f"to run: {jobs} runs, {self.env_steps:,} environment steps"]
+        if self.seconds:
+            wall = duration(time_at_once(self.seconds, at_once))
+            runs = f"{self.measured} finished runs" if self.measured > 1 else "1 finished run"
+            lines.append(f"about {wall} with {at_once} at once ({duration(sum(self.seconds))} in all), by {runs}")
+        if self.unknown:
+            lines.append(f"no time is known for {self.unknown} of them: no run of their task has finished here")
+        return lines
+
+
+def estimate_rest(jobs: Sequence[Job], finished: Iterable[RunRecord]) -> Estimate:
+    """Estimate the jobs at the rates of finished runs of the same task and learner: of the same scheme if there are.
+
+    Args:
+        jobs: those to be run.
+        finished: records; those that failed or do not tell their wall time do not count.
+    """
+    spent: dict[tuple[str, str], tuple[float, int]] = {}
+    measured = 0
+    for record in finished:
+        seconds = record.costs.wall_seconds
+        if record.status != "done" or not seconds:
+            continue
+        measured += 1
+        for key in _keys(record.config):
+            total, steps = spent.get(key, (0.0, 0))
+            spent[key] = total + seconds, steps + record.config.task.budget
+    estimates = [_seconds(job.config, spent) for job in jobs]
+    known = tuple(seconds for seconds in estimates if seconds is not None)
+    return Estimate(sum(job.config.task.budget for job in jobs), known, len(jobs) - len(known), measured)
+
+
+def time_at_once(seconds: Sequence[float], at_once: int) -> float:
+    """Return when the last of the jobs ends if each begins, in order, as soon as one of ``at_once`` places is free."""
+    places = [0.0] * max(1, at_once)
+    for job in seconds:
+        heapq.heappushpop(places, places[0] + job)
+    return max(places)
+
+
+def _keys(config: RunConfig) -> tuple[tuple[str, str], ...]:
+    """From the closest to the loosest likeness that still gives a rate."""
+    return (config.context_digest, config.scheme.label), (config.context_digest, "")
+
+
+def _seconds(config: RunConfig, spent: dict[tuple[str, str], tuple[float, int]]) -> float | None:
+    for key in _keys(config):
+        if key in spent:
+            seconds, steps = spent[key]
+            return seconds * config.task.budget / steps
+    return None

@@ -1,0 +1,37 @@
+"""From a run's configuration to its learner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import adaps_agents
+import adaps_envs
+from baselines.leaderboard.spec.config import RunConfig, seeds_of
+
+__all__ = ["LEARNERS", "build_model"]
+
+LEARNERS: dict[str, Any] = {"a2c": adaps_agents.SharingA2C, "ppo": adaps_agents.SharingPPO}
+
+
+def build_model(config: RunConfig) -> Any:
+    """Return the untrained learner of a run, seeded with the run's training seeds."""
+    task, learner = config.task, config.learner
+    vec_env = adaps_envs.make(task.env, api="sb3", num_envs=learner.num_lanes, **task.params)
+    settings: dict[str, Any] = dict(learner.settings)
+    if learner.learning_rate_schedule == "linear":
+        start = float(settings["learning_rate"])
+        settings["learning_rate"] = lambda remaining: start * remaining
+    return LEARNERS[learner.algorithm](
+        config.scheme.name,
+        vec_env,
+        # The learner seeds lane b with its own seed + b; with 0, 1, 2 ... neighbouring runs would share most lanes.
+        seed=seeds_of(config).training_start,
+        policy_kwargs={
+            **learner.policy_settings,
+            "net_arch": list(learner.net_arch),
+            "recurrent": learner.recurrent,
+            "scheme_kwargs": dict(config.scheme.settings),
+        },
+        device="cpu",
+        **settings,
+    )

@@ -1,0 +1,55 @@
+"""Looking a suite over before any process starts: a typing error should cost a second, not a night."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import adaps_agents
+import adaps_envs
+from adaps_envs.errors import AdapsError, suggest
+from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.execution.learner import LEARNERS, build_model
+from baselines.leaderboard.spec.config import RESERVED_SETTINGS, LearnerConfig, RunConfig, SuiteConfig
+
+__all__ = ["check_suite"]
+
+
+def check_suite(suite: SuiteConfig) -> None:
+    """Check that environments, schemes and settings exist and go together, by building every learner once.
+
+    Raises:
+        UnknownNameError: an environment or a scheme is not registered.
+        ConfigError: a parameter or setting that its environment, scheme or learner does not take.
+    """
+    for scheme in suite.schemes:
+        adaps_agents.scheme_spec(scheme.name)
+    for task in suite.tasks:
+        params: dict[str, Any] = task.params
+        try:
+            adaps_envs.make_batched(task.env, 1, **params)
+        except AdapsError as error:
+            raise type(error)(f"task {task.name!r}: {error}") from None
+        _check_setting_names(task.name, suite.learner_for(task.name))
+    for config in suite.runs():
+        if config.seed == suite.seeds[0]:
+            _check_learner(config)
+
+
+def _check_setting_names(task: str, learner: LearnerConfig) -> None:
+    learner_class = LEARNERS[learner.algorithm]
+    stock = next(base for base in learner_class.__mro__ if base.__module__.startswith("stable_baselines3"))
+    known = [name for name in inspect.signature(stock).parameters if name not in RESERVED_SETTINGS]
+    for name in learner.settings:
+        if name not in known:
+            raise ConfigError(
+                f"task {task!r}: {learner_class.__name__} has no setting {name!r}. {suggest(name, known)}"
+            )
+
+
+def _check_learner(config: RunConfig) -> None:
+    try:
+        build_model(config)
+    except (Exception, SystemExit) as error:  # whatever a plug-in scheme raises, every run would
+        where = f"task {config.task.name!r}, scheme {config.scheme.label!r}"
+        raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,233 @@
+"""What a run produces, and its exact bytes on disk: arrays in ``.npz``, weights in ``.safetensors``, points as JSON.
+
+The same values always give the same bytes, and nothing that is read back can execute code: arrays are loaded without
+pickle, weights with safetensors, and shapes and types are checked against the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from baselines.leaderboard.bounds import MAX_RETURN
+from baselines.leaderboard.files import canonical_json, check_values, finite_or_null, parse_json
+from baselines.leaderboard.records.npz import decode_npz, encode_npz
+from baselines.leaderboard.spec.config import TaskConfig
+
+__all__ = [
+    "ActionLog",
+    "Evaluation",
+    "decode_actions",
+    "decode_evaluation",
+    "decode_metrics",
+    "decode_weights",
+    "decode_weights_metadata",
+    "encode_actions",
+    "encode_evaluation",
+    "encode_metrics",
+    "encode_weights",
+]
+
+Weights = dict[str, NDArray[Any]]
+
+_MAX_HEADER_BYTES = 1 << 24
+_MAX_ARRAY_HEADER = 256
+_TENSOR_KEYS = {"dtype", "shape", "data_offsets"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Team returns of every evaluation episode of a run. Letters: P points, E episodes a point, Q absolute episodes.
+
+    Attributes:
+        marks: ``[P] int64`` environment steps at which evaluation was due.
+        steps: ``[P] int64`` environment steps really spent then, identity steps included; never below the mark.
+        greedy: ``[P, E] float64`` returns with the most likely actions.
+        sampled: ``[P, E] float64`` returns with sampled actions, the same episodes.
+        seeds: ``[E] int64`` environment seeds of the episodes, the same at every point.
+        absolute: ``[Q] float64`` greedy returns of the best point's policy in fresh episodes.
+        absolute_seeds: ``[Q] int64``.
+        best_point: ``[] int64`` index into P of the point with the highest greedy mean, the earliest of equals.
+    """
+
+    marks: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    greedy: NDArray[np.float64]
+    sampled: NDArray[np.float64]
+    seeds: NDArray[np.int64]
+    absolute: NDArray[np.float64]
+    absolute_seeds: NDArray[np.int64]
+    best_point: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ActionLog:
+    """Actions of held-out episodes, so that returns can be replayed without weights. T is the longest episode.
+
+    Attributes:
+        final: ``[T, E, N] uint8`` greedy actions of the last evaluation point.
+        final_lengths: ``[E] int64`` steps of each episode; later entries of ``final`` are 0.
+        absolute: ``[T, Q, N] uint8`` actions of the absolute episodes.
+        absolute_lengths: ``[Q] int64``.
+    """
+
+    final: NDArray[np.uint8]
+    final_lengths: NDArray[np.int64]
+    absolute: NDArray[np.uint8]
+    absolute_lengths: NDArray[np.int64]
+
+
+def encode_evaluation(evaluation: Evaluation) -> bytes:
+    """Return ``evaluation.npz``."""
+    return encode_npz({field.name: getattr(evaluation, field.name) for field in fields(Evaluation)})
+
+
+def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
+    """Read ``evaluation.npz`` and hold it to its task.
+
+    Raises:
+        ValueError: wrong members, shapes, dtypes or values.
+    """
+    points, episodes, held_out = task.eval_points, task.eval_episodes, task.absolute_episodes
+    # Marks, steps, greedy, sampled, seeds, absolute, their seeds and the best point, 8 bytes a value.
+    values = 2 * points + 2 * points * episodes + episodes + 2 * held_out + 1
+    arrays = decode_npz(data, 8 * values + len(fields(Evaluation)) * _MAX_ARRAY_HEADER)
+    _check_members(
+        arrays,
+        {
+            "marks": ((points,), "int64"),
+            "steps": ((points,), "int64"),
+            "greedy": ((points, episodes), "float64"),
+            "sampled": ((points, episodes), "float64"),
+            "seeds": ((episodes,), "int64"),
+            "absolute": ((held_out,), "float64"),
+            "absolute_seeds": ((held_out,), "int64"),
+            "best_point": ((), "int64"),
+        },
+    )
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds a value that is not finite")
+        beyond = array[np.abs(array) > MAX_RETURN]
+        if array.dtype.kind == "f" and beyond.size:
+            raise ValueError(f"{name} holds the return {beyond[0]:g}; at most {MAX_RETURN:g} can be scored")
+    if (arrays["steps"] < 0).any() or (np.diff(arrays["steps"]) < 0).any():
+        raise ValueError("steps must not decrease")
+    if not 0 <= int(arrays["best_point"]) < points:
+        raise ValueError(f"best_point {int(arrays['best_point'])} is not one of the {points} points")
+    return Evaluation(**arrays)
+
+
+def encode_actions(actions: ActionLog) -> bytes:
+    """Return ``actions.npz``."""
+    return encode_npz({field.name: getattr(actions, field.name) for field in fields(ActionLog)})
+
+
+def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:
+    """Read ``actions.npz`` and hold it to its task.
+
+    Raises:
+        ValueError: wrong members, shapes or dtypes.
+    """
+    arrays = decode_npz(data)
+    expected: dict[str, tuple[tuple[int, ...], str]] = {}
+    for name, episodes in (("final", task.eval_episodes), ("absolute", task.absolute_episodes)):
+        shape = arrays[name].shape if name in arrays and arrays[name].ndim == 3 else (1, 1, 1)
+        expected[name] = ((shape[0], episodes, shape[2]), "uint8")
+        expected[f"{name}_lengths"] = ((episodes,), "int64")
+    _check_members(arrays, expected)
+    for name in ("final", "absolute"):
+        lengths = arrays[f"{name}_lengths"]
+        if (lengths < 1).any() or (lengths > len(arrays[name])).any():
+            raise ValueError(f"{name}_lengths must lie in 1..{len(arrays[name])}")
+    return ActionLog(**arrays)
+
+
+def encode_weights(weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return a safetensors file.
+
+    Args:
+        weights: arrays by name.
+        metadata: one entry at most, because the order of several is not fixed.
+    """
+    assert metadata is None or len(metadata) <= 1
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    return save_safetensors(arrays, None if metadata is None else dict(metadata))
+
+
+def decode_weights(data: bytes) -> Weights:
+    """Read a safetensors file.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        return load_safetensors(data)
+    except Exception as error:  # SafetensorError for most damage, others for types that numpy does not have
+        raise ValueError(f"not a safetensors file ({error})") from None
+
+
+def decode_weights_metadata(data: bytes) -> dict[str, str]:
+    """Read what a safetensors file says beside its arrays, and hold its header to the layout in which it is written.
+
+    Raises:
+        ValueError: it is none, its header is too large, or it holds more than its arrays and metadata need.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if not 0 < size <= min(_MAX_HEADER_BYTES, len(data) - 8):
+        raise ValueError(f"its header claims {size:,} bytes; at most {_MAX_HEADER_BYTES:,} and not beyond the file")
+    text = data[8 : 8 + size]
+    header = parse_json(text)
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or any(not isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its header is no object with texts as metadata")
+    entries = [entry for name, entry in header.items() if name != "__metadata__"]
+    if any(not isinstance(entry, dict) or entry.keys() != _TENSOR_KEYS for entry in entries):
+        raise ValueError(f"an array is not described by {', '.join(sorted(_TENSOR_KEYS))} alone")
+    written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # Padded with blanks to a multiple of 8.
+    if text != written + b" " * (-len(written) % 8):
+        raise ValueError("its header is not laid out as it is written")
+    return metadata
+
+
+def encode_metrics(points: list[dict[str, Any]]) -> bytes:
+    """Return ``metrics.jsonl``: one line a point; a scalar that is not finite becomes null."""
+    return b"".join(canonical_json(finite_or_null(point)) + b"\n" for point in points)
+
+
+def decode_metrics(data: bytes) -> list[dict[str, Any]]:
+    """Read ``metrics.jsonl``.
+
+    Raises:
+        ValueError: a line is no JSON object, or the last one is cut off; the message gives the line number.
+    """
+    if data and not data.endswith(b"\n"):
+        raise ValueError("the last line is cut off")
+    check_values(data)
+    points = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            point = parse_json(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+        if not isinstance(point, dict):
+            raise ValueError(f"line {number}: not an object")
+        points.append(point)
+    return points
+
+
+def _check_members(arrays: dict[str, NDArray[Any]], expected: dict[str, tuple[tuple[int, ...], str]]) -> None:
+    if set(arrays) != set(expected):
+        raise ValueError(f"holds {sorted(arrays)}, not {sorted(expected)}")
+    for name, (shape, dtype) in expected.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != np.dtype(dtype):
+            raise ValueError(f"{name} is {list(array.shape)} {array.dtype}, not {list(shape)} {dtype}")

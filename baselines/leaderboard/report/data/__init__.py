@@ -1,0 +1,1 @@
+"""From runs to the rows and curves of a board."""

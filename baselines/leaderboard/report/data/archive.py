@@ -1,0 +1,135 @@
+"""Runs of other protocols: read as far as they can be, shown apart, never ranked with those of this one.
+
+Such a run lies among the others, or below ``archive/<any name>/`` with the same path, where it makes room for a run of
+the present protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from baselines.leaderboard.errors import ConfigError, DamagedRecordError
+from baselines.leaderboard.files import parse_json
+from baselines.leaderboard.records.artifacts import decode_evaluation
+from baselines.leaderboard.records.metadata_files import SCHEMA, versioned_object
+from baselines.leaderboard.records.reader import checked_files, find_runs
+from baselines.leaderboard.report.data.values import finite, mean, named_generator
+from baselines.leaderboard.spec.config import PROTOCOL, RunConfig, faults_of
+from baselines.leaderboard.statistics import scores as stats
+
+__all__ = ["ARCHIVE", "ArchivedRun", "archive_rows", "find_archived", "read_archived"]
+
+ARCHIVE = "archive"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ArchivedRun:
+    """What this version can read of a run.
+
+    Attributes:
+        run: path below the output directory.
+        protocol: as the record names it.
+        task, scheme: names; those of the path where the configuration cannot be read.
+        context: hash of all but scheme and seed, as the record names it; runs of one row agree in it.
+        score: normalised greedy mean of the last point; None if it failed, or ``note`` says why.
+        team_return: the same, not normalised.
+        note: what could not be read; empty if all could.
+    """
+
+    run: str
+    protocol: str
+    task: str
+    scheme: str
+    context: str = ""
+    score: float | None = None
+    team_return: float | None = None
+    note: str = ""
+
+
+def find_archived(out: Path) -> Iterator[tuple[Path, str]]:
+    """Yield directory and path of every run below ``out/archive/<any name>``."""
+    for folder in sorted((out / ARCHIVE).glob("*")):
+        for directory in find_runs(folder):
+            yield directory, directory.relative_to(out).as_posix()
+
+
+def read_archived(directory: Path, run: str, *, any_protocol: bool = False) -> ArchivedRun | None:
+    """Return a run of another protocol, its bytes held to their hashes; None if it is of this one.
+
+    Args:
+        directory: of the run.
+        run: its path below the output directory.
+        any_protocol: take a run of the present protocol, too.
+
+    Raises:
+        DamagedRecordError: bytes are not those that were written, or the file does not say its protocol.
+    """
+    files = checked_files(directory)
+    try:
+        payload = parse_json(files["config.json"])
+        config = payload["config"]
+        protocol, context = str(config["protocol"]), str(payload["context_digest"])
+        known = payload["schema"] == SCHEMA
+    except (ValueError, KeyError, TypeError):
+        raise DamagedRecordError(f"damaged run {directory}: config.json: it names no protocol.") from None
+    if protocol == PROTOCOL and not any_protocol:
+        return None
+    task, scheme = directory.parts[-3:-1]
+    if not known:
+        note = f"its files have schema {payload['schema']!s:.20}, which this version does not read"
+        return ArchivedRun(run, protocol, task, scheme, context, note=note)
+    try:
+        return _read_known(run, protocol, context, config, files)
+    except ValidationError as error:
+        note = faults_of(error)
+    except (ConfigError, ValueError, KeyError) as error:
+        note = str(error)
+    return ArchivedRun(run, protocol, task, scheme, context, note=note)
+
+
+def archive_rows(runs: list[ArchivedRun]) -> list[Row]:
+    """Return one row a protocol, task, context and scheme: counts, interquartile mean and interval, no rank."""
+    groups: dict[tuple[str, str, str, str], list[ArchivedRun]] = {}
+    for run in runs:
+        groups.setdefault((run.protocol, run.task, run.context, run.scheme), []).append(run)
+    rows = [_row(key, group) for key, group in groups.items()]
+    return sorted(rows, key=lambda row: (row["protocol"], row["task"], row["context_digest"], -(row["iqm"] or -np.inf)))
+
+
+def _row(key: tuple[str, str, str, str], runs: list[ArchivedRun]) -> Row:
+    protocol, task, context, scheme = key
+    scores = np.array([run.score for run in runs if run.score is not None])
+    row: Row = {
+        "protocol": protocol,
+        "task": task,
+        "scheme": scheme,
+        "runs": len(scores),
+        "without": len(runs) - len(scores),
+        **dict.fromkeys(("iqm", "ci_low", "ci_high")),
+        "return_mean": mean([run.team_return for run in runs]),
+        "context_digest": context,
+        "notes": sorted({run.note for run in runs if run.note}),
+    }
+    if len(scores):
+        low, high = stats.bootstrap_interval([scores], stats.iqm, named_generator("archive", *key))
+        row.update(iqm=float(stats.iqm([scores])), ci_low=finite(low), ci_high=finite(high))
+    return row
+
+
+def _read_known(run: str, protocol: str, context: str, config: Row, files: dict[str, bytes]) -> ArchivedRun:
+    """Read a record whose layout is today's; only the rules by which it was made are others."""
+    parsed = RunConfig.model_validate({**config, "protocol": PROTOCOL})
+    names = (parsed.task.name, parsed.scheme.label)
+    if versioned_object(files["status.json"]).get("status") != "done":
+        return ArchivedRun(run, protocol, *names, context, note="the run failed")
+    final = float(decode_evaluation(files["evaluation.npz"], parsed.task).greedy[-1].mean())
+    score = None if parsed.task.random_score is None else float(parsed.task.normalise(final))
+    return ArchivedRun(run, protocol, *names, context, score, final)

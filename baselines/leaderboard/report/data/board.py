@@ -1,0 +1,248 @@
+"""The board: all rows with their ranks, totals, curves and comparisons, computed from a directory of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.execution.plan import read_suite_file
+from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.report.data.archive import ArchivedRun
+from baselines.leaderboard.report.data.collect import (
+    Found,
+    Group,
+    Problem,
+    check_comparable,
+    group_runs,
+    read_all,
+    tasks_of,
+)
+from baselines.leaderboard.report.data.comparisons import (
+    Improvement,
+    Profile,
+    compare_all,
+    compare_with_baseline,
+    profiles_of,
+)
+from baselines.leaderboard.report.data.rows import Row, board_row, evaluations, final_scores
+from baselines.leaderboard.report.data.values import finite, mean, named_generator, or_nan, whole
+from baselines.leaderboard.spec.config import SuiteConfig, TaskConfig
+from baselines.leaderboard.spec.loading import builtin_tasks
+from baselines.leaderboard.statistics import scores as stats
+
+__all__ = ["Board", "Comparisons", "Curve", "board_of", "collect_board"]
+
+Array = NDArray[np.float64]
+
+# Costs of a scheme over all tasks are means of these columns of its rows.
+_TOTAL_COSTS = ("trainable_parameters", "flops_per_decision", "cpu_seconds", "wall_seconds", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Learning curve of one scheme on one task: interquartile mean over runs with interval, normalised, ``[P]`` each.
+
+    ``steps`` are environment steps, identity steps included (the median over runs); ``identity_steps`` of them are
+    spent before anything is learnt.
+    """
+
+    task: str
+    scheme: str
+    steps: Array
+    centre: Array
+    low: Array
+    high: Array
+    identity_steps: float
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """The leading schemes of one task, or of all tasks together, beside each other; the best first."""
+
+    improvement: Improvement
+    profiles: list[Profile]
+    curves: list[Curve] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything the report shows.
+
+    Attributes:
+        suite: that was last run, if any.
+        tasks: of the suite and of the runs.
+        groups: runs by task and scheme.
+        rows: one a group, by task, the best first.
+        totals: one a scheme with finished runs on every task of the suite; empty with one task.
+        comparisons: by task name, for tasks with scores.
+        overall: the same over all tasks, as far as there are totals.
+        problems: runs without a result.
+        archived: runs of other protocols.
+        records: all runs that can be read.
+    """
+
+    suite: SuiteConfig | None
+    tasks: list[TaskConfig]
+    groups: list[Group]
+    rows: list[Row]
+    totals: list[Row]
+    comparisons: dict[str, Comparisons]
+    overall: Comparisons | None
+    problems: list[Problem]
+    archived: list[ArchivedRun]
+    records: list[RunRecord]
+
+    def task(self, name: str) -> TaskConfig | None:
+        """Return a task's configuration; None if only damaged runs name it."""
+        return next((task for task in self.tasks if task.name == name), None)
+
+    def task_names(self) -> list[str]:
+        """Return the tasks that have rows, in the order of the suite."""
+        return list(dict.fromkeys(row["task"] for row in self.rows))
+
+    def rows_of(self, task: str) -> list[Row]:
+        """Return the rows of one task, the best first."""
+        return [row for row in self.rows if row["task"] == task]
+
+
+def collect_board(out: Path) -> Board:
+    """Read every run below ``out`` and compute the board. Failed and damaged runs are counted, never dropped.
+
+    Raises:
+        ConfigError: there are no runs.
+        ConfigMismatchError: runs of one task differ in more than scheme and seed.
+    """
+    found = read_all(out)
+    if not any(found):
+        raise ConfigError(f"{out} holds no runs; make some with `adaps leaderboard run --suite quick --out {out}`.")
+    return board_of(found, read_suite_file(out))
+
+
+def board_of(found: Found, suite: SuiteConfig | None) -> Board:
+    """Compute the board of some runs.
+
+    Args:
+        found: the runs.
+        suite: that they were made for, if any; its tasks are those that totals are over.
+
+    Raises:
+        ConfigMismatchError: runs of one task differ in more than scheme and seed.
+    """
+    check_comparable(found.records)
+    groups = group_runs(found.records, found.problems, suite)
+    tasks = tasks_of(found.records, suite)
+    scored = {task.name: task for task in tasks if task.random_score is not None}
+    rows = [board_row(group, scored.get(group.task)) for group in groups]
+    comparisons = {}
+    for name, task in scored.items():
+        of_task = {group.scheme: group for group in groups if group.task == name and group.done}
+        _add_ranks(row for row in rows if row["task"] == name and row["iqm"] is not None)
+        if of_task:
+            comparisons[name] = _compare(name, [row for row in rows if row["task"] == name], of_task, task)
+    together = _total_tasks(list(scored), suite)
+    scores = _complete(groups, {name: scored[name] for name in together})
+    overall = None
+    if scores:
+        overall = Comparisons(compare_all(scores, _ALL), profiles_of(scores, _ALL))
+    totals = _totals(scores, [row for row in rows if row["task"] in together], overall)
+    problems, archived = found.problems, found.archived
+    return Board(suite, tasks, groups, _sorted(rows), totals, comparisons, overall, problems, archived, found.records)
+
+
+# No task has this name: it holds a blank.
+_ALL = "all tasks"
+
+
+def _add_ranks(rows: Iterable[Row]) -> None:
+    ranked = list(rows)
+    ranks = stats.tie_ranks([or_nan(row["ci_low"]) for row in ranked], [or_nan(row["ci_high"]) for row in ranked])
+    for row, rank in zip(ranked, ranks, strict=True):
+        row["rank"] = rank
+
+
+def _compare(name: str, rows: list[Row], groups: dict[str, Group], task: TaskConfig) -> Comparisons:
+    """Return what stands beside the rows of a task, and fill in their improvement over the baseline."""
+    scores: dict[str, stats.Scores] = {scheme: [final_scores(group, task)] for scheme, group in groups.items()}
+    improvement = compare_all(scores, name)
+    for row in rows:
+        if row["scheme"] in scores:
+            row.update(compare_with_baseline(scores, row["scheme"], name, improvement))
+    curves = [_curve(groups[scheme], task) for scheme in improvement.schemes]
+    return Comparisons(improvement, profiles_of(scores, name), curves)
+
+
+def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:
+    """Return the tasks that totals are over: a task that somebody adds to a board must not empty them.
+
+    They are those of the suite if it has several, else the built-in ones, else all.
+    """
+    of_suite = [] if suite is None else [task.name for task in suite.tasks]
+    known = set(of_suite if len(of_suite) > 1 else builtin_tasks())
+    return [name for name in names if name in known] or names
+
+
+def _complete(groups: list[Group], tasks: dict[str, TaskConfig]) -> dict[str, stats.Scores]:
+    """Return the scores, one array a task, of the schemes that have finished runs on each of several tasks."""
+    if len(tasks) < 2:
+        return {}
+    by_scheme: dict[str, dict[str, Group]] = {}
+    for group in groups:
+        if group.done and group.task in tasks:
+            by_scheme.setdefault(group.scheme, {})[group.task] = group
+    return {
+        scheme: [final_scores(per_task[name], task) for name, task in tasks.items()]
+        for scheme, per_task in by_scheme.items()
+        if len(per_task) == len(tasks)
+    }
+
+
+def _totals(scores: dict[str, stats.Scores], rows: list[Row], overall: Comparisons | None) -> list[Row]:
+    if overall is None:
+        return []
+    totals = [_total(scheme, scores, [row for row in rows if row["scheme"] == scheme]) for scheme in scores]
+    _add_ranks(totals)
+    for row in totals:
+        row.update(compare_with_baseline(scores, row["scheme"], _ALL, overall.improvement))
+    return _sorted(totals)
+
+
+def _total(scheme: str, scores: dict[str, stats.Scores], rows: list[Row]) -> Row:
+    own = scores[scheme]
+    low, high = stats.iqm_interval(own, named_generator("total", scheme))
+    costs = {key: mean([row[key] for row in rows]) for key in _TOTAL_COSTS}
+    return {
+        "scheme": scheme,
+        "rank": None,
+        "tasks": len(own),
+        "runs": sum(len(task) for task in own),
+        "iqm": float(stats.iqm(own)),
+        "ci_low": finite(low),
+        "ci_high": finite(high),
+        "mean": float(stats.mean(own)),
+        "median": float(stats.median(own)),
+        "optimality_gap": float(stats.optimality_gap(own)),
+        "auc": mean([row["auc"] for row in rows]),
+        **{key: value if key.endswith("seconds") else whole(value) for key, value in costs.items()},
+        **dict.fromkeys(("improvement_over", "improvement", "improvement_low", "improvement_high")),
+    }
+
+
+def _curve(group: Group, task: TaskConfig) -> Curve:
+    values = np.stack([task.normalise(run.greedy.mean(axis=1)) for run in evaluations(group)])
+    steps = np.median([run.steps for run in evaluations(group)], axis=0)
+    centre, low, high = stats.curve_interval(values, named_generator("curve", group.task, group.scheme))
+    identity = mean([record.sharing.identity_steps for record in group.done if record.sharing is not None])
+    return Curve(group.task, group.scheme, steps, centre, low, high, identity or 0.0)
+
+
+def _sorted(rows: list[Row]) -> list[Row]:
+    """By task in order of appearance, then best first; rows without a score come last."""
+    order = {task: place for place, task in enumerate(dict.fromkeys(row.get("task", "") for row in rows))}
+    return sorted(
+        rows, key=lambda row: (order[row.get("task", "")], row["iqm"] is None, -(row["iqm"] or 0.0), row["scheme"])
+    )

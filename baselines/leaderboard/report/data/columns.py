@@ -1,0 +1,223 @@
+"""The columns of every form of the board, declared once: heading, meaning, how a row is shown and what it sorts by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from baselines.leaderboard.report.data.comparisons import BASELINE
+from baselines.leaderboard.report.data.rows import Row
+from baselines.leaderboard.report.data.values import decimal
+
+__all__ = [
+    "ARCHIVE_COLUMNS",
+    "COST_COLUMNS",
+    "LEGEND",
+    "README_COLUMNS",
+    "SCHEME",
+    "SCORE_COLUMNS",
+    "TASK",
+    "TOTAL_COLUMNS",
+    "TYPES",
+    "Column",
+    "present",
+]
+
+
+# What stands behind a column. Replayed ones have no mark.
+DEEP, TOLD = "‡", "†"
+
+LEGEND = (
+    "Columns without a mark follow from recorded actions, which verification replays, from the groups in the stored "
+    f"weights and from the hidden types. {DEEP} follows from the stored policies, which deep verification plays and "
+    f"measures anew. {TOLD} is the word of whoever made the runs, and so is the number of failed ones: no verification "
+    "can recompute it."
+)
+"""The one explanation of the marks, for pages and tables."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the board.
+
+    Attributes:
+        heading: short name, the same in every form of the board.
+        meaning: one line.
+        show: text of a row.
+        key: key of the row that it sorts by.
+        numeric: whether it holds numbers.
+        best_high: whether a reader who sorts by it wants the highest first.
+        interval: whether it shows a score's interval, which a page may draw.
+        mark: how far it can be verified, see :data:`LEGEND`.
+    """
+
+    heading: str
+    meaning: str
+    show: Callable[[Row], str]
+    key: str
+    numeric: bool = True
+    best_high: bool = False
+    interval: bool = False
+    mark: str = ""
+
+    @property
+    def marked(self) -> str:
+        """The heading with its mark."""
+        return f"{self.heading} {self.mark}".rstrip()
+
+    def value(self, row: Row) -> Any:
+        """Return what the row sorts by; None sorts last."""
+        return row.get(self.key)
+
+
+def present(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+    """Return the columns that have something in any of the rows; records need not hold every measurement."""
+    return [column for column in columns if any(column.value(row) is not None for row in rows)]
+
+
+def _number(
+    heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False, mark: str = ""
+) -> Column:
+    def show(row: Row) -> str:
+        return "" if row.get(key) is None else decimal(row[key], digits)
+
+    return Column(heading, meaning, show, key, best_high=best_high, mark=mark)
+
+
+def _count(heading: str, meaning: str, key: str, *, mark: str = "") -> Column:
+    return Column(heading, meaning, lambda row: "" if row.get(key) is None else f"{row[key]:,}", key, mark=mark)
+
+
+def _text(heading: str, meaning: str, key: str, *, numeric: bool = False) -> Column:
+    return Column(heading, meaning, lambda row: "" if row.get(key) is None else str(row[key]), key, numeric=numeric)
+
+
+def _interval(low: str, high: str, digits: int = 3) -> Callable[[Row], str]:
+    def show(row: Row) -> str:
+        return "" if row.get(low) is None else f"[{decimal(row[low], digits)}, {decimal(row[high], digits)}]"
+
+    return show
+
+
+def _improvement(row: Row) -> str:
+    if row["improvement"] is None:
+        return ""
+    interval = _interval("improvement_low", "improvement_high", 2)(row)
+    return f"{row['improvement']:.2f} {interval}".rstrip()
+
+
+def _runs(row: Row) -> str:
+    missing = [f"{row[key]} {key}" for key in ("failed", "open") if row.get(key)]
+    return ", ".join([str(row["runs"]), *missing])
+
+
+def _memory(row: Row) -> str:
+    return "" if row.get("peak_memory_bytes") is None else f"{row['peak_memory_bytes'] / 2**20:.0f}"
+
+
+RANK = _text("#", "rank within its task; rows whose intervals overlap share it", "rank", numeric=True)
+TASK = _text("task", "environment, budget and evaluation", "task")
+SCHEME = _text("scheme", "parameter-sharing scheme", "scheme")
+SCORE = _number(
+    "score",
+    "greedy return at the budget: 0 random, 1 scripted; interquartile mean of runs",
+    "iqm",
+    best_high=True,
+)
+INTERVAL = Column(
+    "95 % interval",
+    "of the score: stratified bootstrap over runs; sorts by its lower end",
+    _interval("ci_low", "ci_high"),
+    "ci_low",
+    best_high=True,
+    interval=True,
+)
+AREA = _number(
+    "area",
+    "mean height of the learning curve up to the budget, identity steps included; its inner points have no actions",
+    "auc",
+    best_high=True,
+    mark=TOLD,
+)
+BETTER = Column(
+    f"P(> {BASELINE})",
+    f"probability that a run beats one of {BASELINE}, with 95 % interval",
+    _improvement,
+    "improvement",
+    best_high=True,
+)
+ARI = _number("ARI", "adjusted Rand index of the partition used against the hidden types", "ari", 2, best_high=True)
+TYPES = Column(
+    "types",
+    "told: the scheme is handed the hidden types, so that its ARI is 1 by definition; given: it is handed its groups",
+    lambda row: "told" if row.get("told_types") else "given" if row.get("given_groups") else "",
+    "told_types",
+    numeric=False,
+    mark=DEEP,
+)
+RUNS = Column("runs", "finished runs; failed and open ones are named", _runs, "runs", best_high=True)
+TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters", mark=DEEP)
+FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision", mark=DEEP)
+CPU = _number("CPU s", "processor seconds of a run, evaluation included (mean)", "cpu_seconds", 1, mark=TOLD)
+MEDIAN = _number("median", "median over runs; over several tasks, of the tasks' means", "median", best_high=True)
+MEAN = _number("mean", "mean over runs; over several tasks, of the tasks' means", "mean", best_high=True)
+GAP = _number("gap", "optimality gap: how far below 1 on average, runs above 1 counting as 1", "optimality_gap")
+
+SCORE_COLUMNS = (
+    RANK,
+    SCHEME,
+    SCORE,
+    INTERVAL,
+    _number("return", "mean team return at the budget, greedy, not normalised", "return_mean", 1, best_high=True),
+    _number("sampled", "score with sampled actions", "sampled_iqm", best_high=True, mark=DEEP),
+    _number(
+        "best", "score of the best point's policy in fresh episodes (absolute metric)", "absolute_iqm", best_high=True
+    ),
+    AREA,
+    BETTER,
+    ARI,
+    TYPES,
+    RUNS,
+)
+
+COST_COLUMNS = (
+    SCHEME,
+    TRAINABLE,
+    _count("actor", "trainable parameters of the actor", "trainable_actor", mark=DEEP),
+    _count("critic", "trainable parameters of the critic", "trainable_critic", mark=DEEP),
+    _count("fixed", "parameters that are never trained", "fixed_parameters", mark=DEEP),
+    _count("fixed bits", "bits of fixed masks", "fixed_bits", mark=DEEP),
+    _count("pretraining", "parameters used in the identity phase alone", "pretraining_parameters", mark=DEEP),
+    FLOPS,
+    _number(
+        "SND",
+        "System Neural Diversity: mean Jensen-Shannon distance between two agents' action distributions",
+        "snd",
+        mark=DEEP,
+    ),
+    _count(
+        "identity steps", "environment steps of the identity phase, part of the budget", "identity_steps", mark=TOLD
+    ),
+    _count("steps", "environment steps in all", "env_steps", mark=TOLD),
+    _count("tried", "settings tried in tuning, as declared; 0: defaults", "tuning_configurations", mark=TOLD),
+    _count("tuning steps", "environment steps spent on tuning, as declared", "tuning_env_steps", mark=TOLD),
+    CPU,
+    _number("wall s", "seconds of a run (mean)", "wall_seconds", 1, mark=TOLD),
+    Column("peak MiB", "peak memory of the run's process (mean)", _memory, "peak_memory_bytes", mark=TOLD),
+)
+
+TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)
+
+README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, TYPES, RUNS, TRAINABLE, CPU)
+
+ARCHIVE_COLUMNS = (
+    _text("protocol", "version of the rules by which the runs were made and evaluated", "protocol"),
+    TASK,
+    SCHEME,
+    SCORE,
+    INTERVAL,
+    _number("return", "mean team return at the budget, greedy, not normalised", "return_mean", 1, best_high=True),
+    Column("runs", "runs that could be read", lambda row: str(row["runs"]), "runs", best_high=True),
+    Column("without", "runs without a result", lambda row: str(row["without"] or ""), "without"),
+)

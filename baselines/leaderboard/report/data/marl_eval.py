@@ -1,0 +1,75 @@
+"""Run records in the JSON format of marl-eval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.leaderboard.records.artifacts import Evaluation
+from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.spec.config import TaskConfig
+
+__all__ = ["marl_eval_of"]
+
+ENVIRONMENT = "adaps"
+"""The name under which marl-eval groups all tasks."""
+
+
+def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str, Any]:
+    """Return ``{environment: {task: {scheme: {seed_<s>: {step_<k>: ..., absolute_metrics: ...}}}}}``.
+
+    Every step has ``step_count`` (environment steps, identity steps included) and the greedy ``return`` and, where the
+    task has reference scores, the normalised ``score``. marl-eval wants the same schemes and runs on every task: there
+    are only schemes that have runs on all of them, with the seeds that all of these have finished everywhere.
+
+    Args:
+        records: finished runs that can be compared.
+        episodes: whether every metric lists its episodes; if not, it lists their mean alone, which is what marl-eval
+            makes of them.
+    """
+    tasks: dict[str, dict[str, dict[int, RunRecord]]] = {}
+    for record in records:
+        config = record.config
+        tasks.setdefault(config.task.name, {}).setdefault(config.scheme.label, {})[config.seed] = record
+    schemes = [label for label in _first(tasks) if all(label in of_task for of_task in tasks.values())]
+    finished = [set(of_task[label]) for of_task in tasks.values() for label in schemes]
+    seeds = sorted(set.intersection(*finished)) if finished else []
+    return {
+        ENVIRONMENT: {
+            task: {label: {f"seed_{seed}": _run(of_task[label][seed], episodes) for seed in seeds} for label in schemes}
+            for task, of_task in tasks.items()
+        }
+    }
+
+
+def _first(tasks: dict[str, dict[str, dict[int, RunRecord]]]) -> dict[str, dict[int, RunRecord]]:
+    return next(iter(tasks.values()), {})
+
+
+def _run(record: RunRecord, episodes: bool) -> dict[str, Any]:
+    evaluation, task = record.evaluation, record.config.task
+    assert evaluation is not None
+    return {
+        **_steps(evaluation, task, episodes),
+        "absolute_metrics": _metrics(evaluation.absolute, task, episodes),
+    }
+
+
+def _steps(evaluation: Evaluation, task: TaskConfig, episodes: bool) -> dict[str, Any]:
+    metrics = _metrics(evaluation.greedy, task, episodes)
+    return {
+        f"step_{point}": {"step_count": step, **{name: values[point] for name, values in metrics.items()}}
+        for point, step in enumerate(evaluation.steps.tolist())
+    }
+
+
+def _metrics(returns: NDArray[np.float64], task: TaskConfig, episodes: bool) -> dict[str, list[Any]]:
+    """Lists of ``[..., E]`` returns, or of their means, and of the scores of them."""
+    if not episodes:
+        returns = returns.mean(axis=-1, keepdims=True)
+    metrics = {"return": returns.tolist()}
+    if task.random_score is not None:
+        metrics["score"] = task.normalise(returns).tolist()
+    return metrics

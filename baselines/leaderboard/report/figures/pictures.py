@@ -1,0 +1,116 @@
+"""Moving pictures of policies: recorded actions, played again in the environment and drawn. No weights, no torch."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from adaps_envs.core.batched import BatchedEnv
+from baselines.leaderboard.errors import DamagedRecordError
+from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
+from baselines.leaderboard.records.reader import RunRecord, read_actions
+
+__all__ = ["Film", "FilmError", "film"]
+
+# A longer episode is shown in strides, whole.
+MAX_FRAMES = 125
+MAX_STATE_VALUES = 200_000
+_SECONDS = 8.0
+_SLOWEST, _FASTEST = 160, 60
+
+
+class FilmError(ValueError):
+    """Why a record has no picture."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """One episode as an animation.
+
+    Attributes:
+        gif: animated GIF that repeats.
+        still: PNG of the last picture, for those who want nothing to move.
+        size: width and height in pixels.
+        episode: its place among the run's evaluation episodes.
+        seed: environment seed of the episode.
+        steps: of the episode.
+        stride: every so many steps there is a picture.
+        team_return: as replayed.
+    """
+
+    gif: bytes
+    still: bytes
+    size: tuple[int, int]
+    episode: int
+    seed: int
+    steps: int
+    stride: int
+    team_return: float
+
+
+def film(record: RunRecord) -> Film:
+    """Show the evaluation episode of median return (the lower of two) of a finished run, at the last point.
+
+    Raises:
+        FilmError: the actions are damaged, do not play, do not give the recorded return, or the scene is too large.
+    """
+    assert record.evaluation is not None
+    returns = record.evaluation.greedy[-1]
+    episode = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
+    try:
+        log = read_actions(record)
+        length = int(log.final_lengths[episode])
+        actions = log.final[:length, episode]
+        seeds = record.evaluation.seeds[episode : episode + 1]
+        lengths = log.final_lengths[episode : episode + 1]
+        replayed = replay(record.config.task, "final", seeds, actions[:, None], lengths)
+        if first_difference(replayed, returns[episode : episode + 1])[0]:
+            raise FilmError(f"the actions give a return of {replayed[0]:.1f}, the record says {returns[episode]:.1f}")
+        env = open_environment(record.config.task)
+    except (ReplayError, DamagedRecordError) as error:
+        raise FilmError(str(error)) from None
+    if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
+        raise FilmError("the scene is too large to be drawn")
+    stride = -(-length // (MAX_FRAMES - 1))
+    try:
+        frames = _frames(env, int(seeds[0]), actions.astype(np.int64), stride)
+    except Exception as error:  # parameters from outside may give a scene that its family cannot draw
+        raise FilmError(f"the scene cannot be drawn ({type(error).__name__}: {error})") from None
+    height, width = frames[0].shape[:2]
+    return Film(
+        _gif(frames), _png(frames[-1]), (width, height), episode, int(seeds[0]), length, stride, float(replayed[0])
+    )
+
+
+def _frames(env: BatchedEnv, seed: int, actions: NDArray[np.int64], stride: int) -> list[NDArray[np.uint8]]:
+    """Play ``actions [T, N]`` and return the first picture, every ``stride``-th and the last, ``[H, W, 3]`` each."""
+    env.reset(seed=[seed])
+    frames = [env.render_frame(0)]
+    for step, chosen in enumerate(actions, start=1):
+        env.step(chosen[None])
+        if step % stride == 0 or step == len(actions):
+            frames.append(env.render_frame(0))
+    return frames
+
+
+def _gif(frames: list[NDArray[np.uint8]]) -> bytes:
+    # One palette for all pictures, taken from the first, middle and last: colours must not flicker.
+    sample = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]]))
+    palette = sample.quantize(256)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    pace = min(max(round(1000 * _SECONDS / len(frames)), _FASTEST), _SLOWEST)
+    # The last picture stays for a while, so that the eye finds the end.
+    durations = [pace] * (len(images) - 1) + [1500]
+    buffer = io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False)
+    return buffer.getvalue()
+
+
+def _png(frame: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""What a task, a suite and a run are."""

@@ -1,0 +1,1 @@
+"""Statistics over runs: pure functions of arrays; generators are passed in."""

@@ -1,0 +1,177 @@
+"""Adding submissions to a board: a directory of runs like any other, which only takes what verifies.
+
+An addition is whole or not at all. Its runs, the report of the board with them and what is checked for both are made
+in a folder beside the runs; renaming that folder decides, and moving its content into place can be done again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from baselines.leaderboard.errors import ConfigMismatchError
+from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file, write_suite_file
+from baselines.leaderboard.execution.signals import signals_deferred
+from baselines.leaderboard.files import fsync_directory, make_directory, writing
+from baselines.leaderboard.records.locks import directory_lock
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, RunRecord, find_runs, read_run
+from baselines.leaderboard.records.writer import install_run, remove_stale_partials
+from baselines.leaderboard.report.data.board import Board, board_of
+from baselines.leaderboard.report.data.collect import check_comparable, read_all
+from baselines.leaderboard.report.write import SITE, publish_site, write_site
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import builtin_tasks
+from baselines.leaderboard.verify.checks import own_settings
+from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
+from baselines.leaderboard.verify.run_and_set import doubled_runs
+from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
+from baselines.leaderboard.verify.verdict import Verdict
+
+__all__ = ["Addition", "add_submission"]
+
+_PREPARED, _DECIDED = ".prepared", ".adding"
+_RUNS = "runs"
+
+
+@dataclass
+class Addition:
+    """What became of a submission: its verdict, the runs that were added, and those that were there already.
+
+    ``report`` is the board with them and the first page of its site; None if the submission does not verify.
+    """
+
+    verdict: Verdict
+    added: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    report: tuple[Board, Path] | None = None
+
+
+def add_submission(file: Path, board: Path, *, deep: ExtraChecks | None = None) -> Addition:
+    """Verify a submitted file, copy its runs into ``board`` and write its report; nothing changes unless all of it can.
+
+    Raises:
+        ConfigError: there is no such file.
+        ConfigMismatchError: the board has another run under the same name, or one that cannot be compared, or the
+            submission adds to a row of the board or takes the name of a built-in scheme.
+        DamagedRecordError: a run of the board itself is damaged.
+        DirectoryLockedError, OutputDirectoryError: the board is in use or cannot be written.
+    """
+    try:
+        with unpacked_submission(file) as directory:
+            verdict = verify_directory(directory, complete=True, deep=deep, target=str(file))
+            if not verdict.verified:
+                return Addition(verdict)
+            make_directory(board)
+            with directory_lock(board):
+                remove_stale_partials(board)
+                _carry_out(board)
+                return _merge(directory, board, verdict)
+    except SubmissionError as error:
+        return Addition(Verdict(str(file), deep=deep is not None, faults=error.faults))
+
+
+def _merge(directory: Path, board: Path, verdict: Verdict) -> Addition:
+    standing = {record.config.run_id: record for record in map(read_run, find_runs(board))}
+    offered = [read_run(path) for path in find_runs(directory)]
+    addition = Addition(verdict)
+    for record in offered:
+        run = record.config.run_id
+        if run in standing:
+            _check_same(standing[run], record)
+        (addition.present if run in standing else addition.added).append(run)
+    fresh = [record for record in offered if record.config.run_id not in standing]
+    _check_rows(list(standing.values()), fresh)
+    try:
+        check_comparable([*standing.values(), *fresh])
+    except ConfigMismatchError as error:
+        raise ConfigMismatchError(str(error).replace(f"{directory}/", f"{verdict.target}:")) from None
+    verdict.faults += doubled_runs([*standing.values(), *fresh])
+    if not verdict.verified:
+        return Addition(verdict)
+    suite = read_suite_file(board) or _suite_of_board(read_suite_file(directory))
+    addition.report = _add(fresh, suite, board)
+    return addition
+
+
+def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
+    """The first suite of built-in tasks gives a board its tasks; with tasks of their own anybody could choose them."""
+    return suite if suite is not None and all(task.name in builtin_tasks() for task in suite.tasks) else None
+
+
+def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
+    """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings."""
+    rows = {_row(record) for record in standing}
+    for record in fresh:
+        if _row(record) in rows:
+            raise ConfigMismatchError(
+                f"the board has the row {'/'.join(_row(record))} from another submission, and {record.config.run_id} "
+                "would add to it; nothing was added. Give the scheme a label of its own, or take that row off the "
+                "board first."
+            )
+        if own_settings(record.config.scheme):
+            raise ConfigMismatchError(
+                f"{record.config.run_id} has settings of its own under the name of a built-in scheme; nothing was "
+                f"added. Give it a label, for example {record.config.scheme.name}-mine."
+            )
+
+
+def _row(record: RunRecord) -> tuple[str, str]:
+    return record.config.task.name, record.config.scheme.label
+
+
+def _add(fresh: list[RunRecord], suite: SuiteConfig | None, board: Path) -> tuple[Board, Path]:
+    """Make everything in a folder of its own; only then change the board."""
+    prepared = board / _PREPARED
+    shutil.rmtree(prepared, ignore_errors=True)
+    try:
+        make_directory(prepared)
+        found = read_all(board)
+        whole = board_of(found._replace(records=[*found.records, *fresh]), suite)
+        write_site(whole, prepared / SITE)
+        for record in fresh:
+            install_run(record.directory, prepared / _RUNS / record.config.run_id)
+        if suite is not None:
+            write_suite_file(suite, prepared)
+        with writing(board), signals_deferred():
+            os.rename(prepared, board / _DECIDED)
+            fsync_directory(board)
+            page = _carry_out(board)
+    finally:
+        shutil.rmtree(prepared, ignore_errors=True)
+    assert page is not None
+    return whole, page
+
+
+def _carry_out(board: Path) -> Path | None:
+    """Move an addition that was decided into place; what an earlier process has moved already is there."""
+    decided = board / _DECIDED
+    if not decided.is_dir():
+        return None
+    with writing(board):
+        for run in find_runs(decided / _RUNS):
+            place = board / run.relative_to(decided / _RUNS)
+            make_directory(place.parent)
+            os.rename(run, place)
+            fsync_directory(place.parent)
+        if (decided / SUITE_FILE).exists():
+            os.replace(decided / SUITE_FILE, board / SUITE_FILE)
+        page = publish_site(decided / SITE, board)
+        shutil.rmtree(decided)
+    return page
+
+
+def _check_same(standing: RunRecord, offered: RunRecord) -> None:
+    """A name stands for one result: the same again is no news, another one is refused."""
+    run = offered.config.run_id
+    if standing.config.digest != offered.config.digest:
+        apart = differences(standing.config, offered.config)
+        raise ConfigMismatchError(f"the board has {run} with another configuration ({apart}); nothing was added.")
+    for name in REPRODUCIBLE_FILES:
+        mine, theirs = standing.directory / name, offered.directory / name
+        if mine.exists() != theirs.exists() or (mine.exists() and mine.read_bytes() != theirs.read_bytes()):
+            raise ConfigMismatchError(
+                f"the board has {run} with another {name}; nothing was added. "
+                "Give the scheme a label of its own, or take that run off the board first."
+            )
