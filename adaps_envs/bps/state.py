@@ -1,5 +1,5 @@
-"""The state table of BPS: the single source of allocation, ``get_state``/``set_state`` checks and documentation; and the
-records that the kernels take."""
+"""The state table of BPS: the single source of allocation, ``get_state``/``set_state`` checks and documentation;
+and the records that the kernels take."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 from numba import typeof
@@ -41,7 +42,7 @@ class LaneThreads:
             return
         edges = [start + (stop - start) * part // parts for part in range(parts + 1)]
         pool = self._workers()
-        shares = [pool.submit(call, low, high, *arguments) for low, high in zip(edges[1:-1], edges[2:], strict=True)]
+        shares = [pool.submit(call, low, high, *arguments) for low, high in pairwise(edges[1:])]
         try:
             call(edges[0], edges[1], *arguments)
         finally:

@@ -2,11 +2,11 @@
 
 Next to the state, each lane keeps what stands in each cell of the bordered floor: ``shelf_at``, ``agent_at`` and
 ``code`` (see ``state.State``). They follow the state step by step and are rebuilt when a state is injected. Lanes are
-independent; each range ``[start, stop)`` can run on its own thread. Arrays are indexed with the lane rather than sliced:
-a slice costs more than the access.
+independent; each range ``[start, stop)`` can run on its own thread. Arrays are indexed with the lane rather than
+sliced: a slice costs more than the access.
 
-Steps of a kernel are compiled into it (``forceinline``): handing records to a called function costs more than the step.
-They stay in this file, for numba's cache does not notice an edit in another one. In such steps ``&`` and conditional
+Steps of a kernel are compiled into it (``forceinline``): a call that hands over records costs more than the step.
+They stay in this file, for numba's cache does not notice an edit in another. In such steps ``&`` and conditional
 expressions stand where ``and``, ``or`` and ``else`` branches would do: numba counts references to a record's arrays, and
 its optimiser removes the counting only where a function has few exits. For the same reason division is NumPy's, which
 does not raise (no divisor is ever 0).
@@ -51,7 +51,7 @@ class Scratch(NamedTuple):
         cell, target: each agent's flat cell, and the one it wants to be in.
         movers, togglers: ``[N + 1]``, the agents that want to move, and those that pick up or put down.
         content: the part of a cell's code that a mover takes along.
-        claim: ``[P] int32`` over the floor's cells, the best agent (+ 1) that wants a free cell; all zero between lanes.
+        claim: ``[P] int32`` over the floor's cells, the best agent (+ 1) that wants a free cell; zero between lanes.
         ahead: whom an agent waits for, or FREE or BLOCKED.
         behind: the leader of the longest queue behind an agent, -1 for none.
         length: agents in the longest queue that an agent leads, itself included.
@@ -485,7 +485,7 @@ def deliver(b, state, rules, rewards):  # type: ignore[no-untyped-def]
     delivered = False
     for goal in rules.floor.goals:
         shelf, agent = state.shelf_at[b, goal] - 1, state.agent_at[b, goal] - 1
-        # Requested shelves have even codes, see tables.Codes. Where nobody is, -1 reads a last entry that does not count.
+        # Requested shelves have even codes, see tables. Where nobody is, -1 reads a last entry that does not count.
         is_requested = (shelf >= 0) & (state.code[b, goal] // rules.codes.agents % 2 == 0)
         may_deliver = (agent >= 0) & rules.delivers[rules.type_of[agent], state.shelf_color[b, shelf]]
         if is_requested & may_deliver:

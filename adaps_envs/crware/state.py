@@ -26,8 +26,8 @@ class State(NamedTuple):
     ``shelf_color`` and ``message`` are zeros where the warehouse has none.
 
     Attributes:
-        shelf_at, agent_at: ``[B, P] int16`` over the cells of the bordered floor (``tables.Floor``): who is there, as an
-            index + 1, 0 for nobody. A carried shelf counts.
+        shelf_at, agent_at: ``[B, P] int16`` over the cells of the bordered floor (``tables.Floor``): who is there,
+            as an index + 1, 0 for nobody. A carried shelf counts.
         code: ``[B, P] uint16``, the number from which observations are looked up, see :mod:`.tables`.
         rng: the random streams.
     """
