@@ -7,9 +7,9 @@ sliced: a slice costs more than the access.
 
 Steps of a kernel are compiled into it (``forceinline``): a call that hands over records costs more than the step.
 They stay in this file, for numba's cache does not notice an edit in another. In such steps ``&`` and conditional
-expressions stand where ``and``, ``or`` and ``else`` branches would do: numba counts references to a record's arrays, and
-its optimiser removes the counting only where a function has few exits. For the same reason division is NumPy's, which
-does not raise (no divisor is ever 0).
+expressions stand for ``and``, ``or`` and ``else`` branches: numba counts references to a record's arrays, and its
+optimiser removes the counting only where a function has few exits. For the same reason division is NumPy's, which does
+not raise (no divisor is ever 0).
 """
 
 from __future__ import annotations
