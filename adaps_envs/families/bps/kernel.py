@@ -4,7 +4,7 @@ Arithmetic is in float64 and in the original's order, because floating point is 
 reproduce the original bit for bit: do not regroup terms. Lanes are independent; each range ``[start, stop)`` can run on
 its own thread. Records are explained in ``state.py``.
 
-Steps of a kernel are compiled into it (``forceinline``): handing records to a called function costs more than the step.
+Steps of a kernel are compiled into it (``forceinline``): a call that hands over records costs more than the step.
 They stay in this file, for numba's cache does not notice an edit in another one.
 """
 

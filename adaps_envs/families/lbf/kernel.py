@@ -7,7 +7,7 @@ Indices in the step and the observation are unsigned, and so are the constants a
 negative indices at every access, which would keep the compiler from using wide instructions. Mixing signed and unsigned
 64-bit integers gives floats, so every index is converted where it is made.
 
-Steps of a kernel are compiled into it (``forceinline``): handing records to a called function costs more than the step.
+Steps of a kernel are compiled into it (``forceinline``): a call that hands over records costs more than the step.
 They stay in this file, for numba's cache does not notice an edit in another one.
 """
 
@@ -542,7 +542,7 @@ def observe_window(b, i, state, sight, foods, players, size, out):  # type: igno
 
 @njit(forceinline=True)
 def put_seen(source, at, stop, size, window, front, back, out):  # type: ignore[no-untyped-def]
-    """Write the foods or players ``source[at:stop]``, ``size`` entries each, for one observer; return where it went on.
+    """Write the foods or players ``source[at:stop]``, ``size`` entries each, for one observer; return where it ends.
 
     Each candidate takes one place: the next one from ``front`` on if it is seen, with coordinates relative to the
     window's corner, else the last free one before ``back``, as unseen. So ``front`` and ``back`` meet in the end.
