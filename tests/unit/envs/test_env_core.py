@@ -20,7 +20,7 @@ from adaps_envs import (
     ResetNeededError,
     make_batched,
 )
-from adaps_envs.errors import InvalidDeclarationError, InvalidParameterError
+from adaps_envs.errors import InvalidDeclarationError
 
 NO_MOVE = np.zeros((3, 15), np.int64)
 
