@@ -74,7 +74,7 @@ class ConstantEnv(BatchedEnv):
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         out[:, 0] = self._arrays["cur_steps"]
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a grey square, darker with each step."""
         return np.full((8, 8, 3), 200 - int(self._arrays["cur_steps"][lane]), np.uint8)
 

@@ -77,7 +77,7 @@ class TypeGame(BatchedEnv):
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         out[:, 0] = self._arrays["coin"]
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a black or white square."""
         return np.full((8, 8, 3), 255 * self._arrays["coin"][lane], np.uint8)
 

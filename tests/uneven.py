@@ -96,7 +96,7 @@ class UnevenEnv(BatchedEnv):
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         out[:] = self._arrays["lit"]
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a row of squares, bright where the light is on."""
         row = np.repeat(np.repeat(self._arrays["lit"][lane][None] * 200, 8, axis=0), 8, axis=1)
         return np.repeat(row[..., None], 3, axis=2).astype(np.uint8)

@@ -331,7 +331,7 @@ class SharingOnPolicy(Inspectable):
         starts = batch.starts if isinstance(batch, SequenceBatch) else None
         self.scheme.learning = LearningState(
             self.num_timesteps, self._total_timesteps, policy_loss.detach(), batch.observations, self.policy.optimizer,
-            starts,
+            starts, self.policy.own_actions,
         )  # fmt: skip
         auxiliary = self.scheme.aux_loss()
         return loss if auxiliary is None else loss + auxiliary

@@ -189,6 +189,11 @@ class SharingPolicy(ActorCriticPolicy):
         """Return logits ``[..., N, A]`` in which actions that an agent lacks have probability 0, and no gradient."""
         return logits if self._lacking is None else logits.masked_fill(self._lacking, LACKING)
 
+    @property
+    def own_actions(self) -> Tensor | None:
+        """``[N, A] bool``, the actions that each agent has; None where everybody has all."""
+        return None if self._lacking is None else ~self._lacking
+
     def act(
         self,
         obs: NDArray[np.float32],

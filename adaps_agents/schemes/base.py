@@ -71,6 +71,8 @@ class LearningState:
             first.
         optimizer: of the scheme's trainable parameters, for methods that change entries outside gradient steps.
         episode_starts: ``[T, M, N] bool`` of the present minibatch of a recurrent policy, else None.
+        action_mask: ``[N, A] bool``, the actions that each agent has; None where everybody has all. What an actor
+            returns for the others means nothing.
     """
 
     num_timesteps: int = 0
@@ -79,6 +81,7 @@ class LearningState:
     observations: Tensor | None = None
     optimizer: torch.optim.Optimizer | None = None
     episode_starts: Tensor | None = None
+    action_mask: Tensor | None = None
 
 
 class SharingScheme(nn.Module, ABC):

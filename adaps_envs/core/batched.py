@@ -43,8 +43,9 @@ class BatchedEnv(ABC):
     with that seed, whatever B and ``num_threads`` are.
 
     A family fills in the declarations (``state_table``, ``sizes``, ``obs_fields`` ...) and the lane-range hooks
-    (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``). Hooks call compiled kernels by
-    ``_threads.run``, which splits the lanes over the threads; see :class:`~adaps_envs.core.thread_pool.LaneThreads`.
+    (``_reset_lanes``, ``_step_lanes``, ``_observe_lanes``, ``_write_global_state``), and draws in ``_draw_lane``. Hooks
+    call compiled kernels by ``_threads.run``, which splits the lanes over the threads; see
+    :class:`~adaps_envs.core.thread_pool.LaneThreads`.
 
     Attributes:
         num_envs: B.
@@ -157,7 +158,7 @@ class BatchedEnv(ABC):
         """Write the global state of all lanes, ``[B, S]``."""
 
     @abstractmethod
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``, without a display."""
 
     def agent_pixels(self, lane: int = 0) -> NDArray[np.float64] | None:
@@ -279,17 +280,37 @@ class BatchedEnv(ABC):
         return obs, rewards, terminated, truncated
 
     def observe(self) -> NDArray[np.float32]:
-        """Return the observations of the present state, ``[B, N, F] float32``, a fresh array."""
+        """Return the observations of the present state, ``[B, N, F] float32``, a fresh array.
+
+        Raises:
+            ResetNeededError: before the first reset.
+        """
+        self._require_state("observe")
         obs = np.empty(self._obs_array_shape, np.float32)
         self._observe_lanes(0, self.num_envs, obs)
         self._blank(obs)
         return obs
 
     def global_state(self) -> NDArray[np.float32]:
-        """Return what a centralised critic may see, ``[B, S] float32``, a fresh array; it never holds types."""
+        """Return what a centralised critic may see, ``[B, S] float32``, a fresh array; it never holds types.
+
+        Raises:
+            ResetNeededError: before the first reset.
+        """
+        self._require_state("global_state")
         out = np.empty((self.num_envs, self.state_dim), np.float32)
         self._write_global_state(out)
         return out
+
+    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+        """Return a picture of one lane, ``[height, width, 3] uint8``, without a display.
+
+        Raises:
+            ResetNeededError: before the first reset.
+            InvalidParameterError: there is no such lane.
+        """
+        self._require_state("render_frame")
+        return self._draw_lane(whole_number("lane", lane, 0, self.num_envs - 1))
 
     def get_state(self) -> State:
         """Return copies of all state arrays, lane axis first, the random streams (``rng``) included."""
@@ -380,9 +401,12 @@ class BatchedEnv(ABC):
         if self.padding.blanks is not None:
             obs[:, self.padding.blanks] = 0.0
 
-    def _require_running(self, chosen: NDArray[np.bool_] | None) -> None:
+    def _require_state(self, call: str) -> None:
         if not self._begun:
-            raise ResetNeededError("step() before the first reset(): call reset(seed=...) first.")
+            raise ResetNeededError(f"{call}() before the first reset(): call reset(seed=...) first.")
+
+    def _require_running(self, chosen: NDArray[np.bool_] | None) -> None:
+        self._require_state("step")
         if not self._any_ended:
             return
         waiting = self._ended if chosen is None else self._ended & chosen

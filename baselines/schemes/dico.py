@@ -136,11 +136,12 @@ class DiCo(SharingScheme):
             starts: ``[T, S] bool`` of these histories.
         """
         everybody = observations[..., None, :].expand(*observations.shape[:-1], self.spaces.num_agents, -1)
+        own = self.learning.action_mask
         if starts is None:
-            return logit_diversity(self.deviation_net(everybody))
+            return logit_diversity(self.deviation_net(everybody), own)
         state = self.initial_state("actor", everybody.shape[1]).chunk(2, dim=-1)[1]
         begins = starts[..., None].expand(everybody.shape[:-1])
-        return logit_diversity(self.deviation_net.sequence(everybody, begins, state)[0].flatten(0, 1))
+        return logit_diversity(self.deviation_net.sequence(everybody, begins, state)[0].flatten(0, 1), own)
 
     @torch.no_grad()
     def after_update(self, update: int) -> bool:
@@ -183,13 +184,18 @@ class DiCo(SharingScheme):
         return report
 
 
-def logit_diversity(logits: Tensor) -> Tensor:
+def logit_diversity(logits: Tensor, own: Tensor | None = None) -> Tensor:
     """Return the mean distance between agents' logits ``[S, N, A]``, over observations and pairs of agents.
 
-    The distance is Euclidean, between logits without their mean over actions.
+    The distance is Euclidean, between logits without their mean over actions. With ``own [N, A] bool``, the actions
+    that each agent has, the mean is over its own actions, and the others count as 0.
     """
     number = logits.shape[1]
-    centred = logits - logits.mean(dim=-1, keepdim=True)
+    if own is None:
+        centred = logits - logits.mean(dim=-1, keepdim=True)
+    else:
+        logits = logits * own
+        centred = (logits - logits.sum(dim=-1, keepdim=True) / own.sum(dim=-1, keepdim=True)) * own
     distances = torch.cdist(centred, centred, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.sum(dim=(1, 2)).mean() / (number * (number - 1))
 

@@ -173,7 +173,7 @@ class MADPS(SharingScheme):
     def _check(self, observations: Tensor) -> None:
         generator = torch_stream(self.seed, "distance", int(self.noted))
         seen = observations.to(self.labels.device)
-        measured = mapd(self.actor, seen, self.distance, generator)
+        measured = mapd(self._decisions, seen, self.distance, generator)
         self.distances.copy_(measured)
         shallow, deep, copies = reshared(
             measured.numpy(), self.shallow.cpu().numpy(), self.deep.cpu().numpy(), self.eps0, self.eps1, self.eps2
@@ -184,6 +184,11 @@ class MADPS(SharingScheme):
         self.shallow.copy_(torch.from_numpy(shallow))
         self.deep.copy_(torch.from_numpy(deep))
         self._deal()
+
+    def _decisions(self, observations: Tensor) -> Tensor:
+        """Return logits ``[B, N, A]``; actions that an agent lacks have probability 0."""
+        own, logits = self.learning.action_mask, self.actor(observations)
+        return logits if own is None else logits.masked_fill(~own, -torch.inf)
 
     def assignment(self) -> Index:
         """Return groups of agents that share both parts, ``[N]``."""

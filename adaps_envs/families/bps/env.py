@@ -120,7 +120,7 @@ class BPS(BatchedEnv):
         parts = [self._arrays[name].reshape(self.num_envs, -1) for name in ("pos", "vel", "landmark_pos")]
         np.concatenate(parts, axis=1, out=out, casting="same_kind")
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``: agents and landmarks in their type's colour."""
         from adaps_envs.families.bps.render import draw
 

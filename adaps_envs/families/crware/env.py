@@ -149,7 +149,7 @@ class Warehouse(BatchedEnv):
         """Return random streams ``[B, 4]`` under which the next step requests the recorded new shelves."""
         return streams_for(state["request_queue"], len(self.plan.shelves), recorded)
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``: the floor, shelves, requests, robots, loads."""
         from adaps_envs.families.crware.render import draw
 

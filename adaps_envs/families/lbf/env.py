@@ -156,7 +156,7 @@ class LBF(BatchedEnv):
         cells = np.stack([self._arrays["player_col"][lane], self._arrays["player_row"][lane]], axis=1)
         return (cells + 0.5) * cell_size(self.params.rows, self.params.cols)
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``: types as colours, levels as numbers."""
         from adaps_envs.families.lbf.render import draw
 

@@ -100,6 +100,30 @@ def test_every_way_to_play_keeps_to_own_actions(recurrent: str) -> None:
     assert TeamPolicy(model, gym).act(gym.reset(seed=0)[0]).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("recurrent", RECURRENT)
+@pytest.mark.parametrize(
+    ("scheme", "network", "measured", "options"),
+    [
+        ("dico", "deviation_net", "estimate", {}),
+        ("madps", "actor_net", "distances", {"period": 2, "distance": {"epochs": 1}}),
+    ],
+)
+def test_measured_policies_have_own_actions_alone(
+    scheme: str, network: str, measured: str, options: dict[str, Any], recurrent: str
+) -> None:
+    """What an agent's network says of actions that it lacks moves nothing that a scheme measures."""
+    found = []
+    for wish in (0.0, 50.0):
+        options_of_policy = {"recurrent": recurrent}
+        model = _model(SharingA2C, scheme, scheme_options=options, policy_options=options_of_policy, n_steps=6)
+        with torch.no_grad():
+            getattr(model.scheme, network).biases[-1][torch.tensor(LACKING)] += wish
+        model.learn(48)
+        found.append(getattr(model.scheme, measured).clone())
+    assert float(found[0].sum()) != 0.0
+    assert torch.equal(*found)
+
+
 def test_diagnostics_are_of_what_is_played() -> None:
     model = _wishing(_model(SharingA2C, "fups"))
     obs = _slots(2).reset()

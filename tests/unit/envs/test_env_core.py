@@ -50,6 +50,23 @@ def test_time_limit_truncates_and_never_terminates() -> None:
     assert env.ended.all()
 
 
+@pytest.mark.parametrize("env_id", ["BPS-1", "CRWARE-tiny-4a-2c", "LBF-8x8-2p-3f"])
+def test_there_is_nothing_to_see_before_the_first_reset(env_id: str) -> None:
+    env = make_batched(env_id, 2)
+    state = env.get_state()
+    for call in (env.observe, env.global_state, env.render_frame):
+        with pytest.raises(ResetNeededError, match=rf"{call.__name__}\(\) before the first reset"):
+            call()
+    seeded = make_batched(env_id, 2)
+    seeded.reset(seed=0)
+    env.set_state(seeded.get_state())
+    assert np.array_equal(env.render_frame(1), seeded.render_frame(1))
+    assert state.keys() == env.get_state().keys()
+    for lane in (2, -1, 0.5):
+        with pytest.raises(InvalidParameterError, match="lane is"):
+            env.render_frame(lane)  # type: ignore[arg-type]
+
+
 def test_step_needs_a_reset_first_and_after_the_end() -> None:
     env = make_batched("BPS-1", 3, max_cycles=1)
     with pytest.raises(ResetNeededError, match="before the first reset"):

@@ -478,7 +478,7 @@ class NoTorch:
         if name.partition(".")[0] in ("torch", "stable_baselines3"):
             raise AssertionError(f"{name} was imported")
 sys.meta_path.insert(0, NoTorch())
-from baselines import cli
+from baselines.cli import main as cli
 cli.main(["leaderboard", "verify", sys.argv[1]])
 """
     for target in (file, runs):
