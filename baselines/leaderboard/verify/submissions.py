@@ -106,9 +106,9 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     for record in fresh:
         if _row(record) in rows:
             raise ConfigMismatchError(
-                f"the board has the row {'/'.join(_row(record))} from another submission, and {record.config.run_id} "
-                "would add to it; nothing was added. Give the scheme a label of its own, or take that row off the "
-                "board first."
+                f"the board has runs of the row {'/'.join(_row(record))}, and {record.config.run_id} would add to it; "
+                "nothing was added. A row belongs to one submission: give the scheme a label of its own, or, if these "
+                f"runs are yours, take the folder {'/'.join(_row(record))} off the board first."
             )
         if own_settings(record.config.scheme):
             raise ConfigMismatchError(

@@ -256,3 +256,20 @@ def test_import_goes_on_when_a_plug_in_exits(tmp_path: Path, clean_environment: 
     )  # fmt: skip
     assert (done.returncode, done.stdout.strip()) == (0, "BPS-1-v0")
     assert "plug-in 'leaving' failed to load and is left out (SystemExit: 7)" in done.stderr
+
+
+def test_a_plug_in_that_ends_the_process_can_be_left_out(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    """No program can catch ``os._exit``; the variable leads past such a plug-in."""
+    (tmp_path / "ending.py").write_text("import os; os._exit(7)")
+    about = tmp_path / "ending-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ending\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[adaps_envs.envs]\nending = ending:FAMILY\n")
+    program = "import adaps_envs; print(adaps_envs.spec('BPS-1').id)"
+    for names in ("", "other"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**clean_environment, "PYTHONPATH": str(tmp_path), "ADAPS_ENV_PLUGINS": names},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout.strip()) == (0, "BPS-1-v0")

@@ -187,7 +187,7 @@ def test_a_plugin_that_ends_or_hangs_while_the_suite_is_looked_over_is_named(tmp
 
 def test_a_worker_that_dies_after_its_record_is_in_place_has_finished(tmp_path: Path, site: Path) -> None:
     at_import = """
-        from baselines.leaderboard import job
+        from baselines.leaderboard.execution import job
         finish = job._finish
         job._finish = lambda *values: finish(*values) and os._exit(3)
     """
@@ -199,7 +199,7 @@ def test_a_worker_that_dies_after_its_record_is_in_place_has_finished(tmp_path: 
 FAMILY = """
 import torch
 {at_import}
-from adaps_envs import bps
+from adaps_envs.families import bps
 from adaps_envs.registry import EnvFamily, Preset
 
 FAMILY = EnvFamily(

@@ -377,8 +377,23 @@ def test_a_row_belongs_to_one_submission(entering: Path, tmp_path: Path) -> None
     cut_to_seed(entering, 0)
     add_submission(packed(entering, tmp_path / "first.zip"), board)
     cut_to_seed(entering, 1)
-    refused(packed(entering, tmp_path / "second.zip"), board, "has the row one/fups_id from another submission")
-    refused(whole, board, "has the row one/fups_id from another submission")
+    message = "has runs of the row one/fups_id, .* take the folder one/fups_id off the board first"
+    refused(packed(entering, tmp_path / "second.zip"), board, message)
+    refused(whole, board, message)
+
+
+def test_a_board_that_an_older_version_half_filled_takes_the_rest_once_its_rows_are_off(
+    entry: Path, entering: Path, tmp_path: Path
+) -> None:
+    board = shutil.copytree(entering, tmp_path / "board")
+    (board / "suite.json").unlink()
+    shutil.rmtree(board / "one" / "tiny" / "seed-1")
+    refused(entry, board, "take the folder one/tiny off the board first")
+    shutil.rmtree(board / "one" / "tiny")
+    addition = add_submission(entry, board)
+    assert addition.added == ["one/tiny/seed-0", "one/tiny/seed-1"]
+    assert sorted(addition.present) == ["one/fups_id/seed-0", "one/fups_id/seed-1"]
+    assert verify_directory(board).verified
 
 
 def test_the_name_of_a_built_in_scheme_is_its_own(file: Path, entering: Path, tmp_path: Path) -> None:
