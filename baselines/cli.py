@@ -17,6 +17,7 @@ import typer
 
 from adaps_envs.errors import AdapsError
 from baselines import EXIT_INTERRUPTED
+from baselines.env_tools import Params, parse_params
 from baselines.env_tools import add_commands as add_env_commands
 from baselines.leaderboard.cli import app as leaderboard_app
 from baselines.leaderboard.errors import InterruptedCommandError
@@ -78,14 +79,27 @@ def bench(context: typer.Context) -> None:
 @app.command()
 def identify(
     env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    params: Params = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
-    env_steps: Annotated[int, typer.Option(min=1, help="Environment steps of random play.")] = 10_000,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option("--identity", "-i", metavar="K=V", help="A setting of the identity phase, e.g. -i method=paper."),
+    ] = None,
+    env_steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of random play.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one entry per seed.")] = False,
 ) -> None:
     """Run the identity phase alone and compare the groups that it finds with the hidden types."""
+    from adaps_agents.identity.labels import identity_config
     from baselines.identify import print_study
 
-    print_study(env, range(seeds), env_steps=env_steps, shuffle=shuffle, say=typer.echo)
+    settings = parse_params(identity)
+    if env_steps is not None:
+        settings["env_steps"] = env_steps
+    if shuffle:
+        settings["shuffle_agents"] = True
+    config = identity_config(settings)
+    print_study(env, range(seeds), config=config, params=parse_params(params), as_json=as_json, say=typer.echo)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

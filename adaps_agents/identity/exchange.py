@@ -1,38 +1,271 @@
-"""A test that two groups of agents are one: exchange their codes, and see whether the decoder predicts any worse.
+"""The exchange test: do two groups of agents differ, or could their agents change places?
 
-The statistic is the extra error of both groups together. With equal dynamics and rewards it changes its sign when the
-two groups' data are exchanged, so its mean is zero whatever the two codes are, also if one of them predicts nothing.
-Held-out transitions and one value a block (steps of an episode depend on each other) make it a t test. It is made
-twice: on the extra error as it is, which finds what happens in few blocks, and on its share of all that the exchange
-changed, which does not mind that some blocks tell a hundred times more than others.
+Under random play agents of one type are exchangeable within each stretch of an episode (a block), so a score that was
+chosen without looking at these blocks is as likely to favour one agent as another. Of every block the test takes the
+difference of the two groups' mean scores. Conditional on the block's scores, exchanging agents at random gives this
+difference mean zero, a known variance and a known maximum, and the most dangerous distribution with these three has two
+points (Bennett, "Probability inequalities for the sum of independent random variables", 1962). Its moment generating
+function bounds the chance of the sum over blocks (Chernoff). The bound holds for any number of blocks, events or
+agents, however rare the events, however dependent the steps of one block, and however unequal the groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
-from scipy.stats import t as student
-from torch import Tensor
 
-from adaps_agents.identity.collect import Transitions
-from adaps_agents.identity.encoder import Standardiser
-from adaps_agents.identity.events import FALSE_SPLIT
+__all__ = [
+    "CERTAIN",
+    "FALSE_SPLIT",
+    "Evidence",
+    "Group",
+    "Grouping",
+    "blocks_needed",
+    "group_agents",
+    "log_chance",
+    "ordered_labels",
+    "spread",
+]
 
-__all__ = ["Decoder", "ExchangeTest", "Group", "Witness", "merge_exchangeable", "merged_along_tree", "ordered_labels"]
+FALSE_SPLIT = 0.01
+"""Chance, at most, that any agents of one type are split, over all tests together."""
 
-# Groups are kept apart only if exchanging their codes costs at least this share of the error itself, so that a huge
-# sample cannot make a trifle significant.
-SWAP_SHARE = 0.01
-SWAP_ROWS = 4_000
+CERTAIN = 100.0
+"""A decision is certain if FALSE_SPLIT could be this many times smaller or larger without changing it."""
+
 # With more groups than this, each is compared with the nearest ones only.
 ALL_PAIRS = 32
 NEAREST = 10
+# Agents are taken out of groups that they do not fit, and merged again, at most so many times.
+ROUNDS = 3
+# Tried multiples of the exponent that would be best for normal variables.
+EXPONENTS = 2.0 ** np.arange(-4, 4.5, 0.5)
+
+Group: TypeAlias = tuple[int, ...]
+"""Agents, ascending."""
+
+_Alike: TypeAlias = Callable[[Group, Group], bool]
+
+
+class Evidence(Protocol):
+    """Something in which agents may differ: fitted on one half of the data, compared on the other half."""
+
+    codes: NDArray[np.float32]
+    """``[N, D]``, agents that differ more have codes that are farther apart; from the first half."""
+
+    def log_chance(self, some: Group, others: Group) -> float:
+        """Return the log of (an upper bound on) the chance that two groups of one type differ as much as these."""
+
+
+def log_chance(scores: NDArray[np.float64], first: int) -> float:
+    """Return the log of an upper bound on the chance of the observed difference in mean score.
+
+    The test is one-sided and made twice, on the scores and on the scores in units of each block's own spread, which is
+    robust to blocks of very unequal size; the smaller chance counts twice.
+
+    Args:
+        scores: ``[blocks, n]``, score of each agent in every block, of the first group's agents first.
+        first: size of the first group, whose scores should be greater if the groups differ.
+    """
+    number = scores.shape[1]
+    second = number - first
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    squares = (centred**2).sum(axis=1)
+    telling = squares > 1e-12 * max(float(squares.max(initial=0.0)), 1e-30)
+    centred, squares = centred[telling], squares[telling]
+    if not len(centred):
+        return 0.0
+    difference = centred[:, :first].mean(axis=1) * (number / second)
+    variance = squares / (number - 1) * (number / (first * second))
+    best = np.partition(centred, second, axis=1)[:, second:] if first < number else centred
+    most = best.mean(axis=1) * (number / second)
+    spread = np.sqrt(variance)
+    plain = _log_tail(difference, variance, most)
+    scaled = _log_tail(difference / spread, np.ones_like(spread), most / spread)
+    return min(0.0, min(plain, scaled) + float(np.log(2.0)))
+
+
+def _log_tail(
+    difference: NDArray[np.float64], variance: NDArray[np.float64], most: NDArray[np.float64]
+) -> float:
+    """Return a bound on ``log P(sum >= observed)`` for independent terms of mean 0 with these variances and maxima."""
+    total = float(difference.sum())
+    if total <= 0:
+        return 0.0
+    exponents = EXPONENTS[:, None] * (total / variance.sum())
+    low, square = variance / most, most**2
+    upper = np.log(variance / (variance + square)) + exponents * most
+    lower = np.log(square / (variance + square)) - exponents * low
+    bounds = np.logaddexp(upper, lower).sum(axis=1) - exponents[:, 0] * total
+    return min(0.0, float(bounds.min()))
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Groups of agents, and how near the decisions were.
+
+    Attributes:
+        labels: ``[N] int64``.
+        doubts: what would change if ``FALSE_SPLIT`` were ``CERTAIN`` times smaller or larger; empty if nothing.
+    """
+
+    labels: NDArray[np.int64]
+    doubts: tuple[str, ...]
+
+
+def group_agents(evidence: Mapping[str, Evidence], num_agents: int) -> Grouping:
+    """Return the groups of agents that none of the evidence tells apart.
+
+    Each kind of evidence climbs Ward's tree over its codes from single agents and joins branches that could be one.
+    The parts that are left are merged, most alike first, until every pair differs; then agents that do not fit the rest
+    of their group are taken out and merged again.
+
+    Args:
+        evidence: by name.
+        num_agents: N.
+    """
+    tests = _Tests(evidence, num_agents)
+    groups: list[Group] = [tuple(range(num_agents))]
+    for name, kind in evidence.items():
+        found = _along_tree(kind.codes, lambda a, b, name=name: tests.alike(a, b, name))  # type: ignore[misc]
+        groups = [part for group in groups for other in found if (part := _common(group, other))]
+    groups = _merged(groups, tests)
+    for _ in range(ROUNDS):
+        fitting = [part for group in groups for part in _without_strangers(group, tests)]
+        if len(fitting) == len(groups):
+            break
+        groups = _merged(fitting, tests)
+    labels = np.empty(num_agents, np.int64)
+    for number, group in enumerate(groups):
+        labels[list(group)] = number
+    return Grouping(labels, tuple(tests.doubts(groups)))
+
+
+def blocks_needed(num_agents: int, kinds: int = 3) -> int:
+    """Return how many blocks a test needs to tell anything apart: one agent wins a block with chance 1/2."""
+    return int(np.ceil(-_threshold(kinds, num_agents) / np.log(2.0))) + 1
+
+
+def _threshold(kinds: int, num_agents: int) -> float:
+    """Return the log of the chance below which agents differ, with so many kinds of evidence."""
+    # Of every kind at most N - 1 nodes of the tree, N (N - 1) / 2 pairs and N agents against the rest.
+    return float(np.log(FALSE_SPLIT / max(1, kinds * num_agents**2)))
+
+
+class _Tests:
+    """The tests of all evidence at one family-wise level, each made once."""
+
+    def __init__(self, evidence: Mapping[str, Evidence], num_agents: int) -> None:
+        self.evidence = evidence
+        self._threshold = _threshold(len(evidence), num_agents)
+        self._known: dict[tuple[str, Group, Group], float] = {}
+
+    def alike(self, a: Group, b: Group, name: str) -> bool:
+        """Whether one kind of evidence takes both groups for one type."""
+        return self._log_chance(name, a, b) > self._threshold
+
+    def likeness(self, a: Group, b: Group) -> float | None:
+        """Return the log of the smallest chance over all evidence, None if the groups differ."""
+        least = 0.0
+        for name in self.evidence:
+            least = min(least, self._log_chance(name, a, b))
+            if least <= self._threshold:
+                return None
+        return least
+
+    def doubts(self, groups: Sequence[Group]) -> Iterator[str]:
+        """Yield the decisions behind these groups that another level would change."""
+        margin = float(np.log(CERTAIN))
+        of = {agent: number for number, group in enumerate(groups) for agent in group}
+        chances: dict[tuple[Group, Group], list[float]] = {}
+        for (_, a, b), chance in self._known.items():
+            joined = len({of[agent] for agent in a + b}) == 1
+            if joined or (a in groups and b in groups):
+                chances.setdefault((a, b), []).append(chance)
+            if joined and chance <= self._threshold + margin:
+                yield f"{len(a)} and {len(b)} agents of one group nearly differ"
+        for (a, b), seen in chances.items():
+            if of[a[0]] != of[b[0]] and self._threshold - margin <= min(seen) <= self._threshold:
+                yield f"groups of {len(a)} and {len(b)} agents barely differ"
+
+    def _log_chance(self, name: str, a: Group, b: Group) -> float:
+        key = (name, a, b) if a < b else (name, b, a)
+        if key not in self._known:
+            self._known[key] = self.evidence[name].log_chance(*key[1:])
+        return self._known[key]
+
+
+def _along_tree(codes: NDArray[np.float32], alike: _Alike) -> list[Group]:
+    """Return groups found by climbing Ward's tree over the codes ``[N, D]`` from single agents.
+
+    Wherever two whole branches are alike they become one group; a branch that holds several groups stays as it is. Cost
+    grows with N, not with the number of pairs, and any number of groups from 1 to N can come out.
+    """
+    branches: list[Group | None] = [(agent,) for agent in range(len(codes))]
+    groups = {(agent,) for agent in range(len(codes))}
+    if len(codes) == 1:
+        return list(groups)
+    for left, right in linkage(codes.astype(np.float64), "ward")[:, :2].astype(int):
+        a, b = branches[left], branches[right]
+        union = None
+        if a is not None and b is not None and alike(a, b):
+            union = _union(a, b)
+            groups = groups - {a, b} | {union}
+        branches.append(union)
+    return sorted(groups)
+
+
+def _merged(groups: Sequence[Group], tests: _Tests) -> list[Group]:
+    """Merge pairs of groups, most alike first, until every pair differs."""
+    left = sorted(groups)
+    while len(left) > 1:
+        likenesses = ((tests.likeness(a, b), a, b) for a, b in _pairs(left, tests.evidence))
+        best = max((found for found in likenesses if found[0] is not None), default=None)
+        if best is None:
+            break
+        _, a, b = best
+        left = sorted([*(group for group in left if group not in (a, b)), _union(a, b)])
+    return left
+
+
+def _without_strangers(group: Group, tests: _Tests) -> list[Group]:
+    """Return the group without the agents that differ from the rest of it, and these agents."""
+    if len(group) < 3:
+        return [group]
+    strangers = [
+        agent for agent in group if tests.likeness((agent,), tuple(a for a in group if a != agent)) is None
+    ]
+    rest = tuple(agent for agent in group if agent not in strangers)
+    return [part for part in (rest, *((agent,) for agent in strangers)) if part]
+
+
+def _pairs(groups: Sequence[Group], evidence: Mapping[str, Evidence]) -> list[tuple[Group, Group]]:
+    """Return the pairs to compare: all, or with many groups those that are near by some evidence."""
+    number = len(groups)
+    if number <= ALL_PAIRS:
+        return [(groups[a], groups[b]) for a in range(number) for b in range(a + 1, number)]
+    pairs = set()
+    for kind in evidence.values():
+        codes = np.stack([kind.codes[list(group)].mean(axis=0, dtype=np.float64) for group in groups])
+        norms = (codes**2).sum(axis=1)
+        distances = norms[:, None] + norms[None] - 2 * codes @ codes.T
+        np.fill_diagonal(distances, -1.0)
+        near = np.argsort(distances, axis=1, kind="stable")[:, 1 : NEAREST + 1]
+        pairs |= {(min(a, int(b)), max(a, int(b))) for a in range(number) for b in near[a]}
+    return [(groups[a], groups[b]) for a, b in sorted(pairs)]
+
+
+def _union(a: Group, b: Group) -> Group:
+    return tuple(sorted(a + b))
+
+
+def _common(a: Group, b: Group) -> Group:
+    return tuple(sorted(set(a) & set(b)))
 
 
 def ordered_labels(labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -41,179 +274,8 @@ def ordered_labels(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Agents with one code.
-
-    Attributes:
-        members: their indices, ascending.
-        code: ``[Z] float32``, a code that predicts them all.
-    """
-
-    members: tuple[int, ...]
-    code: NDArray[np.float32]
-
-
-class Decoder(Protocol):
-    """What predicts how the environment answers an agent with a code."""
-
-    def decode(self, code: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
-        """Return predicted targets ``[M, F + 1]`` for codes ``[M, Z]``, observations ``[M, F]``, actions ``[M]``."""
-
-
-class Witness(Protocol):
-    """Evidence of its own on which agents differ."""
-
-    def groups(self) -> NDArray[np.int64]:
-        """Return labels ``[N]`` of agents that it cannot tell apart."""
-
-    def ratio(self, some: Sequence[int], others: Sequence[int]) -> float:
-        """Return how different two groups of agents are; above 1 they differ."""
-
-
-class ExchangeTest:
-    """Compares groups by exchanging their codes on held-out transitions.
-
-    Args:
-        model: trained encoder and decoder.
-        held_out: transitions that the model was not trained on.
-        standardiser: the scaling that it was trained with.
-        num_agents: N.
-    """
-
-    def __init__(self, model: Decoder, held_out: Transitions, standardiser: Standardiser, num_agents: int) -> None:
-        self._model = model
-        self._data = held_out
-        self._standardiser = standardiser
-        order = np.argsort(held_out.agents, kind="stable")
-        self._rows = np.split(order, np.searchsorted(held_out.agents[order], np.arange(1, num_agents)))
-        pairs = max(1, num_agents * (num_agents - 1) // 2)
-        self._chance = FALSE_SPLIT / (4 * pairs)  # four statistics a pair
-
-    def ratio(self, a: Group, b: Group) -> float:
-        """Return how far the exchange is from harmless, in units of the threshold: above 1 the groups differ."""
-        extra_a, own_a, blocks_a = self._extra(a, b.code)
-        extra_b, own_b, blocks_b = self._extra(b, a.code)
-        blocks, place = np.unique(np.concatenate([blocks_a, blocks_b]), return_inverse=True)
-        ratio = 0.0
-        for part in range(extra_a.shape[1]):
-            values = np.concatenate([extra_a[:, part] / len(extra_a), extra_b[:, part] / len(extra_b)])
-            if values.sum() <= SWAP_SHARE * (own_a[part] + own_b[part]) or len(blocks) < 2:
-                continue
-            extra: NDArray[np.float64] = np.bincount(place, values, len(blocks)).astype(np.float64)
-            moved = np.bincount(place, np.abs(values), len(blocks))
-            z = max(_t_value(extra), _t_value(extra / np.maximum(moved, 1e-30)))
-            ratio = max(ratio, z / float(student.isf(self._chance, len(blocks) - 1)))
-        return ratio
-
-    def unexplained(self, codes: NDArray[np.float32]) -> float:
-        """Return the share of the rewards' variance that is not predicted with codes ``[N, Z]``, of some rows."""
-        most = max(1, 4 * SWAP_ROWS // len(codes))
-        errors, rewards = [], []
-        for agent, code in enumerate(codes):
-            rows = self._rows[agent]
-            rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
-            errors.append(self._errors(rows, code)[:, 1])
-            rewards.append(self._standardiser(self._data.take(rows))[2][:, -1].double().numpy())
-        return float(np.concatenate(errors).mean() / max(np.concatenate(rewards).var(), 1e-12))
-
-    def joined(self, a: Group, b: Group) -> Group:
-        """Return the union of two groups, with the code that predicts both best: the one's, the other's or their mean.
-
-        Their mean alone would not do: between two codes that work may lie one that does not.
-        """
-        share = len(a.members) / (len(a.members) + len(b.members))
-        codes = [share * a.code + (1 - share) * b.code, a.code, b.code]
-        members = tuple(sorted(a.members + b.members))
-        rows = self._chosen(members)
-        errors = [float(self._errors(rows, code).sum(axis=1).mean()) if len(rows) else 0.0 for code in codes]
-        return Group(members, codes[int(np.argmin(errors))].astype(np.float32))
-
-    def _extra(
-        self, group: Group, other: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Return extra errors ``[M, 2]`` of the group's rows under another code, mean own errors ``[2]``, blocks."""
-        rows = self._chosen(group.members)
-        own = self._errors(rows, group.code)
-        return self._errors(rows, other) - own, own.mean(axis=0), self._data.blocks[rows]
-
-    def _chosen(self, members: Sequence[int]) -> NDArray[np.int64]:
-        """Return at most ``SWAP_ROWS`` rows of a group, spread evenly over members and time."""
-        rows = np.concatenate([self._rows[agent] for agent in members])
-        if len(rows) <= SWAP_ROWS:
-            return rows
-        return rows[np.linspace(0, len(rows) - 1, SWAP_ROWS).astype(np.int64)]
-
-    def _errors(self, rows: NDArray[np.int64], code: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return squared errors ``[M, 2]`` of the observation's entries together and of the reward."""
-        obs, actions, targets = self._standardiser(self._data.take(rows))
-        with torch.no_grad():
-            decoded = self._model.decode(torch.from_numpy(code).expand(len(obs), -1), obs, actions)
-            squares = (decoded - targets) ** 2
-            parts = torch.stack([squares[:, :-1].sum(dim=1), squares[:, -1]], dim=1)
-        return parts.double().numpy()
-
-
-def _t_value(values: NDArray[np.float64]) -> float:
-    """Return Student's t of a sample's mean."""
-    return float(values.mean() * np.sqrt(len(values)) / (values.std(ddof=1) + 1e-12))
-
-
-def merged_along_tree(codes: NDArray[np.float32], test: ExchangeTest) -> list[Group]:
-    """Return groups found by climbing Ward's tree over the codes ``[N, Z]`` from single agents.
-
-    Wherever two whole branches are exchangeable they become one group; a branch that holds several groups stays as it
-    is. Cost grows with N, not with the number of pairs, and any number of groups from 1 to N can come out.
-    """
-    branches: list[Group | None] = [Group((agent,), code) for agent, code in enumerate(codes)]
-    if len(codes) == 1:
-        return [Group((0,), codes[0])]
-    groups = {group.members: group for group in branches if group is not None}
-    for left, right in linkage(codes.astype(np.float64), "ward")[:, :2].astype(int):
-        a, b = branches[left], branches[right]
-        union = None
-        if a is not None and b is not None and test.ratio(a, b) < 1:
-            union = test.joined(a, b)
-            del groups[a.members], groups[b.members]
-            groups[union.members] = union
-        branches.append(union)
-    return list(groups.values())
-
-
-def merge_exchangeable(groups: Sequence[Group], test: ExchangeTest, witnesses: Sequence[Witness] = ()) -> list[Group]:
-    """Merge pairs of groups, most alike first, until every pair differs by its codes or to one of the witnesses."""
-    left = sorted(groups, key=lambda group: group.members)
-    known: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
-    while len(left) > 1:
-        costs = []
-        for a, b in _pairs(left):
-            key = (left[a].members, left[b].members)
-            if key not in known:
-                known[key] = _ratio(left[a], left[b], test, witnesses)
-            costs.append((known[key], a, b))
-        ratio, a, b = min(costs)
-        if ratio >= 1:
-            break
-        union = test.joined(left[a], left[b])
-        left = sorted([*(g for i, g in enumerate(left) if i not in (a, b)), union], key=lambda group: group.members)
-    return left
-
-
-def _ratio(a: Group, b: Group, test: ExchangeTest, witnesses: Sequence[Witness]) -> float:
-    ratio = 0.0
-    for witness in witnesses:
-        ratio = max(ratio, witness.ratio(a.members, b.members))
-        if ratio >= 1:
-            return ratio
-    return max(ratio, test.ratio(a, b))
-
-
-def _pairs(groups: Sequence[Group]) -> list[tuple[int, int]]:
-    """Return the pairs to compare: all, or with many groups each one's nearest by code."""
-    number = len(groups)
-    if number <= ALL_PAIRS:
-        return [(a, b) for a in range(number) for b in range(a + 1, number)]
-    codes = np.stack([group.code for group in groups]).astype(np.float64)
-    distances = ((codes[:, None] - codes[None]) ** 2).sum(axis=-1)
-    near = np.argsort(distances, axis=1, kind="stable")[:, 1 : NEAREST + 1]
-    return sorted({(min(a, int(b)), max(a, int(b))) for a in range(number) for b in near[a]})
+def spread(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most so many of the values, evenly spread."""
+    if len(values) <= most:
+        return values
+    return values[np.linspace(0, len(values) - 1, most).astype(np.int64)]
