@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-__all__ = ["BLOCK_STEPS", "STRETCHES", "SYNCHRONISED", "Collector", "Half", "Outcomes", "Transitions", "halves", "joined"]
+__all__ = [
+    "BLOCK_STEPS",
+    "STRETCHES",
+    "SYNCHRONISED",
+    "Collector",
+    "Half",
+    "Outcomes",
+    "Transitions",
+    "halves",
+    "joined",
+]
 
 # Share of the steps in which the whole team of a lane takes one random action. Each agent's own actions stay uniform
 # and independent of what it sees, but what several agents must do at once (load the same food) happens more often.

@@ -1,4 +1,4 @@
-"""Evidence from a model that predicts how the environment answers: exchange two groups' codes and compare the errors."""
+"""Evidence from a model of how the environment answers: exchange two groups' codes and compare the errors."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 A reward that random play earns once in a thousand steps is noise to an autoencoder trained on squared errors, yet it
 may be all that tells types apart (in foraging, a level acts in nothing but successful loads). So rewards are put into
-bins, and the counts of (action, bin) are compared. For two groups of agents, every count is weighted by the log ratio of
-their rates on the first half of the data; the sum is a score that the exchange test compares on the second half.
+bins, and the counts of (action, bin) are compared. For two groups of agents, every count is weighted by the log ratio
+of their rates on the first half of the data; the sum is a score that the exchange test compares on the second half.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ class RewardEvents:
         some, others = (tuple(spread(np.array(group), MEMBERS).tolist()) for group in (some, others))
         # One average agent more in each group, so that a rate is never 0 and few events weigh little.
         average = self._totals.mean(axis=1)
-        rates = [
-            (self._totals[:, list(group)].sum(axis=1) + average) / (len(group) + 1) for group in (some, others)
-        ]
+        rates = [(self._totals[:, list(group)].sum(axis=1) + average) / (len(group) + 1) for group in (some, others)]
         weights = np.log(np.maximum(rates[0], 1e-9) / np.maximum(rates[1], 1e-9))
         counts = self._tested[:, :, list(some + others)].astype(np.float64)
         return log_chance(np.tensordot(weights, counts, axes=1), len(some))

@@ -90,9 +90,7 @@ def log_chance(scores: NDArray[np.float64], first: int) -> float:
     return min(0.0, min(plain, scaled) + float(np.log(2.0)))
 
 
-def _log_tail(
-    difference: NDArray[np.float64], variance: NDArray[np.float64], most: NDArray[np.float64]
-) -> float:
+def _log_tail(difference: NDArray[np.float64], variance: NDArray[np.float64], most: NDArray[np.float64]) -> float:
     """Return a bound on ``log P(sum >= observed)`` for independent terms of mean 0 with these variances and maxima."""
     total = float(difference.sum())
     if total <= 0:
@@ -207,7 +205,7 @@ def _along_tree(codes: NDArray[np.float32], alike: _Alike) -> list[Group]:
     grows with N, not with the number of pairs, and any number of groups from 1 to N can come out.
     """
     branches: list[Group | None] = [(agent,) for agent in range(len(codes))]
-    groups = {(agent,) for agent in range(len(codes))}
+    groups: set[Group] = {(agent,) for agent in range(len(codes))}
     if len(codes) == 1:
         return list(groups)
     for left, right in linkage(codes.astype(np.float64), "ward")[:, :2].astype(int):
@@ -237,9 +235,7 @@ def _without_strangers(group: Group, tests: _Tests) -> list[Group]:
     """Return the group without the agents that differ from the rest of it, and these agents."""
     if len(group) < 3:
         return [group]
-    strangers = [
-        agent for agent in group if tests.likeness((agent,), tuple(a for a in group if a != agent)) is None
-    ]
+    strangers = [agent for agent in group if tests.likeness((agent,), tuple(a for a in group if a != agent)) is None]
     rest = tuple(agent for agent in group if agent not in strangers)
     return [part for part in (rest, *((agent,) for agent in strangers)) if part]
 

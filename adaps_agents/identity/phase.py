@@ -1,8 +1,8 @@
 """The identity phase from end to end: play, encode, group. One result serves AdaPS, SePS and their relatives alike.
 
 Two methods find groups. ``evidence`` is this project's: groups are proposed by one half of the play and kept apart only
-where exchange tests on the other half say so, down to one group. ``paper`` is the published one: K-means on the codes of
-an autoencoder, with K from an index of cluster quality.
+where exchange tests on the other half say so, down to one group. ``paper`` is the published one: K-means on the codes
+of an autoencoder, with K from an index of cluster quality.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class IdentityConfig:
         method: how groups are found where their number is: ``evidence`` or ``paper``.
         num_groups: number of groups K, for K-means on the codes; ``"auto"`` finds it.
         patience: of ``evidence``: where rewards are rare, play goes on for up to ``patience * env_steps`` steps
-            (charged, too) until every agent has been paid often enough to be compared; 1 plays ``env_steps`` and no more.
+            (charged, too) until every agent has been paid often enough to be compared; 1 plays no more than
+            ``env_steps``.
         events: of ``evidence``: compare what agents are paid, see :mod:`adaps_agents.identity.events`.
         regression: of ``evidence``: compare regressions of rewards, see :mod:`adaps_agents.identity.regression`.
         selection: of ``paper``: the index that gives K, ``davies_bouldin`` or ``silhouette``.
@@ -327,7 +328,9 @@ def _verdict(grouping: Grouping, play: _Play, evidence: Mapping[str, Evidence]) 
     if grouping.doubts:
         return "ambiguous", f"{grouping.doubts[0]}, and {len(grouping.doubts) - 1} more such decisions"
     if not _paid_enough(counts, steps):
-        seen = f"in {steps} environment steps an agent was paid {counts.mean():.1f} times, the least paid {counts.min()}"
+        seen = (
+            f"in {steps} environment steps an agent was paid {counts.mean():.1f} times, the least paid {counts.min()}"
+        )
         return "rewards too rare", f"{seen}; types that differ in rewards alone may be missed"
     if number == 1:
         return "nothing differs", "no test tells any agents apart"

@@ -30,7 +30,8 @@ def _groups(rates: list[float], amounts: list[float], seed: int = 0) -> list[int
 
 
 def _found(data: Outcomes, num_agents: int, num_actions: int = ACTIONS) -> list[int]:
-    return ordered_labels(group_agents({"events": RewardEvents(data, num_agents, num_actions)}, num_agents).labels).tolist()
+    events = RewardEvents(data, num_agents, num_actions)
+    return ordered_labels(group_agents({"events": events}, num_agents).labels).tolist()
 
 
 def test_rates_tell_types_apart() -> None:

@@ -97,12 +97,13 @@ def test_the_bound_is_the_exact_chance_of_one_sided_coins() -> None:
 def test_the_bound_holds_for_groups_of_any_sizes(some: int, others: int, events: int) -> None:
     """One event a block, at a random agent: the number at the first group is binomial."""
     team = some + others
-    tails = np.cumsum([comb(events, k) * some**k * others ** (events - k) / team**events for k in range(events, -1, -1)])
+    chances = [comb(events, k) * some**k * others ** (events - k) / team**events for k in range(events + 1)]
+    tails = np.cumsum(chances[::-1])[::-1]
     for count in range(events + 1):
         scores = np.zeros((events, team))
         scores[:count, 0] = 1
         scores[count:, -1] = 1
-        assert log_chance(scores, some) >= log(tails[events - count]) - 1e-9
+        assert log_chance(scores, some) >= log(tails[count]) - 1e-9
 
 
 def test_an_agent_that_does_not_fit_is_taken_out_of_its_group() -> None:
@@ -141,4 +142,3 @@ def test_decisions_near_the_threshold_are_doubts() -> None:
         vote.chance = threshold + change
         grouping = group_agents({"vote": vote}, 4)
         assert (int(grouping.labels.max()) + 1, bool(grouping.doubts)) == (groups, doubtful)
-

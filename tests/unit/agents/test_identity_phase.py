@@ -43,7 +43,6 @@ def test_two_types_are_found_and_the_steps_charged(seed: int) -> None:
     assert found.centres.shape == (2, 4)
     assert set(found.curve) == {2, 3}
 
-
     assert (found.verdict, found.reason[:11]) == ("found", "every two o")
 
 

@@ -1,4 +1,4 @@
-"""Regressions of the agents' rewards and of the team's: types where the decoder fails, one group where there are none."""
+"""Regressions of the agents' and the team's reward: types where the decoder fails, one group where there are none."""
 
 from __future__ import annotations
 
