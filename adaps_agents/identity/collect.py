@@ -134,6 +134,7 @@ class Collector:
     Attributes:
         num_agents: N.
         num_actions: A.
+        obs_dim: F.
         env_steps: environment steps spent so far (one step of one lane moves all N agents).
     """
 
@@ -151,6 +152,7 @@ class Collector:
         self._blocks_begun = 0
         self.num_agents = num_agents
         self.num_actions = num_actions
+        self.obs_dim = int(np.prod(env.observation_space.shape or ()))
         self.num_lanes = env.num_envs // num_agents
         self.env_steps = 0
 

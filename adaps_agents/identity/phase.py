@@ -220,9 +220,13 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
 def _played(collector: Collector, config: IdentityConfig) -> tuple[Transitions, Outcomes]:
     """Play until agents can be compared; return the transitions that are kept, and the outcomes of all steps."""
     plain = config.play == "plain"
-    seen = [collector.collect(config.env_steps, plain=plain)]
+    kept = max(1, OBS_NUMBERS // (collector.num_agents * collector.obs_dim)) if config.tests else config.env_steps
+    seen = [collector.collect(min(config.env_steps, kept), plain=plain)]
     outcomes: list[Outcomes] = [seen[0].outcomes]
     spent = len(seen[0].agents) // collector.num_agents
+    if spent < config.env_steps:
+        outcomes.append(collector.outcomes(config.env_steps - spent))
+        spent += len(outcomes[-1].agents) // collector.num_agents
     while config.tests and config.events:
         more = steps_wanted(event_counts(joined(outcomes), collector.num_agents), spent, config)
         if more == 0:

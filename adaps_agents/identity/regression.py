@@ -29,8 +29,9 @@ SCALE_ROWS = 40_000
 RIDGE = 0.05
 # Directions with less than this share of the largest variance are left out.
 NEGLIGIBLE = 1e-5
-# A joint regression needs this many environment steps a weight.
+# A joint regression needs this many environment steps a weight, and uses no more than so many.
 STEPS_A_WEIGHT = 4
+TEAM_STEPS = 20_000
 
 
 class RewardRegression:
@@ -80,7 +81,7 @@ class TeamRegression:
         self._features, rewards = self._joint(test)
         predicted = torch.einsum("tnp,np->t", self._features, self._weights)
         self._left = rewards - rewards.mean() - predicted
-        self._blocks = test.blocks
+        self._blocks = test.blocks[spread(np.arange(len(test.blocks)), TEAM_STEPS)]
 
     @staticmethod
     def feasible(fit: Half, num_actions: int) -> bool:
@@ -101,10 +102,10 @@ class TeamRegression:
 
     def _joint(self, half: Half) -> tuple[Tensor, Tensor]:
         """Return features ``[T, N, P]`` and team rewards ``[T]``."""
-        steps, agents = half.rows.shape
-        obs, actions, targets = self._standardiser(half.data.take(half.rows.reshape(-1)))
-        features = self._model.features(obs, actions)[:, :-1].view(steps, agents, -1)
-        return features, targets[:, -1].double().view(steps, agents)[:, 0]
+        rows = half.rows[spread(np.arange(len(half.rows)), TEAM_STEPS)]
+        obs, actions, targets = self._standardiser(half.data.take(rows.reshape(-1)))
+        features = self._model.features(obs, actions)[:, :-1].view(*rows.shape, -1)
+        return features, targets[:, -1].double().view(*rows.shape)[:, 0]
 
 
 class _AdditiveModel:
