@@ -15,10 +15,9 @@ __all__ = [
     "STRETCHES",
     "SYNCHRONISED",
     "Collector",
-    "Half",
     "Outcomes",
+    "Steps",
     "Transitions",
-    "halves",
     "joined",
 ]
 
@@ -80,11 +79,11 @@ class Transitions(Outcomes):
 
 
 @dataclass(frozen=True)
-class Half:
-    """The environment steps of some blocks.
+class Steps:
+    """Some environment steps, with one row an agent.
 
     Attributes:
-        data: all transitions, of both halves.
+        data: all transitions, of these and of other steps.
         rows: ``[T, N] int64``, row of each agent in each step.
         blocks: ``[T] int64``.
     """
@@ -93,24 +92,23 @@ class Half:
     rows: NDArray[np.int64]
     blocks: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, data: Transitions, num_agents: int) -> Steps:
+        """Return all steps of ``data``, which has N rows a step, in any order within the step."""
+        agents = data.agents.reshape(-1, num_agents)
+        rows = np.argsort(agents, axis=1) + np.arange(len(agents))[:, None] * num_agents
+        return cls(data, rows, data.blocks[::num_agents])
+
+    def halves(self) -> tuple[Steps, Steps]:
+        """Return even and odd blocks: what is fitted on the ones can be tested on the others."""
+        odd = self.blocks % 2 == 1
+        even_steps = replace(self, rows=self.rows[~odd], blocks=self.blocks[~odd])
+        return even_steps, replace(self, rows=self.rows[odd], blocks=self.blocks[odd])
+
     def sample(self, most: int) -> Transitions:
         """Return at most so many rows, evenly spread."""
         rows = self.rows.reshape(-1)
         return self.data.take(rows[np.linspace(0, rows.size - 1, min(rows.size, most)).astype(np.int64)])
-
-
-def halves(data: Transitions, num_agents: int) -> tuple[Half, Half]:
-    """Return even and odd blocks: what is fitted on the ones can be tested on the others.
-
-    Args:
-        data: N rows a step, in any order within the step.
-        num_agents: N.
-    """
-    agents = data.agents.reshape(-1, num_agents)
-    rows = np.argsort(agents, axis=1) + np.arange(len(agents))[:, None] * num_agents
-    blocks = data.blocks[::num_agents]
-    odd = blocks % 2 == 1
-    return Half(data, rows[~odd], blocks[~odd]), Half(data, rows[odd], blocks[odd])
 
 
 def joined(parts: Sequence[Any]) -> Any:

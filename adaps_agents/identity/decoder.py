@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaps_agents.identity.collect import Half
+from adaps_agents.identity.collect import Steps
 from adaps_agents.identity.encoder import Standardiser
 from adaps_agents.identity.exchange import Group, log_chance, spread
 
@@ -46,7 +46,7 @@ class DecoderEvidence:
         self,
         model: Decoder,
         codes: NDArray[np.float32],
-        test: Half,
+        test: Steps,
         standardiser: Standardiser,
         *,
         averaged: bool = False,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaps_agents.identity.collect import Transitions
+from adaps_agents.identity.collect import Steps, Transitions
 from adaps_agents.streams import default_linear
 from adaps_envs.errors import InvalidParameterError
 
@@ -132,26 +132,24 @@ def _moments(columns: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train_encoder(
-    data: Transitions,
-    rows: NDArray[np.int64],
+    steps: Steps,
     standardiser: Standardiser,
-    num_agents: int,
     num_actions: int,
     config: EncoderConfig,
     generator: torch.Generator,
 ) -> IdentityEncoder:
-    """Train the encoder on some rows of the transitions; all draws come from ``generator``.
+    """Train the encoder on some steps; all draws come from ``generator``.
 
     Minibatches are scaled one at a time: with 200 agents a scaled copy of everything would take a gigabyte.
     """
-    obs_dim = data.obs.shape[1]
-    model = IdentityEncoder(num_agents, obs_dim, num_actions, config, generator)
+    rows, obs_dim = steps.rows.reshape(-1), steps.data.obs.shape[1]
+    model = IdentityEncoder(steps.rows.shape[1], obs_dim, num_actions, config, generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.updates)
     weights = torch.full((obs_dim + 1,), 1.0)
     weights[-1] = config.reward_weight * (1 if config.targets == "raw" else obs_dim)
     for chosen in _minibatches(len(rows), config, generator):
-        batch = data.take(rows[chosen])
+        batch = steps.data.take(rows[chosen])
         obs, actions, targets = standardiser(batch)
         mean, logvar = model.codes()
         noise = torch.randn(len(chosen), config.latent, generator=generator)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from adaps_agents.identity.clustering import INDICES, cluster_codes, selection_curve, tree_curve
-from adaps_agents.identity.collect import Collector, Half, Outcomes, Transitions, halves, joined
+from adaps_agents.identity.collect import Collector, Outcomes, Steps, Transitions, joined
 from adaps_agents.identity.decoder import DecoderEvidence
 from adaps_agents.identity.effects import reward_effects
 from adaps_agents.identity.encoder import SCALE_ROWS, EncoderConfig, IdentityEncoder, Standardiser, train_encoder
@@ -198,18 +198,22 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
     if config.shuffle_agents:
         data = data.with_shuffled_agents(team, numpy_stream(seed, "identity", "shuffle"))
         outcomes = outcomes.with_shuffled_agents(team, numpy_stream(seed, "identity", "shuffle outcomes"))
-    fit, test = halves(data, team)
-    rows = fit.rows.reshape(-1) if config.tests and len(fit.rows) else np.arange(len(data.agents))
-    standardiser = Standardiser(data if not len(fit.rows) else fit.sample(SCALE_ROWS), config.encoder.targets)
+    steps = Steps.of(data, team)
+    fit, test = steps.halves()
+    comparable = config.tests and _comparable(fit, test)
+    learnt = fit if comparable else steps
+    standardiser = Standardiser(learnt.sample(SCALE_ROWS), config.encoder.targets)
     generator = torch_stream(seed, "identity", "encoder")
-    model = train_encoder(data, rows, standardiser, team, collector.num_actions, config.encoder, generator)
+    model = train_encoder(learnt, standardiser, collector.num_actions, config.encoder, generator)
     codes = _codes(model, config.code, torch_stream(seed, "identity", "sample"))
     if config.tests:
-        evidence = _evidence(config, fit, test, outcomes, collector.num_actions)
-        evidence["decoder"] = DecoderEvidence(model, codes, test, standardiser)
-        grouping = group_agents(evidence if _comparable(fit, test) else {}, team)
+        evidence: dict[str, Evidence] = {}
+        if comparable:
+            evidence = _evidence(config, fit, test, outcomes, collector.num_actions)
+            evidence["decoder"] = DecoderEvidence(model, codes, test, standardiser)
+        grouping = group_agents(evidence, team)
         labels, curve = grouping.labels, tree_curve(codes)
-        verdict, reason = _verdict(grouping, _Play(outcomes, team, _comparable(fit, test)), evidence)
+        verdict, reason = _verdict(grouping, outcomes, evidence)
     else:
         labels, curve = _clustered(codes, config, derived_seed(seed, "identity", "clusters"))
         verdict, reason = "untested", "K-means always finds as many groups as it is asked for"
@@ -279,13 +283,11 @@ def _clustered(
 
 
 def _evidence(
-    config: IdentityConfig, fit: Half, test: Half, outcomes: Outcomes, num_actions: int
+    config: IdentityConfig, fit: Steps, test: Steps, outcomes: Outcomes, num_actions: int
 ) -> dict[str, Evidence]:
     """Return what agents are compared by besides the decoder."""
     evidence: dict[str, Evidence] = {}
     team = fit.rows.shape[1]
-    if not _comparable(fit, test):
-        return evidence
     if _one_reward(outcomes, team):
         if config.regression and TeamRegression.feasible(fit, num_actions):
             evidence["team regression"] = TeamRegression(fit, test, num_actions)
@@ -297,7 +299,7 @@ def _evidence(
     return evidence
 
 
-def _comparable(fit: Half, test: Half) -> bool:
+def _comparable(fit: Steps, test: Steps) -> bool:
     """Whether there are blocks enough that any test can tell agents apart."""
     return min(len(np.unique(half.blocks)) for half in (fit, test)) >= blocks_needed(fit.rows.shape[1])
 
@@ -308,23 +310,15 @@ def _one_reward(outcomes: Outcomes, num_agents: int) -> bool:
     return num_agents > 1 and bool(np.ptp(rewards) > 0 and (rewards == rewards[:, :1]).all())
 
 
-@dataclass(frozen=True)
-class _Play:
-    outcomes: Outcomes
-    num_agents: int
-    comparable: bool
-
-
-def _verdict(grouping: Grouping, play: _Play, evidence: Mapping[str, Evidence]) -> tuple[str, str]:
+def _verdict(grouping: Grouping, outcomes: Outcomes, evidence: Mapping[str, Evidence]) -> tuple[str, str]:
     """Return the verdict on the groups, and why."""
-    number = int(grouping.labels.max()) + 1
-    counts = event_counts(play.outcomes, play.num_agents)
-    steps = len(play.outcomes.agents) // play.num_agents
-    if play.num_agents == 1:
+    team, number = len(grouping.labels), int(grouping.labels.max()) + 1
+    counts, steps = event_counts(outcomes, team), len(outcomes.agents) // team
+    if team == 1:
         return "nothing differs", "there is one agent"
-    if not play.comparable:
+    if not evidence:
         return "ambiguous", f"{steps} environment steps are too few to compare agents"
-    if _one_reward(play.outcomes, play.num_agents):
+    if _one_reward(outcomes, team):
         how = "one regression of it on what all agents see and do"
         if "team regression" not in evidence:
             how = "nothing (too few steps for one regression on what all agents see and do)"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from adaps_agents.identity.collect import Half, Transitions
+from adaps_agents.identity.collect import Steps, Transitions
 from adaps_agents.identity.decoder import DecoderEvidence, block_scores
 from adaps_agents.identity.encoder import Standardiser
 from adaps_agents.identity.exchange import Group, log_chance, spread
@@ -47,7 +47,7 @@ class RewardRegression:
             distance of two is that of their predictions.
     """
 
-    def __init__(self, fit: Half, test: Half, num_actions: int) -> None:
+    def __init__(self, fit: Steps, test: Steps, num_actions: int) -> None:
         standardiser = Standardiser(fit.sample(SCALE_ROWS))
         model = _AdditiveModel(fit.sample(SCALE_ROWS), standardiser, num_actions)
         self.codes = _weights(model, fit, standardiser)
@@ -69,7 +69,7 @@ class TeamRegression:
         codes: ``[N, P] float32``, weights of every agent.
     """
 
-    def __init__(self, fit: Half, test: Half, num_actions: int) -> None:
+    def __init__(self, fit: Steps, test: Steps, num_actions: int) -> None:
         self._standardiser = Standardiser(fit.sample(SCALE_ROWS))
         self._model = _AdditiveModel(fit.sample(SCALE_ROWS), self._standardiser, num_actions)
         features, rewards = self._joint(fit)
@@ -84,7 +84,7 @@ class TeamRegression:
         self._blocks = test.blocks[spread(np.arange(len(test.blocks)), TEAM_STEPS)]
 
     @staticmethod
-    def feasible(fit: Half, num_actions: int) -> bool:
+    def feasible(fit: Steps, num_actions: int) -> bool:
         """Whether there are steps enough for the weights of all agents."""
         weights = fit.rows.shape[1] * (2 * fit.data.obs.shape[1] + num_actions)
         return len(fit.rows) >= STEPS_A_WEIGHT * weights
@@ -100,7 +100,7 @@ class TeamRegression:
         scores = left[:, None] * (features @ (means[0] - means[1]))
         return log_chance(block_scores(scores.numpy(), self._blocks), len(some))
 
-    def _joint(self, half: Half) -> tuple[Tensor, Tensor]:
+    def _joint(self, half: Steps) -> tuple[Tensor, Tensor]:
         """Return features ``[T, N, P]`` and team rewards ``[T]``."""
         rows = half.rows[spread(np.arange(len(half.rows)), TEAM_STEPS)]
         obs, actions, targets = self._standardiser(half.data.take(rows.reshape(-1)))
@@ -133,7 +133,7 @@ class _AdditiveModel:
         return torch.cat([torch.zeros_like(obs), reward.to(obs.dtype)], dim=1)
 
 
-def _weights(model: _AdditiveModel, fit: Half, standardiser: Standardiser) -> NDArray[np.float32]:
+def _weights(model: _AdditiveModel, fit: Steps, standardiser: Standardiser) -> NDArray[np.float32]:
     codes = []
     for own in fit.rows.T:
         obs, actions, targets = standardiser(fit.data.take(spread(own, FIT_ROWS)))

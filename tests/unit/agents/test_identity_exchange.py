@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from adaps_agents.identity.collect import Outcomes, Transitions, halves
+from adaps_agents.identity.collect import Outcomes, Steps, Transitions
 from adaps_agents.identity.decoder import DecoderEvidence
 from adaps_agents.identity.encoder import Standardiser
 from adaps_agents.identity.events import RewardEvents
@@ -58,7 +58,7 @@ def test_equal_answers_split_no_team(num_agents: int, teams: int) -> None:
     for seed in range(teams):
         rng = np.random.default_rng(seed)
         data = _transitions(rng, num_agents)
-        fit, test = halves(data, num_agents)
+        fit, test = Steps.of(data, num_agents).halves()
         standardiser = Standardiser(fit.sample(10_000))
         codes = data.rewards[fit.rows].mean(axis=0)[:, None].astype(np.float32)
         evidence: dict[str, Evidence] = {
@@ -72,7 +72,9 @@ def test_one_team_reward_splits_no_team() -> None:
     for seed in range(5):
         data = _transitions(np.random.default_rng(seed), 12)
         team = data.rewards.reshape(-1, 12).sum(axis=1).repeat(12)
-        fit, test = halves(Transitions(data.agents, data.actions, team, data.blocks, data.obs, data.next_obs), 12)
+        fit, test = Steps.of(
+            Transitions(data.agents, data.actions, team, data.blocks, data.obs, data.next_obs), 12
+        ).halves()
         assert group_agents({"team": TeamRegression(fit, test, ACTIONS)}, 12).labels.max() == 0
 
 

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from type_game import type_game
 
 from adaps_agents.identity.clustering import candidate_numbers, cluster_codes, selection_curve, tree_curve
-from adaps_agents.identity.collect import BLOCK_STEPS, STRETCHES, SYNCHRONISED, Collector, Transitions, halves
+from adaps_agents.identity.collect import BLOCK_STEPS, STRETCHES, SYNCHRONISED, Collector, Steps, Transitions
 from adaps_agents.identity.encoder import EncoderConfig, Standardiser
 from adaps_agents.identity.exchange import ordered_labels
 from adaps_agents.identity.labels import identity_config
@@ -61,8 +61,8 @@ def test_nothing_is_read_from_the_numbers_of_agents() -> None:
     """Codes of a team of one type say nothing of who is next to whom, and renaming agents renames the result."""
     collector = _collector((6,))
     data = collector.collect(800)
-    fit, test = halves(data.renamed(np.array([3, 1, 0, 2, 5, 4])), 6)
-    again, _ = halves(data, 6)
+    fit, test = Steps.of(data.renamed(np.array([3, 1, 0, 2, 5, 4])), 6).halves()
+    again, _ = Steps.of(data, 6).halves()
     for new, old in enumerate([2, 1, 3, 0, 5, 4]):
         np.testing.assert_array_equal(fit.rows[:, new], again.rows[:, old])
     assert not set(fit.blocks) & set(test.blocks)

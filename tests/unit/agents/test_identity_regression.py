@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from adaps_agents.identity.collect import Collector, Transitions, halves
+from adaps_agents.identity.collect import Collector, Steps, Transitions
 from adaps_agents.identity.encoder import EncoderConfig
 from adaps_agents.identity.exchange import group_agents
 from adaps_agents.identity.phase import IdentityConfig, identify
@@ -37,7 +37,7 @@ def _groups(evidence: Any, num_agents: int = SIZES[0]) -> list[int]:
 
 
 def _regression(kinds: list[int]) -> RewardRegression:
-    return RewardRegression(*halves(_data(np.array(kinds)), SIZES[0]), SIZES[1])
+    return RewardRegression(*Steps.of(_data(np.array(kinds)), SIZES[0]).halves(), SIZES[1])
 
 
 @pytest.mark.parametrize("kinds", [[0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 7], [3] * 6])
@@ -49,7 +49,7 @@ def test_agents_paid_for_different_entries_differ(kinds: list[int]) -> None:
 def test_a_team_reward_is_taken_apart(kinds: list[int]) -> None:
     data = _data(np.array(kinds))
     team = data.rewards.reshape(-1, SIZES[0]).sum(axis=1).repeat(SIZES[0])
-    fit, test = halves(replace(data, rewards=team), SIZES[0])
+    fit, test = Steps.of(replace(data, rewards=team), SIZES[0]).halves()
     assert TeamRegression.feasible(fit, SIZES[1]) is False  # 300 steps for 126 weights
     assert adjusted_rand_score(kinds, _groups(TeamRegression(fit, test, SIZES[1]))) == 1.0
 
@@ -63,10 +63,10 @@ def test_pairs_of_groups_are_compared_by_their_members() -> None:
 def test_constant_entries_and_few_steps_do_no_harm() -> None:
     data = _data(np.array([0, 0, 0, 1, 1, 1]))
     data.obs[:, 7] = 3.0
-    regression = RewardRegression(*halves(data, SIZES[0]), SIZES[1])
+    regression = RewardRegression(*Steps.of(data, SIZES[0]).halves(), SIZES[1])
     assert np.isfinite(regression.codes).all()
     assert adjusted_rand_score([0, 0, 0, 1, 1, 1], _groups(regression)) == 1.0
-    few = halves(data.take(slice(0, 12)), SIZES[0])
+    few = Steps.of(data.take(slice(0, 12)), SIZES[0]).halves()
     assert _groups(RewardRegression(*few, SIZES[1])) == [0] * 6
 
 
