@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import linkage
+from scipy.cluster.hierarchy import fcluster, linkage
 
 __all__ = [
     "CERTAIN",
@@ -38,6 +38,8 @@ FALSE_SPLIT = 0.01
 CERTAIN = 100.0
 """A decision is certain if FALSE_SPLIT could be this many times smaller or larger without changing it."""
 
+# A group is doubtful if, over all groups, its best split is as unlikely as this among agents of one type.
+SUSPECT = 0.05
 # With more groups than this, each is compared with the nearest ones only.
 ALL_PAIRS = 32
 NEAREST = 10
@@ -109,7 +111,8 @@ class Grouping:
 
     Attributes:
         labels: ``[N] int64``.
-        doubts: what would change if ``FALSE_SPLIT`` were ``CERTAIN`` times smaller or larger; empty if nothing.
+        doubts: decisions that would change if ``FALSE_SPLIT`` were ``CERTAIN`` times smaller or larger, and groups
+            whose best split is suspect; empty if there are none.
     """
 
     labels: NDArray[np.int64]
@@ -177,7 +180,7 @@ class _Tests:
         return least
 
     def doubts(self, groups: Sequence[Group]) -> Iterator[str]:
-        """Yield the decisions behind these groups that another level would change."""
+        """Yield the decisions behind these groups that were close, and the groups that may hold several types."""
         margin = float(np.log(CERTAIN))
         of = {agent: number for number, group in enumerate(groups) for agent in group}
         chances: dict[tuple[Group, Group], list[float]] = {}
@@ -187,9 +190,24 @@ class _Tests:
                 chances.setdefault((a, b), []).append(chance)
             if joined and chance <= self._threshold + margin:
                 yield f"{len(a)} and {len(b)} agents of one group nearly differ"
+        splits = [split for group in groups for split in self._best_splits(group)]
+        for name, a, b in splits:
+            if self._log_chance(name, a, b) <= np.log(SUSPECT / len(splits)):
+                yield f"{len(a)} and {len(b)} agents of one group may differ"
         for (a, b), seen in chances.items():
             if of[a[0]] != of[b[0]] and self._threshold - margin <= min(seen) <= self._threshold:
                 yield f"groups of {len(a)} and {len(b)} agents barely differ"
+
+    def _best_splits(self, group: Group) -> Iterator[tuple[str, Group, Group]]:
+        """Yield for each kind of evidence the two parts of a group that Ward's tree joins last."""
+        if len(group) < 2:
+            return
+        members = np.array(group)
+        for name, kind in self.evidence.items():
+            parts = fcluster(linkage(kind.codes[members].astype(np.float64), "ward"), 2, "maxclust")
+            if parts.max() == 2:
+                a, b = (tuple(members[parts == part].tolist()) for part in (1, 2))
+                yield name, a, b
 
     def _log_chance(self, name: str, a: Group, b: Group) -> float:
         key = (name, a, b) if a < b else (name, b, a)
