@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adaps_agents.identity.swap_test import ordered_labels
+from adaps_agents.identity.exchange_test import ordered_labels
 
-__all__ = ["candidate_numbers", "cluster_codes", "selection_curve", "tree_curve"]
+__all__ = ["INDICES", "candidate_numbers", "cluster_codes", "selection_curve", "tree_curve"]
+
+INDICES = ("davies_bouldin", "silhouette")
 
 
 def cluster_codes(codes: NDArray[np.float32], num_groups: int, seed: int) -> NDArray[np.int64]:
@@ -28,17 +30,17 @@ def cluster_codes(codes: NDArray[np.float32], num_groups: int, seed: int) -> NDA
     return ordered_labels(fitted.astype(np.int64))
 
 
-def candidate_numbers(num_agents: int) -> range:
-    """Return the numbers of groups that are tried: 2..N/2, and 2 for the smallest teams."""
-    return range(2, min(num_agents - 1, max(2, num_agents // 2)) + 1)
+def candidate_numbers(num_agents: int, *, every: bool = False) -> range:
+    """Return the numbers of groups that are tried: 2..N/2, and 2 for the smallest teams; or 2..N-1."""
+    return range(2, min(num_agents - 1, num_agents if every else max(2, num_agents // 2)) + 1)
 
 
-def selection_curve(codes: NDArray[np.float32], method: str, seed: int) -> dict[int, float]:
+def selection_curve(codes: NDArray[np.float32], method: str, seed: int, *, every: bool = False) -> dict[int, float]:
     """Return a score for every candidate number of groups; higher is better (Davies-Bouldin is negated)."""
     from sklearn.metrics import davies_bouldin_score, silhouette_score
 
     curve = {}
-    for number in candidate_numbers(len(codes)):
+    for number in candidate_numbers(len(codes), every=every):
         labels = cluster_codes(codes, number, seed)
         if len(np.unique(labels)) < number:
             continue

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-__all__ = ["BLOCK_STEPS", "STRETCHES", "SYNCHRONISED", "Collector", "Outcomes", "Transitions", "joined"]
+__all__ = [
+    "BLOCK_STEPS",
+    "STRETCHES",
+    "SYNCHRONISED",
+    "Collector",
+    "Outcomes",
+    "Steps",
+    "Transitions",
+    "joined",
+]
 
 # Share of the steps in which the whole team of a lane takes one random action. Each agent's own actions stay uniform
 # and independent of what it sees, but what several agents must do at once (load the same food) happens more often.
@@ -44,9 +53,14 @@ class Outcomes:
         """The same rows without observations (a view)."""
         return Outcomes(self.agents, self.actions, self.rewards, self.blocks)
 
-    def with_shuffled_agents(self, generator: np.random.Generator) -> Any:
-        """Return a copy whose rows are dealt to random agents: the control in which there is no identity to find."""
-        return replace(self, agents=generator.permutation(self.agents))
+    def renamed(self, names: NDArray[np.int64]) -> Any:
+        """Return a copy in which agent ``i`` is called ``names[i]``, ``names`` a permutation."""
+        return replace(self, agents=names[self.agents])
+
+    def with_shuffled_agents(self, num_agents: int, generator: np.random.Generator) -> Any:
+        """Return a copy in which every step's rows are dealt to random agents: there is no identity to find."""
+        steps = self.agents.reshape(-1, num_agents)
+        return replace(self, agents=generator.permuted(steps, axis=1).reshape(-1))
 
 
 @dataclass(frozen=True)
@@ -60,14 +74,42 @@ class Transitions(Outcomes):
     obs: NDArray[np.float32]
     next_obs: NDArray[np.float32]
 
-    def split(self, fraction: float) -> tuple[Transitions, Transitions]:
-        """Return the first ``1 - fraction`` of the rows, and the rest (views)."""
-        cut = round(len(self.agents) * (1 - fraction))
-        return self.take(slice(None, cut)), self.take(slice(cut, None))
-
     def take(self, rows: slice | NDArray[Any]) -> Transitions:
         """Return some of the rows."""
         return Transitions(**{name: array[rows] for name, array in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Some environment steps, with one row an agent.
+
+    Attributes:
+        data: all transitions, of these and of other steps.
+        rows: ``[T, N] int64``, row of each agent in each step.
+        blocks: ``[T] int64``.
+    """
+
+    data: Transitions
+    rows: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: Transitions, num_agents: int) -> Steps:
+        """Return all steps of ``data``, which has N rows a step, in any order within the step."""
+        agents = data.agents.reshape(-1, num_agents)
+        rows = np.argsort(agents, axis=1) + np.arange(len(agents))[:, None] * num_agents
+        return cls(data, rows, data.blocks[::num_agents])
+
+    def halves(self) -> tuple[Steps, Steps]:
+        """Return even and odd blocks: what is fitted on the ones can be tested on the others."""
+        odd = self.blocks % 2 == 1
+        even_steps = replace(self, rows=self.rows[~odd], blocks=self.blocks[~odd])
+        return even_steps, replace(self, rows=self.rows[odd], blocks=self.blocks[odd])
+
+    def sample(self, most: int) -> Transitions:
+        """Return at most so many rows, evenly spread."""
+        rows = self.rows.reshape(-1)
+        return self.data.take(rows[np.linspace(0, rows.size - 1, min(rows.size, most)).astype(np.int64)])
 
 
 def joined(parts: Sequence[Any]) -> Any:
@@ -124,17 +166,27 @@ class Collector:
         """Environment steps spent so far (one step of one lane moves all N agents)."""
         return _GAMES[self].env_steps
 
-    def collect(self, env_steps: int) -> Transitions:
+    @property
+    def obs_dim(self) -> int:
+        """F."""
+        return _GAMES[self].obs_dim
+
+    def collect(self, env_steps: int, *, plain: bool = False) -> Transitions:
         """Return the transitions of at least ``env_steps`` environment steps, N rows a step, in time order.
 
         The environment is left in need of a ``reset``.
+
+        Args:
+            env_steps: number of steps, of all lanes together.
+            plain: every agent acts for itself and episodes last as long as they do; if not, teams often act as one
+                and lanes often start again.
         """
-        collected: Transitions = _GAMES[self].play(env_steps, with_obs=True)
+        collected: Transitions = _GAMES[self].play(env_steps, with_obs=True, plain=plain)
         return collected
 
     def outcomes(self, env_steps: int) -> Outcomes:
         """Play as :meth:`collect` does, and keep no observations."""
-        played: Outcomes = _GAMES[self].play(env_steps, with_obs=False)
+        played: Outcomes = _GAMES[self].play(env_steps, with_obs=False, plain=False)
         return played
 
 
@@ -150,10 +202,11 @@ class _Game:
         self._blocks_begun = 0
         self.num_agents = num_agents
         self.num_actions = num_actions
+        self.obs_dim = int(np.prod(env.observation_space.shape or ()))
         self.num_lanes = env.num_envs // num_agents
         self.env_steps = 0
 
-    def play(self, env_steps: int, with_obs: bool) -> Any:
+    def play(self, env_steps: int, *, with_obs: bool, plain: bool) -> Any:
         steps, slots = -(-env_steps // self.num_lanes), self._env.num_envs
         obs = _array(self._env.reset())
         rows: dict[str, NDArray[Any]] = {
@@ -165,12 +218,12 @@ class _Game:
         if with_obs:
             rows |= {name: np.empty((steps, *obs.shape), np.float32) for name in ("obs", "next_obs")}
         block, age = self._new_blocks(self.num_lanes), np.zeros(self.num_lanes, np.int64)
-        starts = _starts(steps)
+        starts = set() if plain else _starts(steps)
         for step in range(steps):
             if step in starts:
                 obs = _array(self._env.reset())
                 block, age = self._new_blocks(self.num_lanes), np.zeros(self.num_lanes, np.int64)
-            actions = self._actions()
+            actions = self._actions(0.0 if plain else self._synchronised)
             next_obs, rewards, dones, infos = self._env.step(actions)
             rows["actions"][step], rows["rewards"][step] = actions, rewards
             rows["blocks"][step] = block.repeat(self.num_agents)
@@ -186,11 +239,11 @@ class _Game:
         made = {name: array.reshape(steps * slots, *array.shape[2:]) for name, array in rows.items()}
         return Transitions(**made) if with_obs else Outcomes(**made)
 
-    def _actions(self) -> NDArray[np.int64]:
+    def _actions(self, synchronised: float) -> NDArray[np.int64]:
         """Draw an action for each slot; in some lanes one for the whole team."""
         lanes, team = self.num_lanes, self.num_agents
         own = self._generator.integers(0, self.num_actions, (lanes, team))
-        together = self._generator.random(lanes) < self._synchronised
+        together = self._generator.random(lanes) < synchronised
         own[together] = self._generator.integers(0, self.num_actions, (lanes, 1))[together]
         return own.reshape(-1)
 

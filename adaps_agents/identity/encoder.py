@@ -8,19 +8,24 @@ standardised, because a raw reward is one of F + 1 targets and drowns among them
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaps_agents.identity.collect import Transitions
+from adaps_agents.identity.collect import Steps, Transitions
 from adaps_agents.random_streams import default_linear
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["EncoderConfig", "IdentityEncoder", "Standardiser", "train_encoder"]
 
 TARGETS = ("standardised", "raw")
+# Scales are fitted on at most so many rows.
+SCALE_ROWS = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +41,8 @@ class EncoderConfig:
             (``standardised``) or of a single one (``raw``).
         learning_rate: of Adam.
         batch_size: transitions a minibatch.
-        updates: number of minibatches.
+        updates: number of minibatches, drawn at random, with a learning rate that falls to 0.
+        passes: instead of ``updates``, passes over all transitions in random order at a constant learning rate.
     """
 
     latent: int = 10
@@ -47,6 +53,7 @@ class EncoderConfig:
     learning_rate: float = 3e-3
     batch_size: int = 1024
     updates: int = 3000
+    passes: int | None = None
 
     def __post_init__(self) -> None:
         if self.targets not in TARGETS:
@@ -54,6 +61,8 @@ class EncoderConfig:
         for name in ("latent", "hidden", "batch_size", "updates"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise InvalidParameterError(f"encoder {name} is {getattr(self, name)!r}; it must be an integer >= 1.")
+        if self.passes is not None and (not isinstance(self.passes, int) or self.passes < 1):
+            raise InvalidParameterError(f"encoder passes is {self.passes!r}; it must be an integer >= 1, or None.")
 
 
 class IdentityEncoder(nn.Module):
@@ -98,8 +107,9 @@ class Standardiser:
     def __init__(self, data: Transitions, targets: str = "standardised") -> None:
         self._raw = targets == "raw"
         if not self._raw:
-            self._obs = _moments(torch.from_numpy(data.obs))
-            self._targets = _moments(_targets(data, raw=False))
+            sample = data.take(np.linspace(0, len(data.obs) - 1, min(len(data.obs), SCALE_ROWS)).astype(np.int64))
+            self._obs = _moments(torch.from_numpy(sample.obs))
+            self._targets = _moments(_targets(sample, raw=False))
 
     def __call__(self, data: Transitions) -> tuple[Tensor, Tensor, Tensor]:
         """Return observations ``[M, F]``, actions ``[M]`` and targets ``[M, F + 1]``."""
@@ -122,29 +132,27 @@ def _moments(columns: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train_encoder(
-    data: Transitions,
+    steps: Steps,
     standardiser: Standardiser,
-    num_agents: int,
     num_actions: int,
     config: EncoderConfig,
     generator: torch.Generator,
 ) -> IdentityEncoder:
-    """Train the encoder on transitions; all draws come from ``generator``.
+    """Train the encoder on some steps; all draws come from ``generator``.
 
     Minibatches are scaled one at a time: with 200 agents a scaled copy of everything would take a gigabyte.
     """
-    num_rows, obs_dim = data.obs.shape
-    model = IdentityEncoder(num_agents, obs_dim, num_actions, config, generator)
+    rows, obs_dim = steps.rows.reshape(-1), steps.data.obs.shape[1]
+    model = IdentityEncoder(steps.rows.shape[1], obs_dim, num_actions, config, generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.updates)
     weights = torch.full((obs_dim + 1,), 1.0)
     weights[-1] = config.reward_weight * (1 if config.targets == "raw" else obs_dim)
-    size = min(config.batch_size, num_rows)
-    for _ in range(config.updates):
-        batch = data.take(torch.randint(num_rows, (size,), generator=generator).numpy())
+    for chosen in _minibatches(len(rows), config, generator):
+        batch = steps.data.take(rows[chosen])
         obs, actions, targets = standardiser(batch)
         mean, logvar = model.codes()
-        noise = torch.randn(size, config.latent, generator=generator)
+        noise = torch.randn(len(chosen), config.latent, generator=generator)
         ids = torch.from_numpy(batch.agents)
         code = mean[ids] + noise * torch.exp(0.5 * logvar[ids])
         error = model.decode(code, obs, actions) - targets
@@ -153,5 +161,18 @@ def train_encoder(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        schedule.step()
+        if config.passes is None:
+            schedule.step()
     return model
+
+
+def _minibatches(num_rows: int, config: EncoderConfig, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of each minibatch: drawn at random, or of whole passes in random order."""
+    if config.passes is None:
+        size = min(config.batch_size, num_rows)
+        for _ in range(config.updates):
+            yield torch.randint(num_rows, (size,), generator=generator).numpy()
+        return
+    for _ in range(config.passes):
+        order = torch.randperm(num_rows, generator=generator).numpy()
+        yield from np.split(order, np.arange(config.batch_size, num_rows, config.batch_size))

@@ -1,8 +1,13 @@
-"""The identity phase from end to end: collect, encode, cluster. One result serves AdaPS and SePS alike."""
+"""The identity phase from end to end: play, encode, group. One result serves AdaPS, SePS and their relatives alike.
+
+Two methods find groups. ``evidence`` is this project's: groups are proposed by one half of the play and kept apart only
+where exchange tests on the other half say so, down to one group. ``paper`` is the published one: K-means on the codes
+of an autoencoder, with K from an index of cluster quality.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,28 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adaps_agents.identity.clustering import cluster_codes, selection_curve, tree_curve
-from adaps_agents.identity.collect import Collector, Outcomes, Transitions, joined
-from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser, train_encoder
+from adaps_agents.identity.clustering import INDICES, cluster_codes, selection_curve, tree_curve
+from adaps_agents.identity.collect import Collector, Outcomes, Steps, Transitions, joined
+from adaps_agents.identity.decoder import DecoderEvidence
+from adaps_agents.identity.encoder import SCALE_ROWS, EncoderConfig, IdentityEncoder, Standardiser, train_encoder
+from adaps_agents.identity.exchange_test import Evidence, Grouping, blocks_needed, group_agents, ordered_labels
 from adaps_agents.identity.reward_effects import reward_effects
 from adaps_agents.identity.reward_events import RewardEvents, event_counts
-from adaps_agents.identity.reward_regression import RewardRegression
-from adaps_agents.identity.swap_test import (
-    ExchangeTest,
-    Group,
-    Witness,
-    merge_exchangeable,
-    merged_along_tree,
-    ordered_labels,
-)
+from adaps_agents.identity.reward_regression import RewardRegression, TeamRegression
 from adaps_agents.random_streams import derived_seed, numpy_stream, torch_stream
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["Identity", "IdentityConfig", "identify", "steps_wanted"]
+__all__ = ["SEPS_ORIGINAL", "VERDICTS", "Identity", "IdentityConfig", "identify", "steps_wanted"]
 
-SELECTIONS = ("tree", "silhouette", "davies_bouldin")
+METHODS = ("evidence", "paper")
+PLAYS = ("varied", "plain")
 CODES = ("mean", "sample")
-HELD_OUT = 0.2
+VERDICTS = ("found", "nothing differs", "rewards too rare", "team reward", "ambiguous", "untested")
 # Where at most this share of an agent's actions is paid otherwise than usual, rewards are rare ...
 RARE = 0.1
 # ... and play goes on until every agent was paid this often ...
@@ -42,8 +42,9 @@ EVENTS_ENOUGH = 1_600
 EVENTS_HOPED_FOR = 20
 # A further round of play is this share to this many times as long as everything before it.
 GROWTH = (0.25, 1.0)
-# Observations are kept up to this many numbers (256 MiB, and as much for the next ones).
-OBS_NUMBERS = 2**26
+# Observations are kept up to this many numbers (512 MiB, and as much for the next ones), outcomes up to so many rows.
+OBS_NUMBERS = 2**27
+OUTCOME_ROWS = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,30 +53,31 @@ class IdentityConfig:
 
     Attributes:
         env_steps: environment steps of random play; they are charged to the training budget.
-        patience: where rewards are rare, play goes on for up to ``patience * env_steps`` steps (charged, too) until
-            every agent has been paid often enough to be compared; 1 plays ``env_steps`` and no more.
-        num_groups: number of groups K, or ``"auto"`` to find it.
-        selection: how groups are proposed when K is to be found: ``tree`` climbs Ward's tree over the codes from single
-            agents and joins exchangeable branches; ``silhouette`` and ``davies_bouldin`` take K-means with the best
-            K in 2..N/2.
-        swap_test: merge proposed groups that are exchangeable, down to one (only when K is to be found; ``tree`` is
-            nothing without it).
-        events: also compare directly what agents are paid (only when K is to be found), see
-            :mod:`adaps_agents.identity.reward_events`. It presumes that agents of one type start alike.
-        regression: also compare regressions of the agents' rewards, where these predict much better than the encoder
-            (only when K is to be found), see :mod:`adaps_agents.identity.reward_regression`.
+        method: how groups are found where their number is: ``evidence`` or ``paper``.
+        num_groups: number of groups K, for K-means on the codes; ``"auto"`` finds it.
+        patience: of ``evidence``: where rewards are rare, play goes on for up to ``patience * env_steps`` steps
+            (charged, too) until every agent has been paid often enough to be compared; 1 plays no more than
+            ``env_steps``.
+        events: of ``evidence``: compare what agents are paid, see :mod:`adaps_agents.identity.reward_events`.
+        regression: of ``evidence``: compare regressions of rewards, see :mod:`adaps_agents.identity.reward_regression`.
+        selection: of ``paper``: the index that gives K, ``davies_bouldin`` or ``silhouette``.
+        most_groups: of ``paper``: K is at most ``all`` but one of the agents, or ``half`` of them.
+        play: ``varied``: teams often act as one and lanes often start again; ``plain``: every agent acts for itself in
+            whole episodes.
         shuffle_agents: control: deal the transitions to random agents, so that there is no identity to find.
         code: an agent's code is the encoder's ``mean``, or one ``sample`` of its posterior.
         encoder: settings of the autoencoder.
     """
 
     env_steps: int = 10_000
-    patience: float = 32
+    method: str = "evidence"
     num_groups: int | Literal["auto"] = "auto"
-    selection: str = "tree"
-    swap_test: bool = True
+    patience: float = 32
     events: bool = True
     regression: bool = True
+    selection: str = "davies_bouldin"
+    most_groups: str = "half"
+    play: str = "varied"
     shuffle_agents: bool = False
     code: str = "mean"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -87,16 +89,29 @@ class IdentityConfig:
             raise InvalidParameterError(f"identity patience is {self.patience!r}; it must be a finite number >= 1.")
         if self.num_groups != "auto" and (not isinstance(self.num_groups, int) or self.num_groups < 1):
             raise InvalidParameterError(f"num_groups is {self.num_groups!r}; give 'auto' or an integer >= 1.")
-        if self.selection not in SELECTIONS:
-            raise InvalidParameterError(f"selection is {self.selection!r}; choose one of {', '.join(SELECTIONS)}.")
-        if self.selection == "tree" and not self.swap_test:
-            raise InvalidParameterError(
-                "selection is 'tree' with swap_test=False, but the tree is cut by that test; take 'silhouette'."
-            )
-        if self.code not in CODES:
-            raise InvalidParameterError(f"code is {self.code!r}; choose one of {', '.join(CODES)}.")
+        for name, allowed in (
+            ("method", METHODS), ("selection", INDICES), ("most_groups", ("half", "all")), ("play", PLAYS),
+            ("code", CODES),
+        ):  # fmt: skip
+            if getattr(self, name) not in allowed:
+                raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
         if isinstance(self.encoder, dict):
             object.__setattr__(self, "encoder", EncoderConfig(**self.encoder))
+
+    @property
+    def tests(self) -> bool:
+        """Whether groups are found by tests, not by K-means."""
+        return self.num_groups == "auto" and self.method == "evidence"
+
+
+SEPS_ORIGINAL = IdentityConfig(
+    env_steps=200_000,
+    method="paper",
+    most_groups="all",
+    play="plain",
+    encoder=EncoderConfig(targets="raw", learning_rate=3e-4, batch_size=128, passes=10),
+)
+"""The phase as the authors of SePS released it (5,000 updates of 8 lanes x 5 steps before their clusters are made)."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,8 @@ class Identity:
         codes: ``[N, Z] float32`` code of each agent (the encoder's mean).
         env_steps: environment steps spent.
         curve: score of every number of groups that was tried.
+        verdict: one of ``VERDICTS``: whether the groups can be relied on.
+        reason: why, in one sentence.
         effects: ``[N, 2, 2, F] float32``, how rewards depend on entries, see
             :func:`~adaps_agents.identity.reward_effects.reward_effects`; None unless asked for.
     """
@@ -116,6 +133,8 @@ class Identity:
     codes: NDArray[np.float32]
     env_steps: int
     curve: dict[int, float]
+    verdict: str
+    reason: str
     effects: NDArray[np.float32] | None = None
 
     @property
@@ -135,6 +154,7 @@ class Identity:
             "identity codes": self.codes,
             "identity env steps": np.array(self.env_steps, np.int64),
             "identity curve": np.array(list(self.curve.items()), np.float64).reshape(-1, 2),
+            "identity verdict": np.frombuffer(f"{self.verdict}: {self.reason}".encode(), np.uint8).copy(),
         }
         return arrays if self.effects is None else {**arrays, "identity effects": self.effects}
 
@@ -145,12 +165,16 @@ class Identity:
             return None
         curve = {int(number): float(score) for number, score in arrays["identity curve"]}
         steps = int(arrays["identity env steps"])
+        verdict, _, reason = bytes(arrays["identity verdict"]).decode().partition(": ")
         effects = arrays["identity effects"].copy() if "identity effects" in arrays else None
-        return cls(arrays["identity labels"].copy(), arrays["identity codes"].copy(), steps, curve, effects)
+        labels, codes = arrays["identity labels"].copy(), arrays["identity codes"].copy()
+        return cls(labels, codes, steps, curve, verdict, reason, effects)
 
 
 def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects: bool = False) -> Identity:
     """Run the identity phase; its random streams depend on ``seed`` alone.
+
+    Agents are renamed at random before anything is looked at, so that nothing can be read from their numbers.
 
     Args:
         collector: plays random actions.
@@ -161,44 +185,59 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
     Raises:
         InvalidParameterError: more groups asked for than there are agents.
     """
-    if config.num_groups != "auto" and config.num_groups > collector.num_agents:
+    team = collector.num_agents
+    if config.num_groups != "auto" and config.num_groups > team:
         raise InvalidParameterError(
-            f"num_groups is {config.num_groups}, but there are {collector.num_agents} agents; ask for at most as many."
+            f"num_groups is {config.num_groups}, but there are {team} agents; ask for at most as many."
         )
     spent_before = collector.env_steps
     data, outcomes = _played(collector, config)
+    measured = reward_effects(data, team) if effects else None
+    names = numpy_stream(seed, "identity", "names").permutation(team)
+    data, outcomes = data.renamed(names), outcomes.renamed(names)
     if config.shuffle_agents:
-        data = data.with_shuffled_agents(numpy_stream(seed, "identity", "shuffle"))
-        outcomes = outcomes.with_shuffled_agents(numpy_stream(seed, "identity", "shuffle outcomes"))
-    training, held_out = data.split(HELD_OUT)
-    standardiser = Standardiser(training, config.encoder.targets)
+        data = data.with_shuffled_agents(team, numpy_stream(seed, "identity", "shuffle"))
+        outcomes = outcomes.with_shuffled_agents(team, numpy_stream(seed, "identity", "shuffle outcomes"))
+    steps = Steps.of(data, team)
+    fit, test = steps.halves()
+    comparable = config.tests and _comparable(fit, test)
+    learnt = fit if comparable else steps
+    standardiser = Standardiser(learnt.sample(SCALE_ROWS), config.encoder.targets)
     generator = torch_stream(seed, "identity", "encoder")
-    sizes = collector.num_agents, collector.num_actions
-    model = train_encoder(training, standardiser, *sizes, config.encoder, generator)
+    model = train_encoder(learnt, standardiser, collector.num_actions, config.encoder, generator)
     codes = _codes(model, config.code, torch_stream(seed, "identity", "sample"))
-    test = ExchangeTest(model, held_out, standardiser, collector.num_agents)
-    witnesses: list[Witness] = []
-    if config.num_groups == "auto" and config.swap_test:
-        witnesses += [RewardEvents(outcomes, *sizes)] if config.events else []
-        regression = RewardRegression(training, held_out, *sizes) if config.regression else None
-        witnesses += [regression] if regression is not None and regression.beats(test, codes) else []
-    labels, curve = _groups(codes, config, test, witnesses, derived_seed(seed, "identity", "clusters"))
-    measured = reward_effects(data, collector.num_agents) if effects else None
-    return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve, measured)
+    if config.tests:
+        evidence: dict[str, Evidence] = {}
+        if comparable:
+            evidence = _evidence(config, fit, test, outcomes, collector.num_actions)
+            evidence["decoder"] = DecoderEvidence(model, codes, test, standardiser)
+        grouping = group_agents(evidence, team)
+        labels, curve = grouping.labels, tree_curve(codes)
+        verdict, reason = _verdict(grouping, outcomes, evidence)
+    else:
+        labels, curve = _clustered(codes, config, derived_seed(seed, "identity", "clusters"))
+        verdict, reason = "untested", "K-means always finds as many groups as it is asked for"
+    spent = collector.env_steps - spent_before
+    return Identity(ordered_labels(labels[names]), codes[names], spent, curve, verdict, reason, measured)
 
 
 def _played(collector: Collector, config: IdentityConfig) -> tuple[Transitions, Outcomes]:
     """Play until agents can be compared; return the transitions that are kept, and the outcomes of all steps."""
-    seen = [collector.collect(config.env_steps)]
+    plain = config.play == "plain"
+    kept = max(1, OBS_NUMBERS // (collector.num_agents * collector.obs_dim)) if config.tests else config.env_steps
+    seen = [collector.collect(min(config.env_steps, kept), plain=plain)]
     outcomes: list[Outcomes] = [seen[0].outcomes]
     spent = len(seen[0].agents) // collector.num_agents
-    while config.num_groups == "auto" and config.events:
+    if spent < config.env_steps:
+        outcomes.append(collector.outcomes(config.env_steps - spent))
+        spent += len(outcomes[-1].agents) // collector.num_agents
+    while config.tests and config.events:
         more = steps_wanted(event_counts(joined(outcomes), collector.num_agents), spent, config)
         if more == 0:
             break
         numbers = sum(part.obs.size for part in seen) * (1 + more / spent)
         if len(seen) == len(outcomes) and numbers <= OBS_NUMBERS:
-            seen.append(collector.collect(more))
+            seen.append(collector.collect(more, plain=plain))
             outcomes.append(seen[-1].outcomes)
         else:
             outcomes.append(collector.outcomes(more))
@@ -208,15 +247,19 @@ def _played(collector: Collector, config: IdentityConfig) -> tuple[Transitions, 
 
 def steps_wanted(counts: NDArray[np.int64], spent: int, config: IdentityConfig) -> int:
     """Return how many more environment steps to play, given how often each agent ``[N]`` was paid in those spent."""
-    limit = int(config.patience * config.env_steps)
-    least, mean = float(counts.min()), float(counts.mean())
+    limit = int(min(config.patience * config.env_steps, max(config.env_steps, OUTCOME_ROWS // len(counts))))
+    mean = float(counts.mean())
     hopeless = mean * limit / spent < EVENTS_HOPED_FOR
-    if mean > RARE * spent:
+    if _paid_enough(counts, spent) or hopeless or spent >= limit:
         return 0
-    if least >= EVENTS_NEEDED or mean >= EVENTS_ENOUGH or hopeless or spent >= limit:
-        return 0
-    growth = float(np.clip(EVENTS_NEEDED / max(least, 1.0) - 1, *GROWTH))
+    growth = float(np.clip(EVENTS_NEEDED / max(float(counts.min()), 1.0) - 1, *GROWTH))
     return min(int(np.ceil(growth * spent)), limit - spent)
+
+
+def _paid_enough(counts: NDArray[np.int64], spent: int) -> bool:
+    """Whether agents ``[N]`` were paid often enough to be compared by what they are paid."""
+    least, mean = float(counts.min()), float(counts.mean())
+    return mean > RARE * spent or least >= EVENTS_NEEDED or mean >= EVENTS_ENOUGH
 
 
 def _codes(model: IdentityEncoder, kind: str, generator: torch.Generator) -> NDArray[np.float32]:
@@ -227,41 +270,66 @@ def _codes(model: IdentityEncoder, kind: str, generator: torch.Generator) -> NDA
     return np.asarray(mean)
 
 
-def _groups(
-    codes: NDArray[np.float32], config: IdentityConfig, test: ExchangeTest, witnesses: Sequence[Witness], seed: int
+def _clustered(
+    codes: NDArray[np.float32], config: IdentityConfig, seed: int
 ) -> tuple[NDArray[np.int64], dict[int, float]]:
-    """Return labels ``[N]``, and a score for each number of groups that the codes suggest."""
+    """Return labels ``[N]`` of K-means, and a score for each number of groups that was tried."""
     if config.num_groups != "auto":
         return cluster_codes(codes, config.num_groups, seed), {}
-    if config.selection == "tree":
-        curve = tree_curve(codes)
-        groups = merged_along_tree(codes, test)
-    else:
-        curve = selection_curve(codes, config.selection, seed)
-        # Two agents leave nothing to score: propose them apart, and let the swap test decide.
-        best = max(curve, key=lambda number: curve[number]) if curve else len(codes)
-        labels = cluster_codes(codes, best, seed)
-        if not config.swap_test:
-            return labels, curve
-        groups = [_group(np.flatnonzero(labels == group), codes) for group in range(best)]
-    for witness in witnesses:
-        labels = witness.groups()
-        groups = [part for group in groups for part in _parts(group, labels, codes)]
-    merged = merge_exchangeable(groups, test, witnesses)
-    found = np.empty(len(codes), np.int64)
-    for number, group in enumerate(merged):
-        found[list(group.members)] = number
-    return found, curve
+    curve = selection_curve(codes, config.selection, seed, every=config.most_groups == "all")
+    # One or two agents leave nothing to score: each is its own group.
+    best = max(curve, key=lambda number: curve[number]) if curve else len(codes)
+    return cluster_codes(codes, best, seed), curve
 
 
-def _group(members: NDArray[np.int64], codes: NDArray[np.float32]) -> Group:
-    return Group(tuple(members.tolist()), codes[members].mean(axis=0))
+def _evidence(
+    config: IdentityConfig, fit: Steps, test: Steps, outcomes: Outcomes, num_actions: int
+) -> dict[str, Evidence]:
+    """Return what agents are compared by besides the decoder."""
+    evidence: dict[str, Evidence] = {}
+    team = fit.rows.shape[1]
+    if _one_reward(outcomes, team):
+        if config.regression and TeamRegression.feasible(fit, num_actions):
+            evidence["team regression"] = TeamRegression(fit, test, num_actions)
+        return evidence
+    if config.events:
+        evidence["events"] = RewardEvents(outcomes, team, num_actions)
+    if config.regression:
+        evidence["regression"] = RewardRegression(fit, test, num_actions)
+    return evidence
 
 
-def _parts(group: Group, labels: NDArray[np.int64], codes: NDArray[np.float32]) -> list[Group]:
-    """Return the group as it is, or the parts of it that have different labels."""
-    members = np.array(group.members)
-    present = np.unique(labels[members])
-    if len(present) == 1:
-        return [group]
-    return [_group(members[labels[members] == label], codes) for label in present]
+def _comparable(fit: Steps, test: Steps) -> bool:
+    """Whether there are blocks enough that any test can tell agents apart."""
+    return min(len(np.unique(half.blocks)) for half in (fit, test)) >= blocks_needed(fit.rows.shape[1])
+
+
+def _one_reward(outcomes: Outcomes, num_agents: int) -> bool:
+    """Whether all agents always get the same, and not always nothing."""
+    rewards = outcomes.rewards.reshape(-1, num_agents)
+    return num_agents > 1 and bool(np.ptp(rewards) > 0 and (rewards == rewards[:, :1]).all())
+
+
+def _verdict(grouping: Grouping, outcomes: Outcomes, evidence: Mapping[str, Evidence]) -> tuple[str, str]:
+    """Return the verdict on the groups, and why."""
+    team, number = len(grouping.labels), int(grouping.labels.max()) + 1
+    counts, steps = event_counts(outcomes, team), len(outcomes.agents) // team
+    if team == 1:
+        return "nothing differs", "there is one agent"
+    if not evidence:
+        return "ambiguous", f"{steps} environment steps are too few to compare agents"
+    if _one_reward(outcomes, team):
+        how = "one regression of it on what all agents see and do"
+        if "team regression" not in evidence:
+            how = "nothing (too few steps for one regression on what all agents see and do)"
+        return "team reward", f"all agents get one reward, which was compared by {how}; types may be missed"
+    if grouping.doubts:
+        return "ambiguous", f"{grouping.doubts[0]}, and {len(grouping.doubts) - 1} more such decisions"
+    if not _paid_enough(counts, steps):
+        seen = (
+            f"in {steps} environment steps an agent was paid {counts.mean():.1f} times, the least paid {counts.min()}"
+        )
+        return "rewards too rare", f"{seen}; types that differ in rewards alone may be missed"
+    if number == 1:
+        return "nothing differs", "no test tells any agents apart"
+    return "found", f"every two of the {number} groups differ, and no agent differs from the rest of its group"

@@ -1,15 +1,13 @@
-"""A regression of each agent's reward, for tasks in which it depends on one of very many observation entries.
+"""Evidence from regressions of the reward, for tasks in which it depends on one of very many observation entries.
 
 The decoder must learn that a code selects entries, and with many entries it learns the starts that it saw by heart
 instead. A regression for each agent alone has nothing to select, and one that is additive (each entry and its square, a
 second-order expansion of an additive model: Hastie & Tibshirani, "Generalized additive models", 1986) has so few
-weights that it holds on starts that it never saw. It knows no interactions, so it is only heard where it predicts
-the rewards of held-out transitions much better than the decoder does; then the weights are compared as codes are.
+weights that it holds on starts that it never saw. Where all agents get one team reward, it is regressed on the entries
+of all agents at once, which tells what each of them adds to it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from adaps_agents.identity.collect import Transitions
+from adaps_agents.identity.collect import Steps, Transitions
+from adaps_agents.identity.decoder import DecoderEvidence, block_scores
 from adaps_agents.identity.encoder import Standardiser
-from adaps_agents.identity.swap_test import ExchangeTest, Group, merged_along_tree
+from adaps_agents.identity.exchange_test import Group, log_chance, spread
 
-__all__ = ["RewardRegression"]
+__all__ = ["RewardRegression", "TeamRegression"]
 
 # Rows of one agent that are fitted, and rows of the team that scale the features.
 FIT_ROWS = 20_000
@@ -30,17 +29,17 @@ SCALE_ROWS = 40_000
 RIDGE = 0.05
 # Directions with less than this share of the largest variance are left out.
 NEGLIGIBLE = 1e-5
-# It is heard where it leaves less than this share of what the decoder leaves unexplained of the rewards.
-MUCH_BETTER = 0.5
+# A joint regression needs this many environment steps a weight, and uses no more than so many.
+STEPS_A_WEIGHT = 4
+TEAM_STEPS = 20_000
 
 
 class RewardRegression:
-    """Ridge regressions of each agent's reward, and the test that two groups of agents have the same.
+    """Ridge regressions of each agent's reward.
 
     Args:
-        training: transitions to fit.
-        held_out: transitions to compare by.
-        num_agents: N.
+        fit: half of the data to fit.
+        test: half of the data to compare by.
         num_actions: A.
 
     Attributes:
@@ -48,33 +47,65 @@ class RewardRegression:
             distance of two is that of their predictions.
     """
 
-    def __init__(self, training: Transitions, held_out: Transitions, num_agents: int, num_actions: int) -> None:
-        standardiser = Standardiser(training)
-        model = _AdditiveModel(training.take(_spread(len(training.agents), SCALE_ROWS)), standardiser, num_actions)
-        self.codes = _weights(model, training, standardiser, num_agents)
-        self._test = ExchangeTest(model, held_out, standardiser, num_agents)
+    def __init__(self, fit: Steps, test: Steps, num_actions: int) -> None:
+        standardiser = Standardiser(fit.sample(SCALE_ROWS))
+        model = _AdditiveModel(fit.sample(SCALE_ROWS), standardiser, num_actions)
+        self.codes = _weights(model, fit, standardiser)
+        self.log_chance = DecoderEvidence(model, self.codes, test, standardiser, averaged=True).log_chance
 
-    def unexplained(self) -> float:
-        """Return the share of the held-out rewards' variance that is not predicted."""
-        return self._test.unexplained(self.codes)
 
-    def beats(self, test: ExchangeTest, codes: NDArray[np.float32]) -> bool:
-        """Whether it predicts held-out rewards much better than the decoder of ``test`` with codes ``[N, Z]``."""
-        return self.unexplained() < MUCH_BETTER * test.unexplained(codes)
+class TeamRegression:
+    """One ridge regression of the team's reward on the entries and actions of all agents.
 
-    def ratio(self, some: Sequence[int], others: Sequence[int]) -> float:
-        """Return how different two groups of agents are, in units of the threshold."""
-        return self._test.ratio(self._group(some), self._group(others))
+    A row's score is the covariance of the team reward that is left to explain with what the groups' weights differ in,
+    with one weight for both groups elsewhere.
 
-    def groups(self) -> NDArray[np.int64]:
-        """Return labels ``[N]``: agents joined along Ward's tree over the weights where these can be exchanged."""
-        labels = np.empty(len(self.codes), np.int64)
-        for number, group in enumerate(merged_along_tree(self.codes, self._test)):
-            labels[list(group.members)] = number
-        return labels
+    Args:
+        fit: half of the data to fit.
+        test: half of the data to compare by.
+        num_actions: A.
 
-    def _group(self, members: Sequence[int]) -> Group:
-        return Group(tuple(members), self.codes[list(members)].mean(axis=0))
+    Attributes:
+        codes: ``[N, P] float32``, weights of every agent.
+    """
+
+    def __init__(self, fit: Steps, test: Steps, num_actions: int) -> None:
+        self._standardiser = Standardiser(fit.sample(SCALE_ROWS))
+        self._model = _AdditiveModel(fit.sample(SCALE_ROWS), self._standardiser, num_actions)
+        features, rewards = self._joint(fit)
+        flat = features.flatten(1)
+        gram = flat.T @ flat / len(flat) + RIDGE * torch.eye(flat.shape[1], dtype=flat.dtype)
+        weights = torch.linalg.solve(gram, flat.T @ (rewards - rewards.mean()) / len(flat))
+        self._weights = weights.view(features.shape[1:])
+        self.codes = self._weights.float().numpy()
+        self._features, rewards = self._joint(test)
+        predicted = torch.einsum("tnp,np->t", self._features, self._weights)
+        self._left = rewards - rewards.mean() - predicted
+        self._blocks = test.blocks[spread(np.arange(len(test.blocks)), TEAM_STEPS)]
+
+    @staticmethod
+    def feasible(fit: Steps, num_actions: int) -> bool:
+        """Whether there are steps enough for the weights of all agents."""
+        weights = fit.rows.shape[1] * (2 * fit.data.obs.shape[1] + num_actions)
+        return len(fit.rows) >= STEPS_A_WEIGHT * weights
+
+    def log_chance(self, some: Group, others: Group) -> float:
+        """Return the log of a bound on the chance that two groups of one type differ as much as these."""
+        agents = list(some + others)
+        means = [self._weights[list(group)].mean(dim=0) for group in (some, others)]
+        features = self._features[:, agents]
+        # The agents in question get one weight, so that exchanging them changes nothing but whose score is whose.
+        change = self._weights[agents] - (means[0] + means[1]) / 2
+        left = self._left + torch.einsum("tnp,np->t", features, change)
+        scores = left[:, None] * (features @ (means[0] - means[1]))
+        return log_chance(block_scores(scores.numpy(), self._blocks), len(some))
+
+    def _joint(self, half: Steps) -> tuple[Tensor, Tensor]:
+        """Return features ``[T, N, P]`` and team rewards ``[T]``."""
+        rows = half.rows[spread(np.arange(len(half.rows)), TEAM_STEPS)]
+        obs, actions, targets = self._standardiser(half.data.take(rows.reshape(-1)))
+        features = self._model.features(obs, actions)[:, :-1].view(*rows.shape, -1)
+        return features, targets[:, -1].double().view(*rows.shape)[:, 0]
 
 
 class _AdditiveModel:
@@ -102,21 +133,12 @@ class _AdditiveModel:
         return torch.cat([torch.zeros_like(obs), reward.to(obs.dtype)], dim=1)
 
 
-def _weights(
-    model: _AdditiveModel, data: Transitions, standardiser: Standardiser, num_agents: int
-) -> NDArray[np.float32]:
-    order = np.argsort(data.agents, kind="stable")
-    rows = np.split(order, np.searchsorted(data.agents[order], np.arange(1, num_agents)))
+def _weights(model: _AdditiveModel, fit: Steps, standardiser: Standardiser) -> NDArray[np.float32]:
     codes = []
-    for own in rows:
-        obs, actions, targets = standardiser(data.take(own[_spread(len(own), FIT_ROWS)]))
+    for own in fit.rows.T:
+        obs, actions, targets = standardiser(fit.data.take(spread(own, FIT_ROWS)))
         features = model.features(obs, actions)
         size = max(1, len(features))
         gram = features.T @ features / size + RIDGE * torch.eye(features.shape[1], dtype=features.dtype)
         codes.append(torch.linalg.solve(gram, features.T @ targets[:, -1].double() / size))
     return torch.stack(codes).float().numpy()
-
-
-def _spread(size: int, most: int) -> NDArray[np.int64]:
-    """Return at most so many of ``size`` indices, evenly spread."""
-    return np.linspace(0, size - 1, min(size, most)).astype(np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Collector
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder
-from adaps_agents.identity.phase import Identity, IdentityConfig, identify
+from adaps_agents.identity.phase import SEPS_ORIGINAL, Identity, IdentityConfig, identify
 from adaps_agents.random_streams import numpy_stream
 from adaps_agents.schemes.base import SharingScheme, checked_labels
 from adaps_agents.schemes.options import check_choice
@@ -21,6 +23,10 @@ from adaps_envs.errors import InvalidParameterError, suggest
 __all__ = ["IdentifiedScheme"]
 
 SOURCES = ("found", "true", "random", "each")
+# Settings of the identity phase that have a name.
+PRESETS = {"seps-original": SEPS_ORIGINAL}
+
+logger = logging.getLogger(__name__)
 
 
 class IdentifiedScheme(SharingScheme):
@@ -31,7 +37,8 @@ class IdentifiedScheme(SharingScheme):
             same); the ``true`` types, which a sharing learner hands over and the run's record then tells; ``random``,
             as many groups of the same sizes as the identity phase finds, dealt to random agents; or ``each`` agent its
             own group. Only ``found`` and ``random`` spend steps, and ``each`` if the scheme needs the agents' codes.
-        identity: settings of the identity phase, an :class:`IdentityConfig` or its fields as a mapping.
+        identity: settings of the identity phase: an :class:`IdentityConfig`, its fields as a mapping, or the name
+            ``"seps-original"``.
         types: true type of each agent, ``[N]`` integers 0..K-1; read for ``labels="true"`` alone.
 
     Raises:
@@ -42,7 +49,7 @@ class IdentifiedScheme(SharingScheme):
         self,
         *,
         labels: Sequence[int] | str | None = None,
-        identity: IdentityConfig | Mapping[str, Any] | None = None,
+        identity: IdentityConfig | Mapping[str, Any] | str | None = None,
         types: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
@@ -95,6 +102,7 @@ class IdentifiedScheme(SharingScheme):
             config = replace(config, num_groups=self.spaces.num_agents)
         self.identity = identify(collector, config, self.seed, effects=self.needs_effects())
         self.identity_steps.fill_(self.identity.env_steps)
+        _tell(self.identity, self.name)
         self.use_identity(self.identity)
         return self.identity.env_steps
 
@@ -144,20 +152,34 @@ class IdentifiedScheme(SharingScheme):
         if self.identity_steps:
             summary["groups_found"] = int(self.labels.max()) + 1
         if self.identity is not None:
+            summary["identity_verdict"] = self.identity.verdict
+            summary["identity_reason"] = self.identity.reason
             summary["selection_curve"] = {str(k): round(score, 6) for k, score in self.identity.curve.items()}
         return summary
 
 
-def identity_config(given: IdentityConfig | Mapping[str, Any] | None) -> IdentityConfig:
-    """Return the settings, from a mapping of fields if need be.
+def _tell(identity: Identity, scheme: str) -> None:
+    """Log what was found, and warn if there is one group for want of evidence."""
+    found = f"{identity.num_groups} groups in {identity.env_steps} environment steps"
+    logger.info("identity phase of %s: %s: %s; %s", scheme, identity.verdict, found, identity.reason)
+    if identity.num_groups == 1 and identity.verdict in ("rewards too rare", "team reward", "ambiguous"):
+        message = f"{scheme} goes on with one group: {identity.verdict}: {identity.reason}."
+        warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def identity_config(given: IdentityConfig | Mapping[str, Any] | str | None) -> IdentityConfig:
+    """Return the settings, from a name or a mapping of fields if need be.
 
     Raises:
-        InvalidParameterError: an unknown field or an illegal value.
+        InvalidParameterError: an unknown name or field, or an illegal value.
     """
     if given is None:
         return IdentityConfig()
     if isinstance(given, IdentityConfig):
         return given
+    if isinstance(given, str):
+        check_choice("identity", given, PRESETS)
+        return PRESETS[given]
     options = dict(given)
     _check_names(options, IdentityConfig)
     if isinstance(options.get("encoder"), Mapping):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -28,45 +29,62 @@ def identity_study(env_id: str, seed: int, config: IdentityConfig | None = None,
         **params: parameters of the environment.
 
     Returns:
-        ``true`` and ``found`` numbers of groups, ``ari`` and ``env_steps`` spent.
+        ``true`` and ``found`` numbers of groups, ``ari``, ``env_steps`` spent, ``verdict`` and its ``reason``, and the
+        ``labels`` and true ``types`` of all agents.
     """
     env = make(env_id, api="sb3", num_envs=LANES, **params)
     env.seed(derived_seed(seed, "identity", "environment") % 2**31)
     actions = numpy_stream(seed, "identity", "actions")
     collector = Collector(env, env.num_agents, int(env.action_space.n), actions)
     found = identify(collector, config or IdentityConfig(), derived_seed(seed, "scheme"))
-    types = env.batched.agent_types
+    types = env.batched.agent_types.tolist()
     return {
         "env": env_id,
+        "params": params,
         "seed": seed,
-        "true": len(set(types.tolist())),
+        "true": len(set(types)),
         "found": found.num_groups,
         "ari": float(adjusted_rand_score(types, found.labels)),
         "env_steps": found.env_steps,
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "labels": found.labels.tolist(),
+        "types": types,
     }
 
 
 def print_study(
-    env_id: str, seeds: Iterable[int], *, env_steps: int, shuffle: bool, say: Callable[[str], None]
+    env_id: str,
+    seeds: Iterable[int],
+    *,
+    config: IdentityConfig,
+    params: Mapping[str, Any],
+    as_json: bool,
+    say: Callable[[str], None],
 ) -> None:
     """Say, for each seed, what the identity phase found; and in how many seeds it found exactly the hidden types.
 
     Args:
         env_id: registered id.
         seeds: seeds of whole identity phases.
-        env_steps: environment steps of random play.
-        shuffle: deal the transitions to random agents, so that there is nothing to find.
+        config: settings of the identity phase.
+        params: parameters of the environment.
+        as_json: say one JSON list of what :func:`identity_study` returns instead.
         say: takes one line.
     """
     torch.set_num_threads(1)  # the networks are far too small to gain from more
-    config = IdentityConfig(env_steps=env_steps, shuffle_agents=shuffle)
     rows = []
     for seed in seeds:
-        row = identity_study(env_id, seed, config)
+        row = identity_study(env_id, seed, config, **params)
         rows.append(row)
-        say(
-            f"seed {seed:<4} true types {row['true']:<3} found {row['found']:<3} ARI {row['ari']:.2f}  "
-            f"environment steps {row['env_steps']}"
-        )
+        if not as_json:
+            say(
+                f"seed {seed:<4} true types {row['true']:<3} found {row['found']:<3} ARI {row['ari']:.2f}  "
+                f"environment steps {row['env_steps']:<7} {row['verdict']}: {row['reason']}"
+            )
+            say(f"          labels {' '.join(map(str, row['labels']))}")
+    if as_json:
+        say(json.dumps(rows))
+        return
     exact = sum(row["ari"] == 1.0 and row["found"] == row["true"] for row in rows)
     say(f"{env_id}: exactly the hidden types in {exact} of {len(rows)} seeds")

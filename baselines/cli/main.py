@@ -19,6 +19,7 @@ import typer
 from adaps_envs.errors import AdapsError, MissingExtraError
 from adaps_envs.installation import version as installed_version
 from adaps_envs.launcher import EXIT_INTERRUPTED, EXIT_USAGE
+from baselines.cli.envs import Params, parse_params
 from baselines.cli.envs import add_commands as add_env_commands
 from baselines.errors import InterruptedCommandError
 from baselines.text import printable
@@ -120,18 +121,31 @@ def bench(context: typer.Context) -> None:
 @app.command()
 def identify(
     env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    params: Params = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
-    env_steps: Annotated[int, typer.Option(min=1, help="Environment steps of random play.")] = 10_000,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option("--identity", "-i", metavar="K=V", help="A setting of the identity phase, e.g. -i method=paper."),
+    ] = None,
+    env_steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of random play.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one entry per seed.")] = False,
 ) -> None:
     """Run the identity phase alone and compare the groups that it finds with the hidden types.
 
     Needs the extra `agents`.
     """
     import adaps_agents  # noqa: F401  (says which extra is missing)
+    from adaps_agents.schemes.group_source import identity_config
     from baselines.cli.identify import print_study
 
-    print_study(env, range(seeds), env_steps=env_steps, shuffle=shuffle, say=typer.echo)
+    settings = parse_params(identity)
+    if env_steps is not None:
+        settings["env_steps"] = env_steps
+    if shuffle:
+        settings["shuffle_agents"] = True
+    config = identity_config(settings)
+    print_study(env, range(seeds), config=config, params=parse_params(params), as_json=as_json, say=typer.echo)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,8 +21,8 @@ SAME_KIND_APART = 1e-6
 DIAGNOSTICS_APART = 5e-3
 """The same elsewhere, where agents may rank two almost equally likely actions otherwise."""
 
-# The autoencoder is discarded after the identity phase; the curve is shown nowhere but in the record.
-_LOST = ("summary.selection_curve",)
+# The autoencoder is discarded after the identity phase; curve and verdict are shown nowhere but in the record.
+_LOST = ("summary.selection_curve", "summary.identity_verdict", "summary.identity_reason")
 
 
 def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fault]:

@@ -50,6 +50,25 @@ def test_found_is_the_default() -> None:
     assert default.scheme.sharing_summary()["groups_from"] == "found"
 
 
+def test_the_verdict_is_told_and_kept(caplog: pytest.LogCaptureFixture) -> None:
+    quick = {"env_steps": 800, "encoder": {"updates": 60}}
+    with caplog.at_level("INFO", logger="adaps_agents"):
+        scheme = _trained("adaps", identity=quick).scheme
+    summary = scheme.sharing_summary()
+    assert summary["identity_verdict"] == scheme.identity.verdict == "found"
+    assert summary["identity_reason"] == scheme.identity.reason
+    assert "identity phase of adaps: found: 2 groups in 800 environment steps" in caplog.text
+    assert type(scheme.identity).from_arrays(scheme.extra_state()).verdict == "found"
+
+
+@pytest.mark.parametrize("scheme", ["adaps", "seps"])
+def test_one_group_for_want_of_evidence_is_warned_of(scheme: str) -> None:
+    with pytest.warns(
+        UserWarning, match=f"^{scheme} goes on with one group: ambiguous: 8 environment steps are too few"
+    ):
+        _trained(scheme, identity={"env_steps": 8, "encoder": {"updates": 10}})
+
+
 @pytest.mark.parametrize("scheme", ["seps", "adaps", "group_id"])
 def test_random_groups_have_the_found_sizes_and_masks_but_other_agents(scheme: str) -> None:
     found, dealt = _trained(scheme), _trained(scheme, "random")

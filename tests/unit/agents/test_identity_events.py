@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Outcomes
+from adaps_agents.identity.exchange_test import group_agents, ordered_labels
 from adaps_agents.identity.phase import EVENTS_NEEDED, IdentityConfig, steps_wanted
 from adaps_agents.identity.reward_events import RewardEvents, event_counts, reward_bins
 
@@ -25,7 +26,12 @@ def _played(rates: NDArray[np.float64], amounts: NDArray[np.float64], seed: int 
 
 def _groups(rates: list[float], amounts: list[float], seed: int = 0) -> list[int]:
     data = _played(np.array(rates), np.array(amounts), seed)
-    return RewardEvents(data, len(rates), ACTIONS).groups().tolist()
+    return _found(data, len(rates))
+
+
+def _found(data: Outcomes, num_agents: int, num_actions: int = ACTIONS) -> list[int]:
+    events = RewardEvents(data, num_agents, num_actions)
+    return ordered_labels(group_agents({"events": events}, num_agents).labels).tolist()
 
 
 def test_rates_tell_types_apart() -> None:
@@ -43,16 +49,16 @@ def test_equal_agents_are_one_group(seed: int) -> None:
 
 def test_where_nobody_is_paid_all_are_one_group() -> None:
     events = RewardEvents(_played(np.zeros(3), np.ones(3)), 3, ACTIONS)
-    assert events.num_cells == 0
-    assert events.groups().tolist() == [0, 0, 0]
-    assert events.ratio([0], [1, 2]) == 0.0
+    assert events.codes.shape == (3, 1)
+    assert events.log_chance((0,), (1, 2)) == 0.0
+    assert group_agents({"events": events}, 3).labels.tolist() == [0, 0, 0]
 
 
 def test_few_events_decide_nothing() -> None:
     """Ten events of one agent and none of the other are a chance of one in a thousand: not enough to split a team."""
     data = _played(np.array([0.004, 0.0]), np.ones(2))
     assert 0 < event_counts(data, 2)[0] < 20
-    assert RewardEvents(data, 2, ACTIONS).groups().tolist() == [0, 0]
+    assert _found(data, 2) == [0, 0]
 
 
 def test_dependent_events_of_one_block_count_as_one() -> None:
@@ -61,17 +67,20 @@ def test_dependent_events_of_one_block_count_as_one() -> None:
     winner = rng.integers(0, 2, 40).repeat(200)
     agents, blocks = np.tile([0, 1], 40 * 100), np.arange(40).repeat(200)
     data = Outcomes(agents, np.zeros(8000, np.int64), (agents == winner).astype(np.float32), blocks)
-    assert RewardEvents(data, 2, 1).groups().tolist() == [0, 0]
+    assert _found(data, 2, 1) == [0, 0]
 
 
-def test_the_statistic_is_the_signed_sum_over_blocks() -> None:
-    data = _played(np.array([0.02, 0.05]), np.ones(2))
-    counts = np.zeros((BLOCKS, 2))
-    np.add.at(counts, (data.blocks, data.agents), data.rewards > 0)
-    difference = counts[:, 0] - counts[:, 1]
-    z = abs(difference.sum()) / np.sqrt((difference**2).sum())
-    events = RewardEvents(data, 2, ACTIONS)
-    assert events.ratio([0], [1]) == pytest.approx(z / events.threshold)
+def test_counts_of_one_half_weigh_those_of_the_other() -> None:
+    """With nothing but noise in the first half the second tells nothing apart, whatever it holds."""
+    rates = np.array([0.01, 0.01, 0.06, 0.06])
+    halves = [_played(np.full(4, 0.03), np.ones(4), seed=1), _played(rates, np.ones(4))]
+    mixed = [np.where(halves[1].blocks % 2 == odd, halves[1].rewards, halves[0].rewards) for odd in (0, 1)]
+    told = [
+        RewardEvents(Outcomes(halves[1].agents, halves[1].actions, rewards, halves[1].blocks), 4, ACTIONS)
+        for rewards in mixed
+    ]
+    assert all(events.log_chance((0, 1), (2, 3)) > -15 for events in told)
+    assert RewardEvents(halves[1], 4, ACTIONS).log_chance((0, 1), (2, 3)) < -40
 
 
 def test_bins_are_equally_full_and_equally_wide() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from sklearn.metrics import adjusted_rand_score
 from type_game import type_game
 
 from adaps_agents.identity.clustering import candidate_numbers, cluster_codes, selection_curve, tree_curve
-from adaps_agents.identity.collect import BLOCK_STEPS, STRETCHES, SYNCHRONISED, Collector, Transitions
+from adaps_agents.identity.collect import BLOCK_STEPS, STRETCHES, SYNCHRONISED, Collector, Steps, Transitions
 from adaps_agents.identity.encoder import EncoderConfig, Standardiser
-from adaps_agents.identity.phase import Identity, IdentityConfig, identify
-from adaps_agents.identity.swap_test import ExchangeTest, Group, merge_exchangeable, ordered_labels
+from adaps_agents.identity.exchange_test import ordered_labels
+from adaps_agents.identity.phase import SEPS_ORIGINAL, Identity, IdentityConfig, identify
 from adaps_agents.schemes.group_source import identity_config
 from adaps_envs.errors import InvalidParameterError
 
@@ -42,9 +43,29 @@ def test_two_types_are_found_and_the_steps_charged(seed: int) -> None:
     assert found.centres.shape == (2, 4)
     assert set(found.curve) == {2, 3}
 
+    assert (found.verdict, found.reason[:11]) == ("found", "every two o")
+
 
 def test_a_homogeneous_team_is_one_group() -> None:
-    assert _identify((6,)).labels.tolist() == [0] * 6
+    found = _identify((6,))
+    assert found.labels.tolist() == [0] * 6
+    assert found.verdict == "nothing differs"
+
+
+def test_a_few_steps_decide_nothing() -> None:
+    found = _identify((3, 3), env_steps=8)
+    assert (found.num_groups, found.verdict) == (1, "ambiguous")
+
+
+def test_nothing_is_read_from_the_numbers_of_agents() -> None:
+    """Codes of a team of one type say nothing of who is next to whom, and renaming agents renames the result."""
+    collector = _collector((6,))
+    data = collector.collect(800)
+    fit, test = Steps.of(data.renamed(np.array([3, 1, 0, 2, 5, 4])), 6).halves()
+    again, _ = Steps.of(data, 6).halves()
+    for new, old in enumerate([2, 1, 3, 0, 5, 4]):
+        np.testing.assert_array_equal(fit.rows[:, new], again.rows[:, old])
+    assert not set(fit.blocks) & set(test.blocks)
 
 
 def test_shuffled_agents_have_no_identity() -> None:
@@ -69,10 +90,33 @@ def test_more_groups_than_agents_are_refused() -> None:
 
 
 def test_davies_bouldin_and_sampled_codes_are_options() -> None:
-    found = _identify((3, 3), selection="davies_bouldin", code="sample")
+    found = _identify((3, 3), method="paper", code="sample")
     assert adjusted_rand_score([0, 0, 0, 1, 1, 1], found.labels) == 1.0
+    assert found.verdict == "untested"
     assert all(score <= 0 for score in found.curve.values())
+    assert set(found.curve) == {2, 3}
+    assert set(_identify((3, 3), method="paper", most_groups="all").curve) == {2, 3, 4, 5}
     assert not np.array_equal(found.codes, _identify((3, 3)).codes)
+
+
+def test_the_original_of_seps_has_a_name() -> None:
+    assert identity_config("seps-original") == SEPS_ORIGINAL
+    assert (SEPS_ORIGINAL.env_steps, SEPS_ORIGINAL.encoder.passes) == (5_000 * 8 * 5, 10)
+    small = replace(SEPS_ORIGINAL, env_steps=800, encoder=replace(SEPS_ORIGINAL.encoder, hidden=16, passes=2))
+    found = identify(_collector((3, 3)), small, 0)
+    assert found.env_steps == 800
+    assert set(found.curve) == {2, 3, 4, 5}
+    with pytest.raises(InvalidParameterError, match="identity is 'seps'; choose one of seps-original"):
+        identity_config("seps")
+
+
+def test_plain_play_is_whole_episodes_of_independent_agents() -> None:
+    data = _collector((2, 2), max_cycles=200).collect(300 * LANES, plain=True)
+    actions = data.actions.reshape(-1, 4)
+    assert float((actions == actions[:, :1]).all(axis=1).mean()) == pytest.approx(1 / 8, abs=0.03)
+    obs, landed = (array.reshape(300, -1, 2) for array in (data.obs, data.next_obs))
+    joints = (obs[1:] == landed[:-1]).all(axis=(1, 2))
+    assert np.flatnonzero(~joints).tolist() in ([], [199])  # the only start in between is that of the second episode
 
 
 def test_one_seed_one_result() -> None:
@@ -169,13 +213,6 @@ def test_standardised_columns_and_constant_ones() -> None:
     np.testing.assert_array_equal(raw[:, -1], rewards)
 
 
-def test_held_out_rows_are_the_last_ones() -> None:
-    data = _collector((1, 1)).collect(50)
-    training, rest = data.split(0.2)
-    assert len(rest.agents) == round(0.2 * len(data.agents))
-    np.testing.assert_array_equal(np.concatenate([training.obs, rest.obs]), data.obs)
-
-
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -185,38 +222,18 @@ def test_held_out_rows_are_the_last_ones() -> None:
         ({"num_groups": "two"}, "num_groups is 'two'"),
         ({"num_groups": 0}, "num_groups is 0"),
         ({"selection": "elbow"}, "selection is 'elbow'"),
-        ({"swap_test": False}, "swap_test=False, but the tree is cut by that test"),
+        ({"method": "vae"}, "method is 'vae'"),
+        ({"most_groups": 3}, "most_groups is 3"),
+        ({"play": "own"}, "play is 'own'"),
         ({"patience": 0.5}, "patience is 0.5"),
         ({"patience": float("inf")}, "patience is inf"),
         ({"code": "mode"}, "code is 'mode'"),
         ({"encoder": {"latents": 3}}, "Did you mean 'latent'"),
         ({"encoder": {"updates": 0}}, "updates is 0"),
+        ({"encoder": {"passes": 0}}, "passes is 0"),
         ({"encoder": {"targets": "scaled"}}, "targets is 'scaled'"),
     ],
 )
 def test_bad_settings_are_refused_by_name(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidParameterError, match=said):
         identity_config(settings)
-
-
-class _FoldedModel:
-    """Codes of one number each; agents +3 and -3 are one type, and the code half-way between them predicts nothing."""
-
-    codes = np.array([[3.0], [-3.0], [20.0]], np.float32)
-
-    def decode(self, code: torch.Tensor, obs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-        return torch.where(code.abs() < 1, 50.0, torch.where(code.abs() < 10, 1.0, 2.0)).expand(-1, 2)
-
-
-def test_a_merged_group_keeps_a_code_that_works() -> None:
-    """Averaging two working codes can give a useless one, and a useless code is exchangeable with every other."""
-    rng = np.random.default_rng(0)
-    agents = np.arange(600) % 3
-    obs = np.zeros((600, 1), np.float32)
-    reward = np.where(agents == 2, 2.0, 1.0).astype(np.float32) + 0.01 * rng.standard_normal(600).astype(np.float32)
-    data = Transitions(agents, np.zeros(600, np.int64), reward, np.arange(600) // 30, obs, obs + reward[:, None])
-    test = ExchangeTest(_FoldedModel(), data, Standardiser(data, "raw"), 3)  # type: ignore[arg-type]
-    groups = [Group((agent,), code) for agent, code in enumerate(_FoldedModel.codes)]
-    merged = merge_exchangeable(groups, test)
-    assert [group.members for group in merged] == [(0, 1), (2,)]
-    assert abs(float(merged[0].code[0])) == 3

@@ -1,18 +1,20 @@
-"""Regressions of the agents' rewards: heard where the decoder fails, one group where there are no types."""
+"""Regressions of the agents' and the team's reward: types where the decoder fails, one group where there are none."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from adaps_agents.identity.collect import Collector, Transitions
-from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser
+from adaps_agents.identity.collect import Collector, Steps, Transitions
+from adaps_agents.identity.encoder import EncoderConfig
+from adaps_agents.identity.exchange_test import group_agents
 from adaps_agents.identity.phase import IdentityConfig, identify
-from adaps_agents.identity.reward_regression import RewardRegression
-from adaps_agents.identity.swap_test import ExchangeTest
+from adaps_agents.identity.reward_regression import RewardRegression, TeamRegression
 from adaps_envs import make
 
 # Too small and too briefly trained to learn which of twelve landmarks pays.
@@ -30,51 +32,42 @@ def _data(kinds: NDArray[np.int64], seed: int = 0) -> Transitions:
     return Transitions(agents, actions, rewards, np.repeat(np.arange(600), len(kinds)), obs, obs.copy())
 
 
+def _groups(evidence: Any, num_agents: int = SIZES[0]) -> list[int]:
+    return group_agents({"evidence": evidence}, num_agents).labels.tolist()
+
+
 def _regression(kinds: list[int]) -> RewardRegression:
-    return RewardRegression(*_data(np.array(kinds)).split(0.2), *SIZES)
+    return RewardRegression(*Steps.of(_data(np.array(kinds)), SIZES[0]).halves(), SIZES[1])
 
 
 @pytest.mark.parametrize("kinds", [[0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 7], [3] * 6])
 def test_agents_paid_for_different_entries_differ(kinds: list[int]) -> None:
-    regression = _regression(kinds)
-    assert adjusted_rand_score(kinds, regression.groups()) == 1.0
-    assert regression.unexplained() < 0.05
+    assert adjusted_rand_score(kinds, _groups(_regression(kinds))) == 1.0
+
+
+@pytest.mark.parametrize("kinds", [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 7], [3] * 6])
+def test_a_team_reward_is_taken_apart(kinds: list[int]) -> None:
+    data = _data(np.array(kinds))
+    team = data.rewards.reshape(-1, SIZES[0]).sum(axis=1).repeat(SIZES[0])
+    fit, test = Steps.of(replace(data, rewards=team), SIZES[0]).halves()
+    assert TeamRegression.feasible(fit, SIZES[1]) is False  # 300 steps for 126 weights
+    assert adjusted_rand_score(kinds, _groups(TeamRegression(fit, test, SIZES[1]))) == 1.0
 
 
 def test_pairs_of_groups_are_compared_by_their_members() -> None:
     regression = _regression([0, 0, 0, 1, 1, 1])
-    assert regression.ratio((0, 1), (2,)) < 1
-    assert regression.ratio((0, 1, 2), (3, 4, 5)) > 1
+    assert regression.log_chance((0, 1), (2,)) > -5
+    assert regression.log_chance((0, 1, 2), (3, 4, 5)) < -50
 
 
-def test_constant_entries_and_single_rows_do_no_harm() -> None:
+def test_constant_entries_and_few_steps_do_no_harm() -> None:
     data = _data(np.array([0, 0, 0, 1, 1, 1]))
     data.obs[:, 7] = 3.0
-    regression = RewardRegression(*data.split(0.2), *SIZES)
+    regression = RewardRegression(*Steps.of(data, SIZES[0]).halves(), SIZES[1])
     assert np.isfinite(regression.codes).all()
-    assert adjusted_rand_score([0, 0, 0, 1, 1, 1], regression.groups()) == 1.0
-    few = data.take(slice(0, 12))
-    assert RewardRegression(few.take(slice(0, 6)), few.take(slice(6, 12)), *SIZES).groups().tolist() == [0] * 6
-
-
-def test_it_is_heard_only_where_it_predicts_much_better() -> None:
-    training, held_out = _data(np.array([0, 0, 0, 1, 1, 1])).split(0.2)
-    regression = RewardRegression(training, held_out, *SIZES)
-    standardiser = Standardiser(training)
-    untrained = IdentityEncoder(SIZES[0], 8, SIZES[1], POOR, torch.Generator().manual_seed(0))
-    codes = np.zeros((SIZES[0], POOR.latent), np.float32)
-    assert regression.beats(ExchangeTest(untrained, held_out, standardiser, SIZES[0]), codes)
-
-    class Knowing:
-        """A decoder that knows the two rules; its code ``[1]`` is the entry that pays."""
-
-        def decode(self, code: torch.Tensor, obs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-            entry = obs.gather(1, code.long()) * standardiser._obs[1][0] + standardiser._obs[0][0]
-            reward = (-(entry**2) - standardiser._targets[0][-1]) / standardiser._targets[1][-1]
-            return torch.cat([torch.zeros_like(obs), reward], dim=1)
-
-    known = np.array([[0.0]] * 3 + [[1.0]] * 3, np.float32)
-    assert not regression.beats(ExchangeTest(Knowing(), held_out, standardiser, SIZES[0]), known)
+    assert adjusted_rand_score([0, 0, 0, 1, 1, 1], _groups(regression)) == 1.0
+    few = Steps.of(data.take(slice(0, 12)), SIZES[0]).halves()
+    assert _groups(RewardRegression(*few, SIZES[1])) == [0] * 6
 
 
 def _types_found(roster: list[dict[str, int]], *, regression: bool = True, shuffle: bool = False) -> int:
