@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaps_agents.identity.clustering import cluster_codes, selection_curve, tree_curve
 from adaps_agents.identity.collect import Collector, Outcomes, Transitions, joined
-from adaps_agents.identity.effects import reward_effects
+from adaps_agents.identity.effects import Effects, measured_effects
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder, Standardiser, train_encoder
 from adaps_agents.identity.events import RewardEvents, event_counts
 from adaps_agents.identity.exchange import (
@@ -108,15 +108,14 @@ class Identity:
         codes: ``[N, Z] float32`` code of each agent (the encoder's mean).
         env_steps: environment steps spent.
         curve: score of every number of groups that was tried.
-        effects: ``[N, 2, 2, F] float32``, how rewards depend on entries, see
-            :func:`~adaps_agents.identity.effects.reward_effects`; None unless asked for.
+        effects: what rewards depend on; None unless asked for.
     """
 
     labels: NDArray[np.int64]
     codes: NDArray[np.float32]
     env_steps: int
     curve: dict[int, float]
-    effects: NDArray[np.float32] | None = None
+    effects: Effects | None = None
 
     @property
     def num_groups(self) -> int:
@@ -136,7 +135,9 @@ class Identity:
             "identity env steps": np.array(self.env_steps, np.int64),
             "identity curve": np.array(list(self.curve.items()), np.float64).reshape(-1, 2),
         }
-        return arrays if self.effects is None else {**arrays, "identity effects": self.effects}
+        if self.effects is not None:
+            arrays |= {f"identity {name} effects": array for name, array in vars(self.effects).items()}
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Identity | None:
@@ -145,7 +146,9 @@ class Identity:
             return None
         curve = {int(number): float(score) for number, score in arrays["identity curve"]}
         steps = int(arrays["identity env steps"])
-        effects = arrays["identity effects"].copy() if "identity effects" in arrays else None
+        effects = None
+        if "identity rewards effects" in arrays:
+            effects = Effects(*(arrays[f"identity {name} effects"].copy() for name in ("rewards", "changes")))
         return cls(arrays["identity labels"].copy(), arrays["identity codes"].copy(), steps, curve, effects)
 
 
@@ -183,7 +186,7 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
         regression = RewardRegression(training, held_out, *sizes) if config.regression else None
         witnesses += [regression] if regression is not None and regression.beats(test, codes) else []
     labels, curve = _groups(codes, config, test, witnesses, derived_seed(seed, "identity", "clusters"))
-    measured = reward_effects(data, collector.num_agents) if effects else None
+    measured = measured_effects(data, collector.num_agents) if effects else None
     return Identity(ordered_labels(labels), codes, collector.env_steps - spent_before, curve, measured)
 
 
