@@ -20,7 +20,7 @@ from adaps_agents.identity.collect import Collector, Outcomes, Steps, Transition
 from adaps_agents.identity.decoder import DecoderEvidence
 from adaps_agents.identity.encoder import SCALE_ROWS, EncoderConfig, IdentityEncoder, Standardiser, train_encoder
 from adaps_agents.identity.exchange_test import Evidence, Grouping, blocks_needed, group_agents, ordered_labels
-from adaps_agents.identity.reward_effects import reward_effects
+from adaps_agents.identity.reward_effects import Effects, measured_effects
 from adaps_agents.identity.reward_events import RewardEvents, event_counts
 from adaps_agents.identity.reward_regression import RewardRegression, TeamRegression
 from adaps_agents.random_streams import derived_seed, numpy_stream, torch_stream
@@ -125,8 +125,7 @@ class Identity:
         curve: score of every number of groups that was tried.
         verdict: one of ``VERDICTS``: whether the groups can be relied on.
         reason: why, in one sentence.
-        effects: ``[N, 2, 2, F] float32``, how rewards depend on entries, see
-            :func:`~adaps_agents.identity.reward_effects.reward_effects`; None unless asked for.
+        effects: what rewards depend on; None unless asked for.
     """
 
     labels: NDArray[np.int64]
@@ -135,7 +134,7 @@ class Identity:
     curve: dict[int, float]
     verdict: str
     reason: str
-    effects: NDArray[np.float32] | None = None
+    effects: Effects | None = None
 
     @property
     def num_groups(self) -> int:
@@ -156,7 +155,9 @@ class Identity:
             "identity curve": np.array(list(self.curve.items()), np.float64).reshape(-1, 2),
             "identity verdict": np.frombuffer(f"{self.verdict}: {self.reason}".encode(), np.uint8).copy(),
         }
-        return arrays if self.effects is None else {**arrays, "identity effects": self.effects}
+        if self.effects is not None:
+            arrays |= {f"identity {name} effects": array for name, array in vars(self.effects).items()}
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Identity | None:
@@ -166,7 +167,9 @@ class Identity:
         curve = {int(number): float(score) for number, score in arrays["identity curve"]}
         steps = int(arrays["identity env steps"])
         verdict, _, reason = bytes(arrays["identity verdict"]).decode().partition(": ")
-        effects = arrays["identity effects"].copy() if "identity effects" in arrays else None
+        effects = None
+        if "identity rewards effects" in arrays:
+            effects = Effects(*(arrays[f"identity {name} effects"].copy() for name in ("rewards", "changes")))
         labels, codes = arrays["identity labels"].copy(), arrays["identity codes"].copy()
         return cls(labels, codes, steps, curve, verdict, reason, effects)
 
@@ -192,7 +195,7 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
         )
     spent_before = collector.env_steps
     data, outcomes = _played(collector, config)
-    measured = reward_effects(data, team) if effects else None
+    measured = measured_effects(data, team) if effects else None
     names = numpy_stream(seed, "identity", "names").permutation(team)
     data, outcomes = data.renamed(names), outcomes.renamed(names)
     if config.shuffle_agents:

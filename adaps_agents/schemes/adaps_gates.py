@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from adaps_agents.identity.collect import Collector
 from adaps_agents.identity.phase import Identity, IdentityConfig
-from adaps_agents.identity.reward_effects import relevance, relevance_gates, reward_effects
+from adaps_agents.identity.reward_effects import relevance_gates
 from adaps_agents.networks.gated_mlp import GatedMLP
 from adaps_agents.networks.grouped_mlp import Activation
 from adaps_agents.random_streams import torch_stream
@@ -36,9 +34,9 @@ class AdaPSGates(AdaPS):
     AdaPS masks hidden neurons, so every group must learn its own reading of the observation with a part of the first
     layer, and with many groups each neuron serves many of them. Here a group differs in what it *reads*: entry ``f`` of
     its observation is multiplied by a fixed gate in [0, 1], the root of the share of reward variance that the entry
-    explains in this group over the greatest share in any group. The shares come from ridge regressions on the
-    transitions that the identity phase has played anyway: nothing is trained, no parameter is added and no further
-    step is spent. All neurons stay shared.
+    explains in this group over the greatest share in any group; entries that explain nothing are open where they move
+    one that does. The shares come from ridge regressions on the transitions that the identity phase has played anyway:
+    nothing is trained, no parameter is added and no further step is spent. All neurons stay shared.
 
     Where gates do not tell all groups apart (types that differ in their dynamics, rewards too rare to explain), AdaPS's
     masks over hidden neurons are a second factor: without any relevance the scheme is ``adaps``, and with one group it
@@ -83,7 +81,7 @@ class AdaPSGates(AdaPS):
         if gains != "none":
             self.parameter_formula = f"P + {GAINS[gains]} an actor or critic"  # type: ignore[misc]
             self.fups_options = {"masks": "never", "gains": "none"}  # type: ignore[misc]
-        self._effects: NDArray[np.float32] | None = None
+        self._effects: Effects | None = None
 
     def waits(self) -> bool:
         """Whether relevance can matter: not if there is one group from the start."""
@@ -100,7 +98,7 @@ class AdaPSGates(AdaPS):
         if not self.waits():
             return 0
         before = collector.env_steps
-        self._effects = reward_effects(collector.collect(self.identity_config.env_steps), self.spaces.num_agents)
+        self._effects = measured_effects(collector.collect(self.identity_config.env_steps), self.spaces.num_agents)
         self.identity_steps.fill_(collector.env_steps - before)
         self.build_networks()
         return collector.env_steps - before
@@ -115,7 +113,7 @@ class AdaPSGates(AdaPS):
         labels = self.labels.cpu().numpy()
         if self._effects is None or labels.max() == 0:
             return torch.ones(int(labels.max()) + 1, self.spaces.obs_dim)
-        return torch.from_numpy(relevance_gates(relevance(self._effects, labels)))
+        return torch.from_numpy(relevance_gates(self._effects, labels))
 
     def make_masked_networks(
         self,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaps_agents import SharingA2C
 from adaps_agents.identity.collect import Transitions
-from adaps_agents.identity.reward_effects import relevance, relevance_gates, reward_effects
+from adaps_agents.identity.reward_effects import measured_effects, relevance_gates
 from adaps_agents.networks.gated_mlp import GatedMLP
 from adaps_agents.schemes import AgentSpaces
 from adaps_agents.schemes.adaps_gates import AdaPSGates, told_apart
@@ -32,17 +32,23 @@ def _data(kinds: NDArray[np.int64], *, noise: float = 0.3, steps: int = 800, see
     paid = -(obs[np.arange(len(agents)), kinds[agents]] ** 2) + obs[:, 7]
     rewards = (paid + noise * rng.normal(size=len(agents))).astype(np.float32)
     blocks = np.repeat(np.arange(steps), len(kinds))
-    return Transitions(agents, rng.integers(0, 3, len(agents)), rewards, blocks, obs, obs.copy())
+    landed = (obs + 0.1 * rng.normal(size=obs.shape)).astype(np.float32)
+    return Transitions(agents, rng.integers(0, 3, len(agents)), rewards, blocks, obs, landed)
 
 
 def _gates(data: Transitions, labels: NDArray[np.int64] = KINDS) -> NDArray[np.float32]:
-    return relevance_gates(relevance(reward_effects(data, len(KINDS)), labels))
+    return relevance_gates(measured_effects(data, len(KINDS)), labels)
 
 
-def test_groups_read_what_pays_them_what_pays_everybody_and_what_pays_nobody() -> None:
-    gates = _gates(_data(KINDS))
+def test_groups_read_what_pays_them_what_pays_everybody_and_what_moves_it() -> None:
+    data = _data(KINDS)
+    # Entry 3 moves entry 4, which moves what pays the second group; entry 5 moves what pays nobody.
+    data.next_obs[:, 4] += 0.5 * data.obs[:, 3]
+    data.next_obs[:, 1] += 0.5 * data.obs[:, 4]
+    data.next_obs[:, 6] += 0.5 * data.obs[:, 5]
+    gates = _gates(data)
     assert np.array_equal(gates[:, :3], np.eye(3, dtype=np.float32))
-    assert np.all(gates[:, 3:7] == 1.0)  # matters to nobody
+    assert np.array_equal(gates[:, 3:7], np.array([[0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], np.float32))
     assert np.all(gates[:, 7] > 0.9)
 
 
@@ -123,7 +129,7 @@ def test_masks_come_in_where_gates_do_not_tell_groups_apart() -> None:
     assert not told_apart(alike)
     scheme = _built("adaps_gates", labels=KINDS.tolist())
     assert scheme.actor_net.execution == "compact"
-    scheme._effects = reward_effects(_data(KINDS), 6)
+    scheme._effects = measured_effects(_data(KINDS), 6)
     scheme.build_networks()
     assert scheme.actor_net.execution == "full"
     assert scheme.param_report()["trainable"] == _built("fups").param_report()["trainable"]
