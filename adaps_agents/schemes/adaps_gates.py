@@ -11,7 +11,6 @@ from torch import Tensor
 from adaps_agents.identity.collect import Collector
 from adaps_agents.identity.phase import Identity, IdentityConfig
 from adaps_agents.identity.reward_effects import Effects, measured_effects, relevance_gates
-from adaps_agents.identity.reward_effects import relevance_gates
 from adaps_agents.networks.gated_mlp import GatedMLP
 from adaps_agents.networks.grouped_mlp import Activation
 from adaps_agents.random_streams import torch_stream

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Collector
@@ -60,6 +61,7 @@ class _Game:
     def __init__(self, team: tuple[int, ...]) -> None:
         self._team, self._generator = team, np.random.default_rng(SEED)
         self.num_envs = LANES * len(team)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (OBS_DIM,))
         self.looked_up = False
 
     @property
