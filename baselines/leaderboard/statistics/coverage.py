@@ -68,7 +68,7 @@ class Cell:
 def measure(
     draw: Draw, runs: int, tasks: int, generator: np.random.Generator, *, repetitions: int = REPETITIONS
 ) -> Cell:
-    """Measure the board's own interval of the IQM, ``stats.bootstrap_interval``.
+    """Measure the interval of the interquartile mean that the board prints, ``stats.iqm_interval``.
 
     Args:
         draw: population of scores, from a generator and a shape.
@@ -82,7 +82,7 @@ def measure(
     ends = np.empty((repetitions, 2))
     for repetition in range(repetitions):
         scores = draw(generator, (tasks, runs)) + offsets[:, None]
-        ends[repetition] = stats.bootstrap_interval(list(scores), stats.iqm, generator, resamples=RESAMPLES)
+        ends[repetition] = stats.iqm_interval(list(scores), generator, resamples=RESAMPLES)
     low, high = ends.T
     apart = (low[::2] > high[1::2]) | (low[1::2] > high[::2])
     return Cell(float(((low <= truth) & (truth <= high)).mean()), float(apart.mean()), repetitions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_nothing_that_a_report_shows_controls_a_terminal(out: Path) -> None:
     texts = {
         "terminal": console.file.getvalue(),  # type: ignore[attr-defined]
         "markdown": markdown_board(board),
-        "csv": csv_rows(board.rows),
+        "csv": csv_rows([asdict(row) for row in board.rows]),
         "bibtex": bibtex(board),
     }
     for name, text in texts.items():
@@ -74,7 +75,7 @@ def test_no_cell_is_a_formula(out: Path) -> None:
         text = csv_rows([{"scheme": cell}])
         assert text.splitlines()[1].strip('"').startswith("'"), cell
     assert csv_rows([{"iqm": -0.5, "scheme": "adaps"}]) == "iqm,scheme\n-0.5,adaps\n"
-    assert "\n'=cmd" in csv_rows(collect_board(out).rows)
+    assert "\n'=cmd" in csv_rows([asdict(row) for row in collect_board(out).rows])
 
 
 def test_a_bibliography_takes_versions_and_dates_alone(out: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_paired_interval_covers_the_truth() -> None:
 def test_a_paired_interval_of_one_column_is_the_plain_bootstrap() -> None:
     values = np.random.default_rng(1).normal(size=12)
     paired = stats.paired_interval(values[:, None], np.random.default_rng(2), resamples=20_000)
-    plain = stats.bootstrap_interval([values], stats.mean, np.random.default_rng(3), resamples=20_000)
+    plain = stats.mean_interval(values, np.random.default_rng(3), resamples=20_000)
     assert paired == pytest.approx(plain, abs=0.02)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,19 @@ from rich.console import Console
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.report import Board, collect_board, print_board, write_report
-from baselines.leaderboard.report.data.columns import LEGEND, TYPES
+from baselines.leaderboard.report.data.archive import ArchiveRow
+from baselines.leaderboard.report.data.columns import (
+    ARCHIVE_COLUMNS,
+    COST_COLUMNS,
+    LEGEND,
+    README_COLUMNS,
+    README_TOTAL_COLUMNS,
+    SCORE_COLUMNS,
+    TOTAL_COLUMNS,
+    TYPES,
+    Column,
+)
+from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
 from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
 from baselines.leaderboard.spec.config import SuiteConfig
 
@@ -58,7 +71,7 @@ def test_area_charges_the_identity_phase(tmp_path: Path, make_suite: Callable[..
         out = tmp_path / str(identity)
         fabricate_run(out, suite.runs()[0], 1.0, identity)
         (row,) = collect_board(out).rows
-        areas[identity] = row["auc"]
+        areas[identity] = row.auc
     assert areas[0] == pytest.approx(0.5)
     assert areas[1500] == pytest.approx(0.125)
 
@@ -82,15 +95,15 @@ def test_failed_open_and_damaged_runs_are_rows(tmp_path: Path, suite: SuiteConfi
     (damaged / "config.json").write_text("{")
     write_suite_file(suite, tmp_path)
     board = collect_board(tmp_path)
-    rows = {(row["task"], row["scheme"]): row for row in board.rows}
-    assert {key: (row["runs"], row["failed"], row["open"]) for key, row in rows.items()} == {
+    rows = {(row.task, row.scheme): row for row in board.rows}
+    assert {key: (row.runs, row.failed, row.open) for key, row in rows.items()} == {
         ("one", "adaps"): (1, 1, 0),
         ("one", "fups_id"): (0, 2, 0),
         ("two", "adaps"): (0, 0, 2),
         ("two", "fups_id"): (0, 0, 2),
     }
-    assert rows["one", "adaps"]["ci_low"] is None
-    assert rows["one", "fups_id"]["iqm"] is None
+    assert rows["one", "adaps"].ci_low is None
+    assert rows["one", "fups_id"].iqm is None
     assert {(problem.kind, problem.run) for problem in board.problems} == {
         ("failed", "one/adaps/seed-1"),
         ("failed", "one/fups_id/seed-0"),
@@ -141,9 +154,9 @@ def test_csv_holds_every_row_and_no_formula(tmp_path: Path, suite: SuiteConfig) 
     fabricate_suite(tmp_path, suite)
     (tmp_path / "one" / "=cmd()" / "seed-0").mkdir(parents=True)
     board = collect_board(tmp_path)
-    rows = list(csv.DictReader(io.StringIO(csv_rows(board.rows))))
+    rows = list(csv.DictReader(io.StringIO(csv_rows([asdict(row) for row in board.rows]))))
     assert len(rows) == 5
-    assert set(rows[0]) == set(board.rows[0])
+    assert set(rows[0]) == {field.name for field in fields(BoardRow)}
     assert "'=cmd()" in {row["scheme"] for row in rows}
 
 
@@ -163,6 +176,18 @@ def test_what_no_verification_can_recompute_is_marked_and_the_marks_are_explaine
         assert html.count(LEGEND) == 1, page
         assert "CPU s †" in html
     assert all(name in html for name in ("area †", "sampled ‡", "SND ‡"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ((*SCORE_COLUMNS, *COST_COLUMNS, *README_COLUMNS), BoardRow),
+        ((*TOTAL_COLUMNS, *README_TOTAL_COLUMNS), TotalRow),
+        (ARCHIVE_COLUMNS, ArchiveRow),
+    ],
+)
+def test_every_column_sorts_by_a_field_of_its_rows(columns: tuple[Column, ...], row: type) -> None:
+    assert {column.key for column in columns} <= {field.name for field in fields(row)}
 
 
 def test_markdown_tables_are_rectangular(tmp_path: Path, suite: SuiteConfig) -> None:
@@ -195,10 +220,10 @@ def test_no_width_of_a_terminal_cuts_what_counts(wide_board: Board, width: int) 
     assert all(found[:5] == ["#", "scheme", "score", "95", "%"] for found in headings)
     rows = [row for task in wide_board.task_names() for row in wide_board.rows_of(task)] + wide_board.totals
     for row in rows:
-        score, interval = f"{row['iqm']:.3f}", f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
-        name = row["scheme"] if len(row["scheme"]) < 20 else ""
-        first = [line for line in lines if line.split()[:1] == [str(row["rank"])] and score in line]
-        assert any(interval in line and name in line for line in first), (row["scheme"], lines)
+        score, interval = f"{row.iqm:.3f}", f"[{row.ci_low:.3f}, {row.ci_high:.3f}]"
+        name = row.scheme if len(row.scheme) < 20 else ""
+        first = [line for line in lines if line.split()[:1] == [str(row.rank)] and score in line]
+        assert any(interval in line and name in line for line in first), (row.scheme, lines)
     letters = "".join(lines)
     assert letters.count("q") == letters.count("z") == 3 * 40, "the longest name goes on in the next line, whole"
     if width >= 150:

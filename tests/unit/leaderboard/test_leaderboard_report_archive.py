@@ -32,16 +32,16 @@ def runs(tmp_path: Path, suite: SuiteConfig) -> Path:
 
 def test_other_protocols_stand_in_the_archive_and_not_on_the_board(runs: Path) -> None:
     board, page = write_report(runs)
-    assert {row["task"]: row["runs"] for row in board.rows} == {"one": 2, "two": 0}
-    assert [row["iqm"] for row in board.rows_of("two")] == [None, None]
+    assert {row.task: row.runs for row in board.rows} == {"one": 2, "two": 0}
+    assert [row.iqm for row in board.rows_of("two")] == [None, None]
     assert board.problems == []
     rows = archive_rows(board.archived)
-    assert [(row["protocol"], row["task"], row["scheme"], row["runs"]) for row in rows] == [
+    assert [(row.protocol, row.task, row.scheme, row.runs) for row in rows] == [
         ("0", "two", "adaps", 2), ("0", "two", "fups_id", 2),
     ]  # fmt: skip
-    assert rows[0]["iqm"] == pytest.approx(0.9)
-    assert (rows[0]["ci_low"], rows[0]["ci_high"]) == (pytest.approx(0.8), pytest.approx(1.0))
-    assert "rank" not in rows[0]
+    assert rows[0].iqm == pytest.approx(0.9)
+    assert (rows[0].ci_low, rows[0].ci_high) == (pytest.approx(0.8), pytest.approx(1.0))
+    assert not hasattr(rows[0], "rank")
     archive = Page(page.parent / "archive.html").text
     assert "Protocol 0" in archive
     assert "0.900" in archive
@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_named(runs: Path) -> None:
     assert notes["two/fups_id/seed-1"] == "the run failed"
     text = Page(page.parent / "archive.html").text
     assert all(f"{name}: {note}" in text for name, note in notes.items())
-    assert [(row["runs"], row["without"]) for row in archive_rows(board.archived)] == [(0, 2), (0, 2)]
+    assert [(row.runs, row.without) for row in archive_rows(board.archived)] == [(0, 2), (0, 2)]
 
 
 def test_older_runs_may_be_put_away_under_the_same_names(tmp_path: Path, suite: SuiteConfig) -> None:

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -185,15 +186,15 @@ def test_numbers_of_any_size_are_drawn(values: list[float]) -> None:
     assert len({*heights}) == len(heights) > 0, "ticks that read the same"
 
 
-def scored(scheme: str, iqm: float, parameters: int) -> dict[str, Any]:
+def scored(scheme: str, iqm: float, parameters: int) -> Any:
     """A row of the board, as far as the charts look at it."""
-    row = {"scheme": scheme, "iqm": iqm, "ci_low": iqm - 0.1, "ci_high": iqm + 0.1}
-    return {**row, "trainable_parameters": parameters}
+    ends = {"ci_low": iqm - 0.1, "ci_high": iqm + 0.1}
+    return SimpleNamespace(scheme=scheme, iqm=iqm, trainable_parameters=parameters, **ends)
 
 
 def test_charts_of_scores_show_every_scheme_once_with_its_interval() -> None:
     rows = [scored("nops", 0.9, 150_000), scored("<b>" * 20, 0.2, 10_000)]
-    styles = {row["scheme"]: style_of(place) for place, row in enumerate(rows)}
+    styles = {row.scheme: style_of(place) for place, row in enumerate(rows)}
     for chart in (score_chart(rows, styles, "title"), cost_chart(rows, styles, COSTS[0], "title")):
         picture = ElementTree.fromstring(chart)
         for style in styles.values():
@@ -209,7 +210,7 @@ def test_charts_of_scores_show_every_scheme_once_with_its_interval() -> None:
 
 def test_the_best_scheme_is_on_top_and_further_right() -> None:
     rows = [scored("nops", 0.9, 2), scored("fups", 0.2, 1)]
-    styles = {row["scheme"]: style_of(place) for place, row in enumerate(rows)}
+    styles = {row.scheme: style_of(place) for place, row in enumerate(rows)}
     picture = ElementTree.fromstring(score_chart(rows, styles, "title"))
     places = {path.get("fill"): path.attrib["d"][1:].split("L")[0].split() for path in picture.iter("path")}
     best, other = (tuple(map(float, places[styles[name].colour])) for name in ("nops", "fups"))

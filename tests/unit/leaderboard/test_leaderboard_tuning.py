@@ -71,7 +71,7 @@ def test_the_ledger_is_on_the_board(tmp_path: Path, make_suite: Callable[..., Su
     for config in suite.runs():
         fabricate_run(tmp_path, config, 0.5)
     board, _ = write_report(tmp_path)
-    found = {row["scheme"]: (row["tuning_configurations"], row["tuning_env_steps"]) for row in board.rows}
+    found = {row.scheme: (row.tuning_configurations, row.tuning_env_steps) for row in board.rows}
     assert found == {"fups": (0, 0), "adaps": (8, 4_000_000)}
     assert "| 8 | 4,000,000 |" in (tmp_path / "board.md").read_text()
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fabricate import fabricate_suite
 
+from baselines.leaderboard.report import collect_board
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.statistics.coverage import CELLS, POPULATIONS, REPETITIONS, SEED, measure
 
 
@@ -21,6 +25,17 @@ def stated(repository: Path) -> dict[tuple[int, int], list[float]]:
 def test_every_cell_is_stated(repository: Path) -> None:
     assert tuple(stated(repository)) == CELLS
     assert all(len(shares) == len(POPULATIONS) for shares in stated(repository).values())
+
+
+def test_the_study_measures_the_function_that_the_board_prints(
+    tmp_path: Path, suite: SuiteConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fabricate_suite(tmp_path, suite)
+    monkeypatch.setattr(stats, "iqm_interval", lambda *args, **options: (-7.0, 7.0))
+    board = collect_board(tmp_path)
+    assert {(row.ci_low, row.ci_high) for row in (*board.rows, *board.totals)} == {(-7.0, 7.0)}
+    cell = measure(POPULATIONS["normal"], 3, 1, np.random.default_rng(0), repetitions=4)
+    assert (cell.coverage, cell.apart) == (1.0, 0.0)
 
 
 def test_one_cell_is_measured_as_stated(repository: Path) -> None:

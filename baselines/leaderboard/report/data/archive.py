@@ -6,6 +6,7 @@ the present protocol.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,14 @@ from baselines.leaderboard.files import parse_json
 from baselines.leaderboard.records.artifacts import decode_evaluation
 from baselines.leaderboard.records.metadata_files import SCHEMA, versioned_object
 from baselines.leaderboard.records.reader import checked_files, find_runs
-from baselines.leaderboard.report.data.values import finite, mean, named_generator
+from baselines.leaderboard.report.data.values import finite, mean
 from baselines.leaderboard.spec.config import PROTOCOL, RunConfig, faults_of
 from baselines.leaderboard.statistics import scores as stats
+from baselines.leaderboard.statistics.bootstrap import named_generator
 
-__all__ = ["ARCHIVE", "ArchivedRun", "archive_rows", "find_archived", "read_archived"]
+__all__ = ["ARCHIVE", "ArchiveRow", "ArchivedRun", "archive_rows", "find_archived", "read_archived"]
 
 ARCHIVE = "archive"
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,23 @@ class ArchivedRun:
     score: float | None = None
     team_return: float | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRow:
+    """The runs of one protocol, task, context and scheme; ``without`` of them have no result. It has no rank."""
+
+    protocol: str
+    task: str
+    scheme: str
+    runs: int
+    without: int
+    iqm: float | None
+    ci_low: float | None
+    ci_high: float | None
+    return_mean: float | None
+    context_digest: str
+    notes: list[str]
 
 
 def find_archived(out: Path) -> Iterator[tuple[Path, str]]:
@@ -95,36 +112,35 @@ def read_archived(directory: Path, run: str, *, any_protocol: bool = False) -> A
     return ArchivedRun(run, protocol, task, scheme, context, note=note)
 
 
-def archive_rows(runs: list[ArchivedRun]) -> list[Row]:
-    """Return one row a protocol, task, context and scheme: counts, interquartile mean and interval, no rank."""
+def archive_rows(runs: list[ArchivedRun]) -> list[ArchiveRow]:
+    """Return the rows of the archive, the best of each protocol, task and context first."""
     groups: dict[tuple[str, str, str, str], list[ArchivedRun]] = {}
     for run in runs:
         groups.setdefault((run.protocol, run.task, run.context, run.scheme), []).append(run)
     rows = [_row(key, group) for key, group in groups.items()]
-    return sorted(rows, key=lambda row: (row["protocol"], row["task"], row["context_digest"], -(row["iqm"] or -np.inf)))
+    return sorted(rows, key=lambda row: (row.protocol, row.task, row.context_digest, -(row.iqm or -np.inf)))
 
 
-def _row(key: tuple[str, str, str, str], runs: list[ArchivedRun]) -> Row:
+def _row(key: tuple[str, str, str, str], runs: list[ArchivedRun]) -> ArchiveRow:
     protocol, task, context, scheme = key
     scores = np.array([run.score for run in runs if run.score is not None])
-    row: Row = {
-        "protocol": protocol,
-        "task": task,
-        "scheme": scheme,
-        "runs": len(scores),
-        "without": len(runs) - len(scores),
-        **dict.fromkeys(("iqm", "ci_low", "ci_high")),
-        "return_mean": mean([run.team_return for run in runs]),
-        "context_digest": context,
-        "notes": sorted({run.note for run in runs if run.note}),
-    }
-    if len(scores):
-        low, high = stats.bootstrap_interval([scores], stats.iqm, named_generator("archive", *key))
-        row.update(iqm=float(stats.iqm([scores])), ci_low=finite(low), ci_high=finite(high))
-    return row
+    low, high = stats.iqm_interval([scores], named_generator("archive", *key)) if len(scores) else (math.nan, math.nan)
+    return ArchiveRow(
+        protocol=protocol,
+        task=task,
+        scheme=scheme,
+        runs=len(scores),
+        without=len(runs) - len(scores),
+        iqm=float(stats.iqm([scores])) if len(scores) else None,
+        ci_low=finite(low),
+        ci_high=finite(high),
+        return_mean=mean([run.team_return for run in runs]),
+        context_digest=context,
+        notes=sorted({run.note for run in runs if run.note}),
+    )
 
 
-def _read_known(run: str, protocol: str, context: str, config: Row, files: dict[str, bytes]) -> ArchivedRun:
+def _read_known(run: str, protocol: str, context: str, config: dict[str, Any], files: dict[str, bytes]) -> ArchivedRun:
     """Read a record whose layout is today's; only the rules by which it was made are others."""
     parsed = RunConfig.model_validate({**config, "protocol": PROTOCOL})
     names = (parsed.task.name, parsed.scheme.label)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +25,33 @@ from baselines.leaderboard.report.data.collect import (
 )
 from baselines.leaderboard.report.data.comparisons import (
     Improvement,
+    Pair,
     Profile,
     compare_all,
     compare_with_baseline,
     profiles_of,
 )
-from baselines.leaderboard.report.data.rows import Row, board_row, evaluations, final_scores
-from baselines.leaderboard.report.data.values import finite, mean, named_generator, or_nan, whole
+from baselines.leaderboard.report.data.rows import (
+    BoardRow,
+    Row,
+    TotalRow,
+    board_row,
+    evaluations,
+    final_scores,
+    total_row,
+)
+from baselines.leaderboard.report.data.values import mean, or_nan
 from baselines.leaderboard.spec.config import SuiteConfig, TaskConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.statistics import scores as stats
+from baselines.leaderboard.statistics.bootstrap import named_generator
 
 __all__ = ["Board", "Comparisons", "Curve", "board_of", "collect_board"]
 
 Array = NDArray[np.float64]
 
-# Costs of a scheme over all tasks are means of these columns of its rows.
-_TOTAL_COSTS = ("trainable_parameters", "flops_per_decision", "cpu_seconds", "wall_seconds", "peak_memory_bytes")
+# Rows of one kind.
+_Row = TypeVar("_Row", BoardRow, TotalRow)
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,8 @@ class Board:
     suite: SuiteConfig | None
     tasks: list[TaskConfig]
     groups: list[Group]
-    rows: list[Row]
-    totals: list[Row]
+    rows: list[BoardRow]
+    totals: list[TotalRow]
     comparisons: dict[str, Comparisons]
     overall: Comparisons | None
     problems: list[Problem]
@@ -103,11 +114,11 @@ class Board:
 
     def task_names(self) -> list[str]:
         """Return the tasks that have rows, in the order of the suite."""
-        return list(dict.fromkeys(row["task"] for row in self.rows))
+        return list(dict.fromkeys(row.task for row in self.rows))
 
-    def rows_of(self, task: str) -> list[Row]:
+    def rows_of(self, task: str) -> list[BoardRow]:
         """Return the rows of one task, the best first."""
-        return [row for row in self.rows if row["task"] == task]
+        return [row for row in self.rows if row.task == task]
 
 
 def collect_board(out: Path) -> Board:
@@ -137,43 +148,60 @@ def board_of(found: Found, suite: SuiteConfig | None) -> Board:
     groups = group_runs(found.records, found.problems, suite)
     tasks = tasks_of(found.records, suite)
     scored = {task.name: task for task in tasks if task.random_score is not None}
-    rows = [board_row(group, scored.get(group.task)) for group in groups]
+    rows: list[BoardRow] = []
     comparisons = {}
-    for name, task in scored.items():
-        of_task = {group.scheme: group for group in groups if group.task == name and group.done}
-        _add_ranks(row for row in rows if row["task"] == name and row["iqm"] is not None)
-        if of_task:
-            comparisons[name] = _compare(name, [row for row in rows if row["task"] == name], of_task, task)
-    together = _total_tasks(list(scored), suite)
-    scores = _complete(groups, {name: scored[name] for name in together})
-    overall = None
-    if scores:
-        overall = Comparisons(compare_all(scores, _ALL), profiles_of(scores, _ALL))
-    totals = _totals(scores, [row for row in rows if row["task"] in together], overall)
+    for name in dict.fromkeys(group.task for group in groups):
+        own = [group for group in groups if group.task == name]
+        of_task = [board_row(group, scored.get(name)) for group in own]
+        done = {group.scheme: group for group in own if group.done}
+        if name in scored and done:
+            comparisons[name], scores = _compare(name, done, scored[name])
+            of_task = _placed(of_task, scores, name, comparisons[name])
+        rows += sorted(of_task, key=_best_first)
+    totals, overall = _totals(groups, scored, suite, rows)
     problems, archived = found.problems, found.archived
-    return Board(suite, tasks, groups, _sorted(rows), totals, comparisons, overall, problems, archived, found.records)
+    return Board(suite, tasks, groups, rows, totals, comparisons, overall, problems, archived, found.records)
 
 
 # No task has this name: it holds a blank.
 _ALL = "all tasks"
 
 
-def _add_ranks(rows: Iterable[Row]) -> None:
-    ranked = list(rows)
-    ranks = stats.tie_ranks([or_nan(row["ci_low"]) for row in ranked], [or_nan(row["ci_high"]) for row in ranked])
-    for row, rank in zip(ranked, ranks, strict=True):
-        row["rank"] = rank
+def _placed(rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons) -> list[_Row]:
+    """Return the rows with their ranks and their improvements over the baseline, as far as they have scores."""
+    ranked = [row for row in rows if row.iqm is not None]
+    ranks = stats.tie_ranks([or_nan(row.ci_low) for row in ranked], [or_nan(row.ci_high) for row in ranked])
+    rank_of = {row.scheme: rank for row, rank in zip(ranked, ranks, strict=True)}
+    pairs = {row.scheme: compare_with_baseline(scores, row.scheme, name, compared.improvement) for row in rows}
+    return [replace(row, rank=rank_of.get(row.scheme), **_fields(pairs[row.scheme])) for row in rows]
 
 
-def _compare(name: str, rows: list[Row], groups: dict[str, Group], task: TaskConfig) -> Comparisons:
-    """Return what stands beside the rows of a task, and fill in their improvement over the baseline."""
+def _fields(pair: Pair | None) -> dict[str, Any]:
+    return {} if pair is None else pair._asdict()
+
+
+def _compare(name: str, groups: dict[str, Group], task: TaskConfig) -> tuple[Comparisons, dict[str, stats.Scores]]:
+    """Return what the page of a task shows next to its rows, and the scores of each scheme."""
     scores: dict[str, stats.Scores] = {scheme: [final_scores(group, task)] for scheme, group in groups.items()}
     improvement = compare_all(scores, name)
-    for row in rows:
-        if row["scheme"] in scores:
-            row.update(compare_with_baseline(scores, row["scheme"], name, improvement))
     curves = [_curve(groups[scheme], task) for scheme in improvement.schemes]
-    return Comparisons(improvement, profiles_of(scores, name), curves)
+    return Comparisons(improvement, profiles_of(scores, name), curves), scores
+
+
+def _totals(
+    groups: list[Group], scored: dict[str, TaskConfig], suite: SuiteConfig | None, rows: list[BoardRow]
+) -> tuple[list[TotalRow], Comparisons | None]:
+    """Return the rows over all tasks, the best first, and what stands next to them."""
+    names = _total_tasks(list(scored), suite)
+    scores = _complete(groups, {name: scored[name] for name in names})
+    if not scores:
+        return [], None
+    overall = Comparisons(compare_all(scores, _ALL), profiles_of(scores, _ALL))
+    totals = [
+        total_row(scheme, own, [row for row in rows if row.scheme == scheme and row.task in names])
+        for scheme, own in scores.items()
+    ]
+    return sorted(_placed(totals, scores, _ALL, overall), key=_best_first), overall
 
 
 def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:
@@ -201,37 +229,6 @@ def _complete(groups: list[Group], tasks: dict[str, TaskConfig]) -> dict[str, st
     }
 
 
-def _totals(scores: dict[str, stats.Scores], rows: list[Row], overall: Comparisons | None) -> list[Row]:
-    if overall is None:
-        return []
-    totals = [_total(scheme, scores, [row for row in rows if row["scheme"] == scheme]) for scheme in scores]
-    _add_ranks(totals)
-    for row in totals:
-        row.update(compare_with_baseline(scores, row["scheme"], _ALL, overall.improvement))
-    return _sorted(totals)
-
-
-def _total(scheme: str, scores: dict[str, stats.Scores], rows: list[Row]) -> Row:
-    own = scores[scheme]
-    low, high = stats.iqm_interval(own, named_generator("total", scheme))
-    costs = {key: mean([row[key] for row in rows]) for key in _TOTAL_COSTS}
-    return {
-        "scheme": scheme,
-        "rank": None,
-        "tasks": len(own),
-        "runs": sum(len(task) for task in own),
-        "iqm": float(stats.iqm(own)),
-        "ci_low": finite(low),
-        "ci_high": finite(high),
-        "mean": float(stats.mean(own)),
-        "median": float(stats.median(own)),
-        "optimality_gap": float(stats.optimality_gap(own)),
-        "auc": mean([row["auc"] for row in rows]),
-        **{key: value if key.endswith("seconds") else whole(value) for key, value in costs.items()},
-        **dict.fromkeys(("improvement_over", "improvement", "improvement_low", "improvement_high")),
-    }
-
-
 def _curve(group: Group, task: TaskConfig) -> Curve:
     values = np.stack([task.normalise(run.greedy.mean(axis=1)) for run in evaluations(group)])
     steps = np.median([run.steps for run in evaluations(group)], axis=0)
@@ -240,9 +237,6 @@ def _curve(group: Group, task: TaskConfig) -> Curve:
     return Curve(group.task, group.scheme, steps, centre, low, high, identity or 0.0)
 
 
-def _sorted(rows: list[Row]) -> list[Row]:
-    """By task in order of appearance, then best first; rows without a score come last."""
-    order = {task: place for place, task in enumerate(dict.fromkeys(row.get("task", "") for row in rows))}
-    return sorted(
-        rows, key=lambda row: (order[row.get("task", "")], row["iqm"] is None, -(row["iqm"] or 0.0), row["scheme"])
-    )
+def _best_first(row: Row) -> tuple[bool, float, str]:
+    """Sort rows by score, the best first; rows without a score come last."""
+    return row.iqm is None, -(row.iqm or 0.0), row.scheme

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from baselines.leaderboard.report.data.archive import ArchiveRow
 from baselines.leaderboard.report.data.comparisons import BASELINE
-from baselines.leaderboard.report.data.rows import Row
+from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
 from baselines.leaderboard.report.data.values import decimal
 
 __all__ = [
@@ -15,15 +16,19 @@ __all__ = [
     "COST_COLUMNS",
     "LEGEND",
     "README_COLUMNS",
+    "README_TOTAL_COLUMNS",
     "SCHEME",
     "SCORE_COLUMNS",
     "TASK",
     "TOTAL_COLUMNS",
     "TYPES",
+    "AnyRow",
     "Column",
     "present",
 ]
 
+
+AnyRow: TypeAlias = BoardRow | TotalRow | ArchiveRow
 
 # What stands behind a column. Replayed ones have no mark.
 DEEP, TOLD = "‡", "†"
@@ -45,7 +50,7 @@ class Column:
         heading: short name, the same in every form of the board.
         meaning: one line.
         show: text of a row.
-        key: key of the row that it sorts by.
+        key: field of the row that it sorts by.
         numeric: whether it holds numbers.
         best_high: whether a reader who sorts by it wants the highest first.
         interval: whether it shows a score's interval, which a page may draw.
@@ -54,7 +59,7 @@ class Column:
 
     heading: str
     meaning: str
-    show: Callable[[Row], str]
+    show: Callable[[Any], str]
     key: str
     numeric: bool = True
     best_high: bool = False
@@ -66,59 +71,61 @@ class Column:
         """The heading with its mark."""
         return f"{self.heading} {self.mark}".rstrip()
 
-    def value(self, row: Row) -> Any:
+    def value(self, row: AnyRow) -> Any:
         """Return what the row sorts by; None sorts last."""
-        return row.get(self.key)
+        return getattr(row, self.key)
 
 
-def present(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+def present(columns: Sequence[Column], rows: Sequence[AnyRow]) -> list[Column]:
     """Return the columns that have something in any of the rows; records need not hold every measurement."""
     return [column for column in columns if any(column.value(row) is not None for row in rows)]
+
+
+def _plain(
+    heading: str, meaning: str, key: str, text: Callable[[Any], str], *, numeric: bool = True, best_high: bool = False,
+    mark: str = "",
+) -> Column:  # fmt: skip
+    """Return a column that shows one field, and nothing where it is None."""
+
+    def show(row: AnyRow) -> str:
+        value = getattr(row, key)
+        return "" if value is None else text(value)
+
+    return Column(heading, meaning, show, key, numeric=numeric, best_high=best_high, mark=mark)
 
 
 def _number(
     heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False, mark: str = ""
 ) -> Column:
-    def show(row: Row) -> str:
-        return "" if row.get(key) is None else decimal(row[key], digits)
-
-    return Column(heading, meaning, show, key, best_high=best_high, mark=mark)
+    return _plain(heading, meaning, key, lambda value: decimal(value, digits), best_high=best_high, mark=mark)
 
 
 def _count(heading: str, meaning: str, key: str, *, mark: str = "") -> Column:
-    return Column(heading, meaning, lambda row: "" if row.get(key) is None else f"{row[key]:,}", key, mark=mark)
+    return _plain(heading, meaning, key, lambda value: f"{value:,}", mark=mark)
 
 
-def _text(heading: str, meaning: str, key: str, *, numeric: bool = False) -> Column:
-    return Column(heading, meaning, lambda row: "" if row.get(key) is None else str(row[key]), key, numeric=numeric)
+def _interval(low: float | None, high: float | None, digits: int) -> str:
+    return "" if low is None or high is None else f"[{decimal(low, digits)}, {decimal(high, digits)}]"
 
 
-def _interval(low: str, high: str, digits: int = 3) -> Callable[[Row], str]:
-    def show(row: Row) -> str:
-        return "" if row.get(low) is None else f"[{decimal(row[low], digits)}, {decimal(row[high], digits)}]"
-
-    return show
-
-
-def _improvement(row: Row) -> str:
-    if row["improvement"] is None:
+def _improvement(row: BoardRow | TotalRow) -> str:
+    if row.improvement is None:
         return ""
-    interval = _interval("improvement_low", "improvement_high", 2)(row)
-    return f"{row['improvement']:.2f} {interval}".rstrip()
+    return f"{row.improvement:.2f} {_interval(row.improvement_low, row.improvement_high, 2)}".rstrip()
 
 
-def _runs(row: Row) -> str:
-    missing = [f"{row[key]} {key}" for key in ("failed", "open") if row.get(key)]
-    return ", ".join([str(row["runs"]), *missing])
+def _runs(row: BoardRow) -> str:
+    missing = [f"{count} {what}" for count, what in ((row.failed, "failed"), (row.open, "open")) if count]
+    return ", ".join([str(row.runs), *missing])
 
 
-def _memory(row: Row) -> str:
-    return "" if row.get("peak_memory_bytes") is None else f"{row['peak_memory_bytes'] / 2**20:.0f}"
+def _types(row: BoardRow) -> str:
+    return "told" if row.told_types else "given" if row.given_groups else ""
 
 
-RANK = _text("#", "rank within its task; rows whose intervals overlap share it", "rank", numeric=True)
-TASK = _text("task", "environment, budget and evaluation", "task")
-SCHEME = _text("scheme", "parameter-sharing scheme", "scheme")
+RANK = _plain("#", "rank within its task; rows whose intervals overlap share it", "rank", str)
+TASK = _plain("task", "environment, budget and evaluation", "task", str, numeric=False)
+SCHEME = _plain("scheme", "parameter-sharing scheme", "scheme", str, numeric=False)
 SCORE = _number(
     "score",
     "greedy return at the budget: 0 random, 1 scripted; interquartile mean of runs",
@@ -128,7 +135,7 @@ SCORE = _number(
 INTERVAL = Column(
     "95 % interval",
     "of the score: stratified bootstrap over runs; sorts by its lower end",
-    _interval("ci_low", "ci_high"),
+    lambda row: _interval(row.ci_low, row.ci_high, 3),
     "ci_low",
     best_high=True,
     interval=True,
@@ -151,7 +158,7 @@ ARI = _number("ARI", "adjusted Rand index of the partition used against the hidd
 TYPES = Column(
     "types",
     "told: the scheme is handed the hidden types, so that its ARI is 1 by definition; given: it is handed its groups",
-    lambda row: "told" if row.get("told_types") else "given" if row.get("given_groups") else "",
+    _types,
     "told_types",
     numeric=False,
     mark=DEEP,
@@ -160,6 +167,7 @@ RUNS = Column("runs", "finished runs; failed and open ones are named", _runs, "r
 TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters", mark=DEEP)
 FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision", mark=DEEP)
 CPU = _number("CPU s", "processor seconds of a run, evaluation included (mean)", "cpu_seconds", 1, mark=TOLD)
+RETURN = _number("return", "mean team return at the budget, greedy, not normalised", "return_mean", 1, best_high=True)
 MEDIAN = _number("median", "median over runs; over several tasks, of the tasks' means", "median", best_high=True)
 MEAN = _number("mean", "mean over runs; over several tasks, of the tasks' means", "mean", best_high=True)
 GAP = _number("gap", "optimality gap: how far below 1 on average, runs above 1 counting as 1", "optimality_gap")
@@ -169,7 +177,7 @@ SCORE_COLUMNS = (
     SCHEME,
     SCORE,
     INTERVAL,
-    _number("return", "mean team return at the budget, greedy, not normalised", "return_mean", 1, best_high=True),
+    RETURN,
     _number("sampled", "score with sampled actions", "sampled_iqm", best_high=True, mark=DEEP),
     _number(
         "best", "score of the best point's policy in fresh episodes (absolute metric)", "absolute_iqm", best_high=True
@@ -204,20 +212,30 @@ COST_COLUMNS = (
     _count("tuning steps", "environment steps spent on tuning, as declared", "tuning_env_steps", mark=TOLD),
     CPU,
     _number("wall s", "seconds of a run (mean)", "wall_seconds", 1, mark=TOLD),
-    Column("peak MiB", "peak memory of the run's process (mean)", _memory, "peak_memory_bytes", mark=TOLD),
+    _plain(
+        "peak MiB",
+        "peak memory of the run's process (mean)",
+        "peak_memory_bytes",
+        lambda size: f"{size / 2**20:.0f}",
+        mark=TOLD,
+    ),
 )
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)
 
 README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
+README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, _count("runs", "finished runs", "runs"), TRAINABLE, CPU)
+
 ARCHIVE_COLUMNS = (
-    _text("protocol", "version of the rules by which the runs were made and evaluated", "protocol"),
+    _plain(
+        "protocol", "version of the rules by which the runs were made and evaluated", "protocol", str, numeric=False
+    ),
     TASK,
     SCHEME,
     SCORE,
     INTERVAL,
-    _number("return", "mean team return at the budget, greedy, not normalised", "return_mean", 1, best_high=True),
-    Column("runs", "runs that could be read", lambda row: str(row["runs"]), "runs", best_high=True),
-    Column("without", "runs without a result", lambda row: str(row["without"] or ""), "without"),
+    RETURN,
+    _plain("runs", "runs that could be read", "runs", str, best_high=True),
+    _plain("without", "runs without a result", "without", lambda count: str(count or "")),
 )

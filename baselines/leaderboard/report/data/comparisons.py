@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.leaderboard.report.data.values import finite, named_generator
+from baselines.leaderboard.report.data.values import finite
 from baselines.leaderboard.statistics import scores as stats
+from baselines.leaderboard.statistics.bootstrap import named_generator
 
-__all__ = ["BASELINE", "MAX_COMPARED", "Improvement", "Profile", "compare_all", "compare_with_baseline", "profiles_of"]
+__all__ = [
+    "BASELINE",
+    "MAX_COMPARED",
+    "Improvement",
+    "Pair",
+    "Profile",
+    "compare_all",
+    "compare_with_baseline",
+    "profiles_of",
+]
 
 BASELINE = "fups_id"
 """The scheme that the board's column of improvement is measured against."""
@@ -27,6 +37,15 @@ _LOWEST, _HIGHEST = -0.5, 1.5
 Array = NDArray[np.float64]
 
 
+class Pair(NamedTuple):
+    """One scheme against ``improvement_over``, as fields of a board row; None without an interval."""
+
+    improvement_over: str
+    improvement: float
+    improvement_low: float | None
+    improvement_high: float | None
+
+
 @dataclass(frozen=True)
 class Improvement:
     """Probability ``[S, S]`` that a run of the row's scheme beats one of the column's, and its interval."""
@@ -36,15 +55,10 @@ class Improvement:
     low: Array
     high: Array
 
-    def over(self, scheme: str, other: str) -> dict[str, Any]:
-        """Return the entry of a pair as the columns of a board row."""
+    def over(self, scheme: str, other: str) -> Pair:
+        """Return the entry of a pair."""
         place = self.schemes.index(scheme), self.schemes.index(other)
-        return {
-            "improvement_over": other,
-            "improvement": float(self.probability[place]),
-            "improvement_low": finite(self.low[place]),
-            "improvement_high": finite(self.high[place]),
-        }
+        return Pair(other, float(self.probability[place]), finite(self.low[place]), finite(self.high[place]))
 
 
 @dataclass(frozen=True)
@@ -81,13 +95,13 @@ def compare_all(scores: Mapping[str, stats.Scores], name: str) -> Improvement:
 
 def compare_with_baseline(
     scores: Mapping[str, stats.Scores], scheme: str, name: str, known: Improvement
-) -> dict[str, Any]:
-    """Return the improvement columns of one scheme; no columns for the baseline itself, or where it has no runs.
+) -> Pair | None:
+    """Return the improvement of one scheme over the baseline; None for the baseline itself, or where one has no runs.
 
     What the matrix holds is taken from there, so that a page never gives two intervals for one pair.
     """
-    if scheme == BASELINE or BASELINE not in scores:
-        return {}
+    if scheme == BASELINE or scheme not in scores or BASELINE not in scores:
+        return None
     if scheme not in known.schemes:
         pair = {label: scores[label] for label in (scheme, BASELINE)}
         known = compare_all(pair, f"{name}/{scheme}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
+from typing import Any
 
 from baselines.leaderboard.files import canonical_json, pretty_json, sha256_hex
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.marl_eval import marl_eval_of
-from baselines.leaderboard.report.data.rows import Row
 from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
 from baselines.leaderboard.spec.config import PROTOCOL
 
@@ -34,10 +35,11 @@ DOWNLOADS = (
 def downloads(board: Board) -> dict[str, str | bytes]:
     """Return every file of :data:`DOWNLOADS` by its path in the site."""
     done = [record for record in board.records if record.status == "done"]
+    rows = [asdict(row) for row in board.rows]
     files: dict[str, str | bytes] = {
-        "board.csv": csv_rows(board.rows),
-        "board.json": pretty_json(board.rows),
-        "aggregate.json": pretty_json(board.totals),
+        "board.csv": csv_rows(rows),
+        "board.json": pretty_json(rows),
+        "aggregate.json": pretty_json([asdict(row) for row in board.totals]),
         "improvement.csv": csv_rows(_improvements(board)),
         "marl-eval.json": canonical_json(marl_eval_of(done, episodes=False)),
         "board.md": markdown_board(board),
@@ -58,7 +60,7 @@ def bibtex(board: Board) -> str:
     known = sorted(version for version in versions if _VERSION.fullmatch(version))[:_MOST_VERSIONS]
     contexts = sorted({record.config.context_digest for record in done})
     digest = sha256_hex("\n".join(contexts).encode())[:12]
-    counts = f"{len(done)} runs, {len({row['scheme'] for row in board.rows})} schemes, {len(board.task_names())} tasks"
+    counts = f"{len(done)} runs, {len({row.scheme for row in board.rows})} schemes, {len(board.task_names())} tasks"
     note = f"protocol {PROTOCOL}, {counts}, settings {digest}"
     fields = {
         "title": f"{{AdaPS}} leaderboard: {name}",
@@ -71,12 +73,12 @@ def bibtex(board: Board) -> str:
     return "\n".join([f"@misc{{adaps-leaderboard-{digest},", *lines, "}"]) + "\n"
 
 
-def _improvements(board: Board) -> list[Row]:
+def _improvements(board: Board) -> list[dict[str, Any]]:
     matrices = {task: compared.improvement for task, compared in board.comparisons.items()}
     if board.overall is not None:
         matrices["all tasks"] = board.overall.improvement
     return [
-        {"task": task, "scheme": scheme, **matrix.over(scheme, other)}
+        {"task": task, "scheme": scheme, **matrix.over(scheme, other)._asdict()}
         for task, matrix in matrices.items()
         for scheme in matrix.schemes
         for other in matrix.schemes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from adaps_envs.errors import UnknownNameError, suggest
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.files import sha256_hex
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.report.data.collect import check_comparable, read_all
+from baselines.leaderboard.report.data.values import finite
 from baselines.leaderboard.statistics import scores as stats
+from baselines.leaderboard.statistics.bootstrap import named_generator
 
 __all__ = ["Comparison", "compare_schemes", "comparison_line"]
 
@@ -98,11 +98,10 @@ def _compare_on(task: str, a: str, b: str, records: list[RunRecord]) -> Iterator
         return
     mine, theirs = (_final_returns([runs[label][seed] for seed in seeds]) for label in (a, b))
     differences = mine - theirs
-    generator = np.random.default_rng(int(sha256_hex(f"compare/{task}/{a}/{b}".encode())[:16], 16))
-    low, high = stats.paired_interval(differences, generator)
+    low, high = stats.paired_interval(differences, named_generator("compare", task, a, b))
     yield Comparison(
         task, a, b, seeds, differences.shape[1], float(differences.mean()),
-        None if math.isnan(low) else low, None if math.isnan(high) else high,
+        finite(low), finite(high),
         _ahead(differences.mean(axis=1)), _ahead(differences),
     )  # fmt: skip
 

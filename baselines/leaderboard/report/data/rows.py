@@ -1,8 +1,10 @@
-"""From the runs of one scheme on one task to its row of the board. All numbers are made here or in ``stats``."""
+"""Rows of the board, and how they follow from runs. All numbers are made here or in ``stats``."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,128 +12,204 @@ from numpy.typing import NDArray
 from baselines.leaderboard.records.artifacts import Evaluation
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.report.data.collect import Group
-from baselines.leaderboard.report.data.values import finite, mean, minimum, named_generator, spread, whole
+from baselines.leaderboard.report.data.values import finite, mean, minimum, spread, whole
 from baselines.leaderboard.spec.config import TaskConfig, Tuning
 from baselines.leaderboard.statistics import scores as stats
+from baselines.leaderboard.statistics.bootstrap import named_generator
 
-__all__ = ["Row", "board_row", "evaluations", "final_scores", "typical_run"]
+__all__ = ["BoardRow", "Row", "TotalRow", "board_row", "evaluations", "final_scores", "total_row", "typical_run"]
 
-PARAMETER_KEYS = (
-    "trainable_actor",
-    "trainable_critic",
-    "fixed_parameters",
-    "fixed_bits",
-    "pretraining_parameters",
-    "flops_per_decision",
-)
-
-Row = dict[str, Any]
 Array = NDArray[np.float64]
 
-# Of intervals beside which no ranking stands.
-_FEW_RESAMPLES = 2_000
+
+@dataclass(frozen=True, kw_only=True)
+class BoardRow:
+    """The runs of one scheme on one task; None stands for what was not measured.
+
+    ``board.json`` and ``board.csv`` hold every field under its name, the latter in this order. A score is a normalised
+    return at the budget, greedy unless the name says otherwise; ``ci_low`` and ``ci_high`` are the ends of the 95 %
+    interval of ``iqm``. docs/leaderboard.md explains the fields.
+    """
+
+    task: str
+    scheme: str
+    rank: int | None = None
+    runs: int
+    failed: int
+    open: int
+    iqm: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    mean: float | None = None
+    median: float | None = None
+    optimality_gap: float | None = None
+    sampled_iqm: float | None = None
+    absolute_iqm: float | None = None
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    improvement_over: str | None = None
+    improvement: float | None = None
+    improvement_low: float | None = None
+    improvement_high: float | None = None
+    return_mean: float | None
+    return_std: float | None
+    trainable_parameters: int | None
+    trainable_actor: int | None
+    trainable_critic: int | None
+    fixed_parameters: int | None
+    fixed_bits: int | None
+    pretraining_parameters: int | None
+    flops_per_decision: int | None
+    ari: float | None
+    ari_min: float | None
+    told_types: bool | None
+    given_groups: bool
+    snd: float | None
+    groups: float | None
+    env_steps: int | None
+    identity_steps: int | None
+    cpu_seconds: float | None
+    wall_seconds: float | None
+    evaluation_seconds: float | None
+    peak_memory_bytes: int | None
+    tuning_configurations: int | None
+    tuning_env_steps: int | None
+    protocol: str | None
+    context_digest: str | None
 
 
-def board_row(group: Group, task: TaskConfig | None) -> Row:
-    """Return the row of a group; what was not measured is None, and so are ranks and improvements, which need others.
+@dataclass(frozen=True, kw_only=True)
+class TotalRow:
+    """The runs of one scheme on all tasks; ``aggregate.json`` holds every field. Costs are means over the tasks."""
+
+    scheme: str
+    rank: int | None = None
+    tasks: int
+    runs: int
+    iqm: float
+    ci_low: float | None
+    ci_high: float | None
+    mean: float
+    median: float
+    optimality_gap: float
+    auc: float | None
+    improvement_over: str | None = None
+    improvement: float | None = None
+    improvement_low: float | None = None
+    improvement_high: float | None = None
+    trainable_parameters: int | None
+    flops_per_decision: int | None
+    cpu_seconds: float | None
+    wall_seconds: float | None
+    peak_memory_bytes: int | None
+
+
+Row: TypeAlias = BoardRow | TotalRow
+
+
+def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
+    """Return the row of a group, without rank and improvement, which need other rows.
 
     Args:
         group: runs of one scheme on one task.
         task: the task, if it has reference scores.
     """
-    row: Row = {
-        "task": group.task,
-        "scheme": group.scheme,
-        "rank": None,
-        "runs": len(group.done),
-        "failed": group.failed,
-        "open": group.open,
-        **dict.fromkeys(("iqm", "ci_low", "ci_high", "mean", "median", "optimality_gap")),
-        **dict.fromkeys(("sampled_iqm", "absolute_iqm", "auc", "auc_low", "auc_high")),
-        **dict.fromkeys(("improvement_over", "improvement", "improvement_low", "improvement_high")),
-    }
-    row["return_mean"] = mean([run.greedy[-1].mean() for run in evaluations(group)])
-    row["return_std"] = spread([run.greedy[-1].mean() for run in evaluations(group)])
-    if group.done and task is not None:
-        row.update(_scores(group, task))
-    row.update(_sharing_columns(group))
-    row.update(_cost_columns(group))
-    row.update(_tuning_columns(group))
-    row["protocol"] = group.done[0].config.protocol if group.done else None
-    row["context_digest"] = group.done[0].config.context_digest if group.done else None
-    return row
-
-
-def _scores(group: Group, task: TaskConfig) -> Row:
-    final = [final_scores(group, task)]
-    low, high = stats.iqm_interval(final, named_generator("iqm", group.task, group.scheme))
-    sampled = task.normalise(np.array([run.sampled[-1].mean() for run in evaluations(group)]))
-    absolute = task.normalise(np.array([run.absolute.mean() for run in evaluations(group)]))
-    areas = [
-        np.array(
-            [
-                stats.area_under_curve(run.steps.astype(float), task.normalise(run.greedy.mean(axis=1)), task.budget)
-                for run in evaluations(group)
-            ]
-        )
-    ]
-    area_low, area_high = stats.bootstrap_interval(
-        areas, stats.mean, named_generator("area", group.task, group.scheme), resamples=_FEW_RESAMPLES
-    )
-    return {
-        "iqm": float(stats.iqm(final)),
-        "ci_low": finite(low),
-        "ci_high": finite(high),
-        "mean": float(stats.mean(final)),
-        "median": float(np.median(final[0])),
-        "optimality_gap": float(stats.optimality_gap(final)),
-        "sampled_iqm": float(stats.iqm([sampled])),
-        "absolute_iqm": float(stats.iqm([absolute])),
-        "auc": float(stats.mean(areas)),
-        "auc_low": finite(area_low),
-        "auc_high": finite(area_high),
-    }
-
-
-def _sharing_columns(group: Group) -> Row:
+    config = group.done[0].config if group.done else None
+    tuning = None if config is None else config.scheme.tuning or Tuning()
+    returns = [run.greedy[-1].mean() for run in evaluations(group)]
+    costs = [record.costs for record in group.done]
     sharing = [record.sharing for record in group.done if record.sharing is not None]
     partitions = [entry.assignment for entry in sharing if entry.assignment is not None]
-    return {
-        "trainable_parameters": whole(mean([entry.parameters.get("trainable") for entry in sharing])),
-        **{key: whole(mean([entry.parameters.get(key) for entry in sharing])) for key in PARAMETER_KEYS},
-        "ari": mean([entry.ari for entry in sharing]),
-        "ari_min": minimum([entry.ari for entry in sharing]),
-        "told_types": _told([entry.summary.get("told_types") for entry in sharing]),
-        "given_groups": any(isinstance(record.config.scheme.settings.get("labels"), list) for record in group.done),
-        "snd": mean([entry.diagnostics.snd for entry in sharing if entry.diagnostics is not None]),
-        "groups": mean([len(set(partition)) for partition in partitions]),
-        "env_steps": whole(mean([entry.env_steps for entry in sharing])),
-        "identity_steps": whole(mean([entry.identity_steps for entry in sharing])),
-    }
+    told = [entry.summary.get("told_types") for entry in sharing]
+
+    def count(name: str) -> int | None:
+        return whole(mean([entry.parameters.get(name) for entry in sharing]))
+
+    row = BoardRow(
+        task=group.task,
+        scheme=group.scheme,
+        runs=len(group.done),
+        failed=group.failed,
+        open=group.open,
+        return_mean=mean(returns),
+        return_std=spread(returns),
+        trainable_parameters=count("trainable"),
+        trainable_actor=count("trainable_actor"),
+        trainable_critic=count("trainable_critic"),
+        fixed_parameters=count("fixed_parameters"),
+        fixed_bits=count("fixed_bits"),
+        pretraining_parameters=count("pretraining_parameters"),
+        flops_per_decision=count("flops_per_decision"),
+        ari=mean([entry.ari for entry in sharing]),
+        ari_min=minimum([entry.ari for entry in sharing]),
+        told_types=_any_true(told),
+        given_groups=any(isinstance(record.config.scheme.settings.get("labels"), list) for record in group.done),
+        snd=mean([entry.diagnostics.snd for entry in sharing if entry.diagnostics is not None]),
+        groups=mean([len(set(partition)) for partition in partitions]),
+        env_steps=whole(mean([entry.env_steps for entry in sharing])),
+        identity_steps=whole(mean([entry.identity_steps for entry in sharing])),
+        cpu_seconds=mean([cost.cpu_seconds for cost in costs]),
+        wall_seconds=mean([cost.wall_seconds for cost in costs]),
+        evaluation_seconds=mean([cost.evaluation_seconds for cost in costs]),
+        peak_memory_bytes=whole(mean([cost.peak_memory_bytes for cost in costs])),
+        tuning_configurations=None if tuning is None else tuning.configurations,
+        tuning_env_steps=None if tuning is None else tuning.env_steps,
+        protocol=None if config is None else config.protocol,
+        context_digest=None if config is None else config.context_digest,
+    )
+    return _with_scores(row, group, task) if group.done and task is not None else row
 
 
-def _told(values: list[Any]) -> bool | None:
-    """Whether any run was handed the hidden types; None where no record says."""
-    known = [value for value in values if isinstance(value, bool)]
-    return any(known) if known else None
+def _with_scores(row: BoardRow, group: Group, task: TaskConfig) -> BoardRow:
+    runs, final = evaluations(group), [final_scores(group, task)]
+    sampled = task.normalise(np.array([run.sampled[-1].mean() for run in runs]))
+    absolute = task.normalise(np.array([run.absolute.mean() for run in runs]))
+    areas = np.array([_area(run, task) for run in runs])
+    low, high = stats.iqm_interval(final, named_generator("iqm", group.task, group.scheme))
+    area_low, area_high = stats.mean_interval(areas, named_generator("area", group.task, group.scheme))
+    return replace(
+        row,
+        iqm=float(stats.iqm(final)),
+        ci_low=finite(low),
+        ci_high=finite(high),
+        mean=float(stats.mean(final)),
+        median=float(np.median(final[0])),
+        optimality_gap=float(stats.optimality_gap(final)),
+        sampled_iqm=float(stats.iqm([sampled])),
+        absolute_iqm=float(stats.iqm([absolute])),
+        auc=float(stats.mean([areas])),
+        auc_low=finite(area_low),
+        auc_high=finite(area_high),
+    )
 
 
-def _cost_columns(group: Group) -> Row:
-    costs = [record.costs for record in group.done]
-    return {
-        "cpu_seconds": mean([cost.cpu_seconds for cost in costs]),
-        "wall_seconds": mean([cost.wall_seconds for cost in costs]),
-        "evaluation_seconds": mean([cost.evaluation_seconds for cost in costs]),
-        "peak_memory_bytes": whole(mean([cost.peak_memory_bytes for cost in costs])),
-    }
+def total_row(scheme: str, scores: stats.Scores, rows: Sequence[BoardRow]) -> TotalRow:
+    """Return the row over all tasks, without rank and improvement.
 
-
-def _tuning_columns(group: Group) -> Row:
-    """The scheme's entry in the tuning ledger; zeros where nobody searched."""
-    if not group.done:
-        return dict.fromkeys(("tuning_configurations", "tuning_env_steps"))
-    spent = group.done[0].config.scheme.tuning or Tuning()
-    return {"tuning_configurations": spent.configurations, "tuning_env_steps": spent.env_steps}
+    Args:
+        scheme: name.
+        scores: one ``[R] float64`` array per task.
+        rows: of the scheme on these tasks.
+    """
+    low, high = stats.iqm_interval(scores, named_generator("total", scheme))
+    return TotalRow(
+        scheme=scheme,
+        tasks=len(scores),
+        runs=sum(len(task) for task in scores),
+        iqm=float(stats.iqm(scores)),
+        ci_low=finite(low),
+        ci_high=finite(high),
+        mean=float(stats.mean(scores)),
+        median=float(stats.median(scores)),
+        optimality_gap=float(stats.optimality_gap(scores)),
+        auc=mean([row.auc for row in rows]),
+        trainable_parameters=whole(mean([row.trainable_parameters for row in rows])),
+        flops_per_decision=whole(mean([row.flops_per_decision for row in rows])),
+        cpu_seconds=mean([row.cpu_seconds for row in rows]),
+        wall_seconds=mean([row.wall_seconds for row in rows]),
+        peak_memory_bytes=whole(mean([row.peak_memory_bytes for row in rows])),
+    )
 
 
 def evaluations(group: Group) -> list[Evaluation]:
@@ -140,7 +218,7 @@ def evaluations(group: Group) -> list[Evaluation]:
 
 
 def final_scores(group: Group, task: TaskConfig) -> Array:
-    """Return normalised greedy means of the last point, ``[R]``: the primary score."""
+    """Return normalised greedy means of the last evaluation step, ``[R] float64``: the primary score."""
     return np.asarray(task.normalise(np.array([run.greedy[-1].mean() for run in evaluations(group)])))
 
 
@@ -148,3 +226,14 @@ def typical_run(group: Group) -> RunRecord:
     """Return the finished run whose final return is the median one (the lower of two), to stand for its row."""
     finals = [run.greedy[-1].mean() for run in evaluations(group)]
     return group.done[int(np.argsort(finals, kind="stable")[(len(finals) - 1) // 2])]
+
+
+def _area(run: Evaluation, task: TaskConfig) -> float:
+    heights = np.asarray(task.normalise(run.greedy.mean(axis=1)))
+    return stats.area_under_curve(run.steps.astype(float), heights, task.budget)
+
+
+def _any_true(values: list[Any]) -> bool | None:
+    """Return whether any value is true; None where none is a truth value."""
+    known = [value for value in values if isinstance(value, bool)]
+    return any(known) if known else None

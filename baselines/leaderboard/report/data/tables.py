@@ -19,13 +19,14 @@ from baselines.leaderboard.report.data.columns import (
     COST_COLUMNS,
     LEGEND,
     README_COLUMNS,
+    README_TOTAL_COLUMNS,
     SCHEME,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
+    AnyRow,
     Column,
     present,
 )
-from baselines.leaderboard.report.data.rows import Row
 from baselines.text import printable
 
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
@@ -71,14 +72,16 @@ def markdown_board(board: Board) -> str:
 
 def markdown_table(board: Board) -> str:
     """Return what fits a README: a narrow table of the board, one a task."""
-    rows = {task: board.rows_of(task) for task in board.task_names()}
-    tables = [_markdown_table(task, present(README_COLUMNS, rows[task]), rows[task], level=3) for task in rows]
+    tables = []
     if board.totals:
-        tables.insert(0, _markdown_table("All tasks", present(README_COLUMNS, board.totals), board.totals, level=3))
+        tables.append(_markdown_table("All tasks", present(README_TOTAL_COLUMNS, board.totals), board.totals, level=3))
+    for task in board.task_names():
+        rows = board.rows_of(task)
+        tables.append(_markdown_table(task, present(README_COLUMNS, rows), rows, level=3))
     return "\n".join([*tables, f"{LEGEND}\n"])
 
 
-def csv_rows(rows: Sequence[Row]) -> str:
+def csv_rows(rows: Sequence[dict[str, Any]]) -> str:
     """Return every key of every row as CSV, for spreadsheets; rows have the same keys."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
@@ -87,7 +90,7 @@ def csv_rows(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[Row]], console: Console) -> list[Column]:
+def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[AnyRow]], console: Console) -> list[Column]:
     """Return the columns that a terminal has room for in all of some tables, the first of those that may go first."""
     by_heading = {column.heading: column for column in columns}
     chosen = {heading for heading in _TERMINAL_COLUMNS if heading in by_heading}
@@ -103,7 +106,7 @@ def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[Row]], console
     return [column for column in columns if column.heading in chosen]
 
 
-def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[AnyRow]) -> Table:
     table = Table(title=escape(printable(title)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         # A name that is too long goes on in the next line; a number is never broken.
@@ -119,7 +122,7 @@ def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> T
     return table
 
 
-def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[Row], level: int = 2) -> str:
+def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[AnyRow], level: int = 2) -> str:
     lines = [f"{'#' * level} {_cell(title)}", ""]
     lines.append("| " + " | ".join(_cell(column.marked) for column in columns) + " |")
     lines.append("|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|")

@@ -1,4 +1,4 @@
-"""Small reductions that keep "not measured" apart from a number, and the generators of the report."""
+"""Small reductions that keep "not measured" apart from a number."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from baselines.leaderboard.files import sha256_hex
-
-__all__ = ["decimal", "finite", "maximum", "mean", "minimum", "named_generator", "or_nan", "spread", "whole"]
+__all__ = ["decimal", "finite", "mean", "minimum", "or_nan", "spread", "whole"]
 
 _LONGEST = 1e9
-
-
-def named_generator(*names: str) -> np.random.Generator:
-    """Return a stream that belongs to one number of the report, so that the same runs always give the same page."""
-    return np.random.default_rng(int(sha256_hex("/".join(names).encode())[:16], 16))
 
 
 def finite(value: float) -> float | None:
@@ -48,11 +41,6 @@ def mean(values: Sequence[Any]) -> float | None:
 def minimum(values: Sequence[Any]) -> float | None:
     """Return the smallest number among ``values``; None if there are none."""
     return _reduced(values, min)
-
-
-def maximum(values: Sequence[Any]) -> float | None:
-    """Return the largest number among ``values``; None if there are none."""
-    return _reduced(values, max)
 
 
 def spread(values: Sequence[Any]) -> float | None:

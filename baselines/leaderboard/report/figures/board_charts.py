@@ -26,7 +26,7 @@ def overall_charts(board: Board, styles: dict[str, Style]) -> list[Chart]:
     """Draw what is known over all tasks."""
     if board.overall is None:
         return []
-    shown = [row for row in board.totals if row["scheme"] in board.overall.improvement.schemes]
+    shown = [row for row in board.totals if row.scheme in board.overall.improvement.schemes]
     return [
         _chart("Scores over all tasks, with 95 % intervals", score_chart(shown, styles, "all tasks: scores")),
         _chart(
@@ -42,7 +42,7 @@ def task_charts(board: Board, task: str, styles: dict[str, Style]) -> list[Chart
     config, compared = board.task(task), board.comparisons.get(task)
     if config is None or compared is None:
         return []
-    shown = [row for row in board.rows_of(task) if row["scheme"] in compared.improvement.schemes]
+    shown = [row for row in board.rows_of(task) if row.scheme in compared.improvement.schemes]
     return [
         _chart("Scores at the budget, with 95 % intervals", score_chart(shown, styles, f"{task}: scores")),
         _chart(
@@ -60,8 +60,8 @@ def task_charts(board: Board, task: str, styles: dict[str, Style]) -> list[Chart
 def _cost_charts(rows: Sequence[Row], styles: dict[str, Style], what: str) -> list[Chart]:
     charts = []
     for cost in COSTS:
-        paid = [row for row in rows if row["iqm"] is not None and (row[cost.key] or 0) > 0]
-        if len({row[cost.key] for row in paid}) > 1:
+        paid = [row for row in rows if row.iqm is not None and cost.of(row) > 0]
+        if len({cost.of(row) for row in paid}) > 1:
             text = cost_chart(paid, styles, cost, f"{what}: score over {cost.label}")
             charts.append(_chart(f"Score over {cost.label}", text))
     return charts

@@ -11,6 +11,7 @@ import numpy as np
 from baselines.leaderboard.report.data.board import Curve
 from baselines.leaderboard.report.data.comparisons import Profile
 from baselines.leaderboard.report.data.rows import Row
+from baselines.leaderboard.report.data.values import or_nan
 from baselines.leaderboard.report.figures.plane import MARKERS, Plane
 from baselines.leaderboard.report.figures.ticks import decade_ticks, short
 
@@ -34,11 +35,15 @@ class Style:
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost that scores are drawn over: key of a board row, what it is, and how many of the key's units make one."""
+    """A cost that scores are drawn over: field of a row, what it is, and how many of the field's units make one."""
 
-    key: str
+    field: str
     label: str
     unit: float = 1.0
+
+    def of(self, row: Row) -> float:
+        """Return what the row paid; 0 where it was not measured."""
+        return getattr(row, self.field) or 0.0
 
 
 COSTS = (
@@ -85,16 +90,15 @@ def profile_chart(profiles: Sequence[Profile], styles: dict[str, Style], title: 
 
 def score_chart(rows: Sequence[Row], styles: dict[str, Style], title: str) -> str:
     """Return final scores with 95 % intervals, one line a scheme, the best on top."""
-    longest = max((len(row["scheme"]) for row in rows), default=0)
+    longest = max((len(row.scheme) for row in rows), default=0)
     left = 30 + _CHARACTER_PIXELS * min(longest, _LONGEST_NAME)
     plane = Plane(height=80 + 30 * max(len(rows), 1), left=left)
     _reference_lines(plane, 0)
     for height, row in enumerate(reversed(rows)):
-        colour = styles[row["scheme"]].colour
-        if row["ci_low"] is not None:
-            plane.bar([row["ci_low"], row["ci_high"]], [height, height], colour, width=6)
-        plane.marker(row["iqm"], height, colour, "circle")
-    plane.ticks(1, [(height, _shortened(row["scheme"])) for height, row in enumerate(reversed(rows))])
+        colour = styles[row.scheme].colour
+        plane.bar(_ends(row), [height, height], colour, width=6)
+        plane.marker(or_nan(row.iqm), height, colour, "circle")
+    plane.ticks(1, [(height, _shortened(row.scheme)) for height, row in enumerate(reversed(rows))])
     plane.limit(1, -0.6, len(rows) - 0.4)
     plane.label(0, "normalised return at the budget (interquartile mean, 95 % interval)")
     return plane.svg(title)
@@ -111,15 +115,19 @@ def cost_chart(rows: Sequence[Row], styles: dict[str, Style], cost: Cost, title:
     """
     plane = Plane()
     for row in rows:
-        style, place = styles[row["scheme"]], float(np.log10(row[cost.key] / cost.unit))
-        if row["ci_low"] is not None:
-            plane.bar([place, place], [row["ci_low"], row["ci_high"]], style.colour, width=4)
-        plane.marker(place, row["iqm"], style.colour, style.marker)
+        style, place = styles[row.scheme], float(np.log10(cost.of(row) / cost.unit))
+        plane.bar([place, place], _ends(row), style.colour, width=4)
+        plane.marker(place, or_nan(row.iqm), style.colour, style.marker)
     ticks = decade_ticks(*plane.range_of(0))
     plane.ticks(0, [(float(np.log10(tick)), short(tick)) for tick in ticks])
     plane.label(0, f"{cost.label} (logarithmic)")
     plane.label(1, "normalised return at the budget")
     return plane.svg(title)
+
+
+def _ends(row: Row) -> list[float]:
+    """Return the ends of a score's interval; what is NaN is not drawn."""
+    return [or_nan(row.ci_low), or_nan(row.ci_high)]
 
 
 def _banded(plane: Plane, x: Any, values: tuple[Any, Any, Any], style: Style) -> None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from baselines.leaderboard.files import sha256_hex
 from baselines.leaderboard.records.reader import RunRecord
-from baselines.leaderboard.report.data.archive import archive_rows
+from baselines.leaderboard.report.data.archive import ArchiveRow, archive_rows
 from baselines.leaderboard.report.data.board import Board, Comparisons
 from baselines.leaderboard.report.data.collect import Problem
 from baselines.leaderboard.report.data.columns import (
@@ -23,11 +23,11 @@ from baselines.leaderboard.report.data.columns import (
     SCORE_COLUMNS,
     TASK,
     TOTAL_COLUMNS,
+    AnyRow,
     present,
 )
 from baselines.leaderboard.report.data.comparisons import BASELINE, MAX_COMPARED
 from baselines.leaderboard.report.data.downloads import DOWNLOADS, bibtex
-from baselines.leaderboard.report.data.rows import Row
 from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.board_charts import overall_charts, task_charts
 from baselines.leaderboard.report.figures.charts import Style, style_of
@@ -64,7 +64,7 @@ class SitePages:
     def __init__(self, board: Board) -> None:
         """Choose the schemes' styles, the same on all pages."""
         self.board = board
-        schemes = dict.fromkeys(row["scheme"] for row in board.rows)
+        schemes = dict.fromkeys(row.scheme for row in board.rows)
         if board.suite is not None:
             schemes = {**dict.fromkeys(scheme.label for scheme in board.suite.schemes), **schemes}
         self.styles = {scheme: style_of(place) for place, scheme in enumerate(schemes)}
@@ -98,9 +98,8 @@ class SitePages:
         """Render the board itself: totals, all rows, charts of the whole, downloads."""
         board = self.board
         names = board.task_names()
-        rows = [{**row, "page": task_page(row["task"])} for row in board.rows]
-        scores = present(SCORE_COLUMNS, rows)
-        costs = present(COST_COLUMNS[1:], rows)
+        scores = present(SCORE_COLUMNS, board.rows)
+        costs = present(COST_COLUMNS[1:], board.rows)
         columns = [*scores, *costs]
         if len(names) > 1:
             columns.insert(1, TASK)
@@ -114,7 +113,8 @@ class SitePages:
             description="" if board.suite is None else board.suite.description,
             totals=board.totals,
             total_columns=present(TOTAL_COLUMNS, board.totals),
-            rows=rows,
+            rows=board.rows,
+            pages={name: task_page(name) for name in names},
             columns=columns,
             groups={
                 **{column.heading: "score" for column in scores if column is not SCHEME},
@@ -143,9 +143,9 @@ class SitePages:
 
     def archive(self) -> str:
         """Render the runs of other protocols, each protocol by itself."""
-        versions: dict[str, list[Row]] = {}
+        versions: dict[str, list[ArchiveRow]] = {}
         for row in archive_rows(self.board.archived):
-            versions.setdefault(row["protocol"], []).append(row)
+            versions.setdefault(row.protocol, []).append(row)
         notes = {
             version: [f"{run.run}: {run.note}" for run in self.board.archived if run.protocol == version and run.note]
             for version in versions
@@ -218,9 +218,9 @@ class SitePages:
         return run_page(problem.run) if problem.run in self._known else ""
 
 
-def span(rows: Sequence[Row]) -> Callable[[float], float]:
+def span(rows: Sequence[AnyRow]) -> Callable[[float], float]:
     """Return the map from scores to 0..100 across the rows' intervals, random play and the scripted policy included."""
-    known = [row[key] for row in rows for key in ("ci_low", "iqm", "ci_high") if row[key] is not None]
+    known = [value for row in rows for value in (row.ci_low, row.iqm, row.ci_high) if value is not None]
     low, high = min([0.0, *known]), max([1.0, *known])
     return lambda score: round(100 * (score - low) / (high - low), 2)
 

@@ -44,7 +44,7 @@ def write_task_page(pages: SitePages, folder: SiteFolder, task: str, films: int)
     board, config = pages.board, pages.board.task(task)
     rows = board.rows_of(task)
     by_scheme = {group.scheme: group for group in board.groups if group.task == task}
-    groups = [by_scheme[row["scheme"]] for row in rows]
+    groups = [by_scheme[row.scheme] for row in rows]
     records = [record for record in board.records if record.config.task.name == task]
     compared = board.comparisons.get(task)
     page = task_page(task)
