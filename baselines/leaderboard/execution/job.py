@@ -17,6 +17,7 @@ from baselines.leaderboard.execution.evaluation import copy_weights
 from baselines.leaderboard.execution.loggers import LOG_DIRECTORY, Sinks
 from baselines.leaderboard.execution.plan import DEFAULT_OPTIONS, JobOptions, final_score
 from baselines.leaderboard.execution.training import Training
+from baselines.leaderboard.records.artifacts import WeightsFile
 from baselines.leaderboard.records.checkpoints import Checkpoints
 from baselines.leaderboard.records.provenance import CostMeter, provenance_of
 from baselines.leaderboard.records.reader import Failure
@@ -137,7 +138,8 @@ def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Tr
     model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
     evaluation, actions = callback.result(config, evaluator.absolute(model.policy))
     metadata = weights_header(model.policy, model.get_env()).metadata()
-    result = RunResult(evaluation, actions, final_weights, callback.best_weights, sharing, metadata)
+    weights = WeightsFile(final_weights, metadata), WeightsFile(callback.best_weights, metadata)
+    result = RunResult(evaluation, actions, *weights, sharing)
     costs = meter.costs(evaluation_seconds=evaluator.seconds)
     writer.finish(result, costs, provenance_of(config))
     return JobOutcome("done", score=final_score(config, float(evaluation.greedy[-1].mean())))

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from fabricate import snapshot
 from tamper import append_member, edit_config, edit_json, members_of, write_submission
 
 from baselines.cli import main as cli
-from baselines.leaderboard.bounds import MAX_BYTES
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.records.reader import find_runs
+from baselines.leaderboard.records.run_files import RUN_FILES
 from baselines.leaderboard.report import write_report
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify import packing as submission
@@ -257,7 +258,7 @@ def test_limits(file: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: 
 
 
 def test_a_file_has_the_size_of_its_kind_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MAX_BYTES, "config.json", 100)
+    monkeypatch.setitem(RUN_FILES, "config.json", replace(RUN_FILES["config.json"], max_bytes=100))
     faults = [str(fault) for fault in verify_submission(file).all_faults]
     assert len(faults) == 4
     assert re.search(f"{RUN}/config.json: .* bytes are more than the 100 that it may have", faults[0])
