@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
@@ -24,10 +23,7 @@ _PIECE = 1 << 20
 # Magic string, version, and the length of the header in two bytes.
 _BEFORE_HEADER = np.lib.format.MAGIC_LEN + 2
 _DATE = (1980, 1, 1, 0, 0, 0)
-# How an archive ends: signature, disks, members, size and place of its directory, and the length of a comment.
-_END = struct.Struct("<4s4H2LH")
-_END_SIGNATURE, _MEMBER_SIGNATURE, _ZIP64_SIGNATURE = b"PK\x05\x06", b"PK\x01\x02", b"PK\x06\x07"
-_ZIP64_BYTES = 20
+_MEMBER_SIGNATURE = b"PK\x01\x02"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -47,28 +43,20 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def check_zip_directory(stream: BinaryIO, most: int) -> None:
-    """Hold the directory of an archive to a number of members before ``zipfile`` reads it into hundreds of bytes each.
+    """Refuse an archive of too many members; ``zipfile`` would take hundreds of bytes for each one in its directory.
 
     Args:
         stream: of the archive; its position changes.
-        most: members that it may have.
+        most: members that it may have, those of archives stored in it included.
 
     Raises:
-        BadZipFile: it has more, or does not end as archives of the leaderboard do: with its directory, and no comment.
+        BadZipFile: it has more.
     """
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(max(0, size - _END.size - _ZIP64_BYTES))
-    end = stream.read()
-    if len(end) < _END.size:
-        raise zipfile.BadZipFile("it is too short")
-    signature, *_, length, _, _ = _END.unpack(end[-_END.size :])
-    if signature != _END_SIGNATURE or end.startswith(_ZIP64_SIGNATURE) or length > size - _END.size:
-        raise zipfile.BadZipFile("it does not end with its directory")
-    stream.seek(size - _END.size - length)
-    # In pieces, because the directory may be as large as the archive. The few that lie across two pieces do not matter.
-    found = sum(stream.read(min(length - start, _PIECE)).count(_MEMBER_SIGNATURE) for start in range(0, length, _PIECE))
+    stream.seek(0)
+    # In pieces, because the archive may be large. The few members that lie across two pieces do not matter.
+    found = sum(piece.count(_MEMBER_SIGNATURE) for piece in iter(lambda: stream.read(_PIECE), b""))
     if found > most:
-        raise zipfile.BadZipFile(f"its directory has more than {most:,} members")
+        raise zipfile.BadZipFile(f"it has more than {most:,} members, those of its archives included")
 
 
 def decode_npz(data: bytes, limit: int = MAX_MEMBER_BYTES) -> Arrays:

@@ -48,7 +48,6 @@ def claim(shape: tuple[int, ...], data: bytes = b"") -> bytes:
 
 
 FORGERIES: dict[str, tuple[bytes, str]] = {
-    "bytes behind it": (HONEST + b"more", "does not end with its directory"),
     "no archive": (b"PK", "not a readable array archive"),
     "a member that is no array": (archive_of(("x", b"no array")), "magic string"),
     "an unknown version": (archive_of(("x", claim((0,)).replace(b"\x01\x00", b"\x03\x00", 1))), "format version"),

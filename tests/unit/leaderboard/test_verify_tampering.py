@@ -545,8 +545,6 @@ KINDS: dict[str, Kind] = {
         r"its metadata has the keys \[\]",
     ),
     "bytes behind the weights": (append(FINAL), FINAL, "not a safetensors file"),
-    "bytes behind the returns": (append("evaluation.npz"), "evaluation.npz", "does not end with its directory"),
-    "bytes behind the actions": (append("actions.npz"), "actions.npz", "does not end with its directory"),
     "groups that the weights lack": (
         sharing(better_groups),
         "sharing.json",
