@@ -51,13 +51,13 @@ class JobOptions:
 
     Attributes:
         checkpoint_seconds: time between two stopping points of a run; 0 makes one at every rollout.
-        sinks: names of the places that follow the run, see :mod:`baselines.leaderboard.execution.loggers`.
-        logs: directory for the files of the sinks; None takes ``logs`` in the output directory.
+        loggers: names of :mod:`baselines.leaderboard.execution.loggers`.
+        logs: directory for the files of the loggers; None takes ``logs`` in the output directory.
         timeout: seconds after which a run that has not ended is recorded as failed; None lets it take its time.
     """
 
     checkpoint_seconds: float = 30.0
-    sinks: tuple[str, ...] = ()
+    loggers: tuple[str, ...] = ()
     logs: Path | None = None
     timeout: float | None = None
 

@@ -66,7 +66,7 @@ class RunWriter:
 
     directory: Path
     config: RunConfig
-    _points: list[dict[str, Any]] = field(default_factory=list)
+    _metrics: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._pid = os.getpid()
@@ -78,7 +78,7 @@ class RunWriter:
             self.abandon()
             raise
 
-    def point(self, metrics: dict[str, Any]) -> None:
+    def add_evaluation(self, metrics: dict[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory.
 
         Raises:
@@ -88,22 +88,22 @@ class RunWriter:
         try:
             decode_metrics(line)
         except ValueError as error:
-            raise ValueError(f"the metrics of a point cannot be stored: {error}") from None
+            raise ValueError(f"the metrics of an evaluation step cannot be stored: {error}") from None
         self._end_copies()
-        self._points.append(metrics)
+        self._metrics.append(metrics)
         path = self.partial / "metrics.jsonl"
         with writing(path), open(path, "ab") as stream:
             stream.write(line)
 
-    def go_on(self, points: list[dict[str, Any]]) -> None:
-        """Take over the points of an interrupted run before any other is added."""
-        self._points = list(points)
-        write_file(self.partial / "metrics.jsonl", encode_metrics(self._points))
+    def resume(self, metrics: list[dict[str, Any]]) -> None:
+        """Take over the lines of an interrupted run before any other is added."""
+        self._metrics = list(metrics)
+        write_file(self.partial / "metrics.jsonl", encode_metrics(self._metrics))
 
     @property
-    def points(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl`` so far, as they are read back: what is not finite is None."""
-        return [finite_or_null(point) for point in self._points]
+        return [finite_or_null(line) for line in self._metrics]
 
     def finish(self, result: RunResult, costs: Costs, provenance: Provenance) -> None:
         """Write all results and put the directory in its place.
@@ -134,7 +134,7 @@ class RunWriter:
 
     def _commit(self, status: Status, costs: Costs, provenance: Provenance, results: Mapping[str, Any]) -> None:
         self._end_copies()
-        common = {"config": self.config, "metrics": self._points, "status": status, "costs": costs}
+        common = {"config": self.config, "metrics": self._metrics, "status": status, "costs": costs}
         parts = {**common, "provenance": provenance, **results}
         files = {file.name: file.encode(parts[file.part]) for file in files_of(failed=status.error is not None)}
         check_readable(files)

@@ -106,7 +106,7 @@ def fabricate_run(out: Path, config: RunConfig, score: float, identity_steps: in
     directory = out / config.run_id
     writer = RunWriter(directory, config)
     for point in range(config.task.eval_points):
-        writer.point({"point": point, "learner": {"train/value_loss": float("nan") if point == 0 else 0.5}})
+        writer.add_evaluation({"point": point, "learner": {"train/value_loss": float("nan") if point == 0 else 0.5}})
     writer.finish(fabricate_result(config, score, identity_steps), costs, PROVENANCE)
     return directory
 

@@ -160,9 +160,9 @@ def test_what_could_not_be_read_back_is_a_failed_run(tmp_path: Path, config: Run
 @pytest.mark.parametrize("value", [2**63, "\ud800", {"\udc80": 1}, nested(70)])
 def test_a_point_that_could_not_be_read_back_is_left_out(tmp_path: Path, config: RunConfig, value: Any) -> None:
     writer = RunWriter(tmp_path / config.run_id, config)
-    writer.point({"point": 0})
-    with pytest.raises(ValueError, match="the metrics of a point cannot be stored"):
-        writer.point({"point": 1, "learner": {"loss": value}})
+    writer.add_evaluation({"point": 0})
+    with pytest.raises(ValueError, match="the metrics of an evaluation step cannot be stored"):
+        writer.add_evaluation({"point": 1, "learner": {"loss": value}})
     writer.fail(Failure("ValueError", "as above"), COSTS, PROVENANCE)
     assert read_run(tmp_path / config.run_id).metrics == [{"point": 0}]
 

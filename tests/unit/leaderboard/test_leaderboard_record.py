@@ -226,7 +226,7 @@ def test_a_failed_run_gives_way_to_a_retry(tmp_path: Path, config: RunConfig) ->
 
 def test_partial_directories_are_no_runs(tmp_path: Path, config: RunConfig) -> None:
     run_writer = RunWriter(tmp_path / config.run_id, config)
-    run_writer.point({"point": 0})
+    run_writer.add_evaluation({"point": 0})
     assert find_runs(tmp_path) == []
     assert (run_writer.partial / "metrics.jsonl").read_bytes() == b'{"point":0}\n'
     run_writer.abandon()
