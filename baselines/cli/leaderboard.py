@@ -56,8 +56,9 @@ def run(
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
     ] = None,
-    sink: Annotated[
-        list[str] | None, typer.Option(help="Also show runs while they train in: tensorboard, wandb (repeat for both).")
+    logger: Annotated[
+        list[str] | None,
+        typer.Option("--logger", "--sink", help="Also show runs while they train: tensorboard, wandb (repeatable)."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=1, help="Seconds after which a run that has not ended fails; default: none.")
@@ -79,14 +80,14 @@ def run(
         from baselines.leaderboard.execution.signals import end_on_signal
 
         with end_on_signal():
-            from baselines.leaderboard.execution.loggers import require_sinks
+            from baselines.leaderboard.execution.loggers import require_loggers
             from baselines.leaderboard.execution.plan import JobOptions, parse_shard
             from baselines.leaderboard.spec.loading import load_suite, select
 
             console = _console()
             share = parse_shard(shard)
             start = _engine(engine, address)
-            sinks = require_sinks(sink or [])
+            loggers = require_loggers(logger or [])
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             if dry_run:
@@ -95,7 +96,7 @@ def run(
 
             from baselines.leaderboard.execution.suite_runner import run_suite
 
-            options = JobOptions(sinks=sinks, timeout=timeout)
+            options = JobOptions(loggers=loggers, timeout=timeout)
             if checkpoint_seconds is not None:
                 options = replace(options, checkpoint_seconds=checkpoint_seconds)
             summary = run_suite(

@@ -108,17 +108,17 @@ class LeaderboardCallback(BaseCallback):
         self,
         evaluator: Evaluator,
         config: RunConfig,
-        on_point: Callable[[dict[str, Any]], None],
+        on_evaluation: Callable[[dict[str, Any]], None],
         on_progress: Callable[[int], None],
         on_rollout: Callable[[], None] = lambda: None,
     ) -> None:
-        """``on_point`` takes each line of ``metrics.jsonl``, ``on_progress`` the environment steps spent.
+        """``on_evaluation`` takes each line of ``metrics.jsonl``, ``on_progress`` the environment steps spent.
 
         ``on_rollout`` is called at the start of every rollout, when all that was due has been evaluated.
         """
         super().__init__()
         self._evaluator = evaluator
-        self._on_point = on_point
+        self._on_evaluation = on_evaluation
         self._on_progress = on_progress
         self._on_rollout = on_rollout
         self._logged: dict[str, float] = {}
@@ -200,7 +200,7 @@ class LeaderboardCallback(BaseCallback):
             self._steps.append(self.num_timesteps)
             self._greedy.append(greedy.returns)
             self._sampled.append(sampled.returns)
-            self._on_point(
+            self._on_evaluation(
                 {
                     "point": point,
                     "mark": mark,

@@ -14,9 +14,10 @@ from adaps_agents.export.weights import weights_header
 from baselines.leaderboard.errors import DamagedRecordError, OutputDirectoryError
 from baselines.leaderboard.execution.diagnosis import sharing_of
 from baselines.leaderboard.execution.evaluation import copy_weights
-from baselines.leaderboard.execution.loggers import LOG_DIRECTORY, Sinks
+from baselines.leaderboard.execution.loggers import LOG_DIRECTORY, RunLoggers
 from baselines.leaderboard.execution.plan import DEFAULT_OPTIONS, JobOptions, final_score
 from baselines.leaderboard.execution.training import Training
+from baselines.leaderboard.records.artifacts import WeightsFile
 from baselines.leaderboard.records.checkpoints import Checkpoints
 from baselines.leaderboard.records.provenance import CostMeter, provenance_of
 from baselines.leaderboard.records.reader import Failure
@@ -58,10 +59,10 @@ def execute_job(
     directory = directory.absolute()  # a scheme may change the working directory
     meter = CostMeter()
     writer = RunWriter(directory, config)
-    sinks = Sinks(options.sinks, config, options.logs or directory.parents[2] / LOG_DIRECTORY)
+    loggers = RunLoggers(options.loggers, config, options.logs or directory.parents[2] / LOG_DIRECTORY)
     try:
         checkpoints = Checkpoints(config, directory, writer.partial, options.checkpoint_seconds)
-        training = _begin(config, writer, meter, checkpoints, sinks, on_progress)
+        training = _begin(config, writer, meter, checkpoints, loggers, on_progress)
         return _finish(config, writer, meter, training)
     except (Exception, SystemExit) as error:
         if isinstance(error, OutputDirectoryError) and not _lost_files(error, directory):
@@ -72,7 +73,7 @@ def execute_job(
         writer.abandon()
         raise
     finally:
-        sinks.close()
+        loggers.close()
 
 
 def _lost_files(error: OutputDirectoryError, directory: Path) -> bool:
@@ -111,12 +112,12 @@ def _begin(
     writer: RunWriter,
     meter: CostMeter,
     checkpoints: Checkpoints,
-    sinks: Sinks,
+    loggers: RunLoggers,
     on_progress: Callable[[int], None],
 ) -> Training:
     """Make the training, and bring it to the stored stopping point if there is one that fits."""
     checkpoint = checkpoints.load()
-    training = Training(config, writer, meter, checkpoints, sinks, on_progress)
+    training = Training(config, writer, meter, checkpoints, loggers, on_progress)
     if checkpoint is None:
         return training
     try:
@@ -124,9 +125,9 @@ def _begin(
         return training
     except (KeyError, ValueError):
         checkpoints.drop()
-        writer.go_on([])
+        writer.resume([])
         meter.before = None
-    return Training(config, writer, meter, checkpoints, sinks, on_progress)
+    return Training(config, writer, meter, checkpoints, loggers, on_progress)
 
 
 def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Training) -> JobOutcome:
@@ -137,7 +138,8 @@ def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Tr
     model.policy.load_state_dict({name: torch.from_numpy(array) for name, array in callback.best_weights.items()})
     evaluation, actions = callback.result(config, evaluator.absolute(model.policy))
     metadata = weights_header(model.policy, model.get_env()).metadata()
-    result = RunResult(evaluation, actions, final_weights, callback.best_weights, sharing, metadata)
+    weights = WeightsFile(final_weights, metadata), WeightsFile(callback.best_weights, metadata)
+    result = RunResult(evaluation, actions, *weights, sharing)
     costs = meter.costs(evaluation_seconds=evaluator.seconds)
     writer.finish(result, costs, provenance_of(config))
     return JobOutcome("done", score=final_score(config, float(evaluation.greedy[-1].mean())))

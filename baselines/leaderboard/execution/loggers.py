@@ -1,4 +1,4 @@
-"""Optional places that follow a run while it trains: TensorBoard and Weights & Biases. No record depends on them."""
+"""Optional loggers that show a run while it trains: TensorBoard and Weights & Biases. No record depends on them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import canonical_json, sha256_hex
 from baselines.leaderboard.spec.config import RunConfig
 
-__all__ = ["LOG_DIRECTORY", "Sink", "Sinks", "list_sinks", "require_sinks"]
+__all__ = ["LOG_DIRECTORY", "RunLogger", "RunLoggers", "require_loggers"]
 
 LOG_DIRECTORY = "logs"
-"""Where sinks keep their files, below the output directory."""
+"""Where loggers keep their files, below the output directory."""
 
 
-class Sink(Protocol):
+class RunLogger(Protocol):
     """Takes scalars by name at environment steps."""
 
     def write(self, step: int, scalars: dict[str, float]) -> None:
-        """Take the scalars of one evaluation point."""
+        """Take the scalars of one evaluation step."""
 
     def close(self) -> None:
         """The run has ended, or is given up."""
 
 
-class TensorBoardSink:
+class TensorBoardLogger:
     """Event files below ``logs/tensorboard/<run id>``."""
 
     def __init__(self, config: RunConfig, logs: Path, first_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # Points that an interrupted run wrote after its last stopping point come again: TensorBoard drops the old ones.
+        # What an interrupted run wrote after its last stopping point comes again: TensorBoard drops the old values.
         self._writer = SummaryWriter(str(logs / "tensorboard" / config.run_id), purge_step=first_step)
 
     def write(self, step: int, scalars: dict[str, float]) -> None:
-        """Write one point, to be seen at once."""
+        """Write the scalars of one step, to be seen at once."""
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
@@ -51,7 +51,7 @@ class TensorBoardSink:
         self._writer.close()
 
 
-class WandbSink:
+class WandbLogger:
     """A run of the project ``WANDB_PROJECT``, by default ``adaps``; offline files lie in ``logs/wandb``.
 
     The same run in the same output directory keeps its identity, so that an interrupted one is continued there, too.
@@ -73,7 +73,7 @@ class WandbSink:
         )
 
     def write(self, step: int, scalars: dict[str, float]) -> None:
-        """Log one point; steps that were logged before are dropped there."""
+        """Log the scalars of one step; steps that were logged before are dropped there."""
         self._run.log(scalars, step=step)
 
     def close(self) -> None:
@@ -83,25 +83,20 @@ class WandbSink:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A sink, the package that it needs and what that is called."""
+    """A logger, the package that it needs and what that is called."""
 
-    open: Callable[[RunConfig, Path, int], Sink]
+    open: Callable[[RunConfig, Path, int], RunLogger]
     package: str
     title: str
 
 
 _KINDS = {
-    "tensorboard": _Kind(TensorBoardSink, "tensorboard", "TensorBoard"),
-    "wandb": _Kind(WandbSink, "wandb", "Weights & Biases"),
+    "tensorboard": _Kind(TensorBoardLogger, "tensorboard", "TensorBoard"),
+    "wandb": _Kind(WandbLogger, "wandb", "Weights & Biases"),
 }
 
 
-def list_sinks() -> list[str]:
-    """Return the names of all sinks."""
-    return list(_KINDS)
-
-
-def require_sinks(names: Sequence[str]) -> tuple[str, ...]:
+def require_loggers(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names without repetitions, if all are known and installed.
 
     Raises:
@@ -109,60 +104,60 @@ def require_sinks(names: Sequence[str]) -> tuple[str, ...]:
     """
     for name in names:
         if name not in _KINDS:
-            raise ConfigError(f"no sink {name!r}. {suggest(name, _KINDS)}")
+            raise ConfigError(f"no logger {name!r}. {suggest(name, _KINDS)}")
         kind = _KINDS[name]
         if importlib.util.find_spec(kind.package) is None:
             raise ConfigError(
-                f"--sink {name} needs {kind.title}, which is not installed: pip install 'adaps[{kind.package}]'."
+                f"--logger {name} needs {kind.title}, which is not installed: pip install 'adaps[{kind.package}]'."
             )
     return tuple(dict.fromkeys(names))
 
 
-class Sinks:
-    """The sinks of one run. A sink that raises is given up with a warning; the run never notices."""
+class RunLoggers:
+    """The loggers of one run. A logger that raises is given up with a warning; the run never notices."""
 
     def __init__(self, names: Sequence[str], config: RunConfig, logs: Path) -> None:
         """Nothing is opened before :meth:`open`."""
         self._names = names
         self._config = config
         self._logs = logs
-        self._open: dict[str, Sink] = {}
+        self._open: dict[str, RunLogger] = {}
 
     def open(self, first_step: int) -> None:
-        """Open them for points from ``first_step`` environment steps on; later ones of an earlier attempt are void."""
+        """Open them at ``first_step`` environment steps; later scalars of an earlier attempt are void."""
         for name in self._names:
             try:
                 self._open[name] = _KINDS[name].open(self._config, self._logs, first_step)
             except Exception as error:  # a foreign library: whatever it raises must not end the run
                 self._give_up(name, error)
 
-    def point(self, point: dict[str, Any]) -> None:
+    def log(self, metrics: dict[str, Any]) -> None:
         """Pass on one line of ``metrics.jsonl``."""
-        self._tell_all(lambda sink: sink.write(point["step"], self._scalars(point)))
+        self._tell_all(lambda logger: logger.write(metrics["step"], self._scalars(metrics)))
 
     def close(self) -> None:
         """Close those that are still there."""
-        self._tell_all(lambda sink: sink.close())
+        self._tell_all(lambda logger: logger.close())
         self._open.clear()
 
-    def _tell_all(self, tell: Callable[[Sink], None]) -> None:
-        for name, sink in list(self._open.items()):
+    def _tell_all(self, tell: Callable[[RunLogger], None]) -> None:
+        for name, logger in list(self._open.items()):
             try:
-                tell(sink)
+                tell(logger)
             except Exception as error:  # as above
                 del self._open[name]
                 self._give_up(name, error)
 
     def _give_up(self, name: str, error: Exception) -> None:
-        message = f"sink {name} of {self._config.run_id} is given up: {type(error).__name__}: {error}"
+        message = f"logger {name} of {self._config.run_id} is given up: {type(error).__name__}: {error}"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 
-    def _scalars(self, point: dict[str, Any]) -> dict[str, float]:
+    def _scalars(self, metrics: dict[str, Any]) -> dict[str, float]:
         found = {
-            f"{way}/{statistic}": point[f"{way}_{statistic}"]
+            f"{way}/{statistic}": metrics[f"{way}_{statistic}"]
             for way in ("greedy", "sampled")
             for statistic in ("mean", "std")
         }
         if self._config.task.random_score is not None:
-            found["score"] = float(self._config.task.normalise(point["greedy_mean"]))
-        return {**found, **point["learner"]}
+            found["score"] = float(self._config.task.normalise(metrics["greedy_mean"]))
+        return {**found, **metrics["learner"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from baselines.leaderboard.bounds import max_bytes
+from baselines.leaderboard.bounds import MAX_SUITE_BYTES
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.files import canonical_json, pretty_json, read_plain_file, replace_file, sha256_hex
 from baselines.leaderboard.records.metadata_files import SCHEMA, versioned_object
@@ -51,13 +51,13 @@ class JobOptions:
 
     Attributes:
         checkpoint_seconds: time between two stopping points of a run; 0 makes one at every rollout.
-        sinks: names of the places that follow the run, see :mod:`baselines.leaderboard.execution.loggers`.
-        logs: directory for the files of the sinks; None takes ``logs`` in the output directory.
+        loggers: names of :mod:`baselines.leaderboard.execution.loggers`.
+        logs: directory for the files of the loggers; None takes ``logs`` in the output directory.
         timeout: seconds after which a run that has not ended is recorded as failed; None lets it take its time.
     """
 
     checkpoint_seconds: float = 30.0
-    sinks: tuple[str, ...] = ()
+    loggers: tuple[str, ...] = ()
     logs: Path | None = None
     timeout: float | None = None
 
@@ -152,7 +152,7 @@ def read_suite_file(out: Path) -> SuiteConfig | None:
     """
     path = out / SUITE_FILE
     try:
-        data = read_plain_file(path, max_bytes(SUITE_FILE))
+        data = read_plain_file(path, MAX_SUITE_BYTES)
         payload = versioned_object(data)
         suite = SuiteConfig.model_validate(payload["suite"])
         if payload.keys() != {"suite"} and data != encode_suite(suite):
@@ -194,7 +194,6 @@ def outcome_on_disk(job: Job) -> tuple[str, float | None, str] | None:
         return None  # that is the record of an earlier attempt
     if record.failure is not None:
         return "failed", None, f"{record.failure.type}: {record.failure.message}"
-    assert record.evaluation is not None
     return "done", final_score(record.config, float(record.evaluation.greedy[-1].mean())), ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from adaps_agents.learners.resume import capture_training, restore_training, with_prefix, without_prefix
 from baselines.leaderboard.execution.evaluation import Evaluator, LeaderboardCallback
 from baselines.leaderboard.execution.learner import build_model
-from baselines.leaderboard.execution.loggers import Sinks
+from baselines.leaderboard.execution.loggers import RunLoggers
 from baselines.leaderboard.records.checkpoints import Checkpoint, Checkpoints
 from baselines.leaderboard.records.metadata_files import Costs
 from baselines.leaderboard.records.provenance import CostMeter
@@ -36,21 +36,21 @@ class Training:
         writer: RunWriter,
         meter: CostMeter,
         checkpoints: Checkpoints,
-        sinks: Sinks,
+        loggers: RunLoggers,
         on_progress: Callable[[int], None],
     ) -> None:
         self._budget = config.task.budget
-        self._writer, self._meter, self._checkpoints, self._sinks = writer, meter, checkpoints, sinks
+        self._writer, self._meter, self._checkpoints, self._loggers = writer, meter, checkpoints, loggers
         self._on_progress = on_progress
         self._resumed = False
         self.model = build_model(config)
         self.evaluator = Evaluator(config)
-        self.callback = LeaderboardCallback(self.evaluator, config, self._on_point, on_progress, self._on_rollout)
+        self.callback = LeaderboardCallback(self.evaluator, config, self._on_evaluation, on_progress, self._on_rollout)
 
     def learn(self) -> None:
         """Train to the end of the budget."""
         self._on_progress(self.model.num_timesteps)
-        self._sinks.open(self.model.num_timesteps + 1 if self._resumed else 0)
+        self._loggers.open(self.model.num_timesteps + 1 if self._resumed else 0)
         remaining = self._budget - self.model.num_timesteps
         # Nothing is printed, so nothing is dumped: evaluation reads the learner's last values from the logger itself.
         self.model.learn(remaining, self.callback, log_interval=None, reset_num_timesteps=not self._resumed)
@@ -65,13 +65,13 @@ class Training:
         restore_training(self.model, without_prefix(_LEARNER, checkpoint.arrays))
         self.callback.load_state(without_prefix(_EVALUATION, checkpoint.arrays))
         self.evaluator.seconds = costs.evaluation_seconds or 0.0
-        self._writer.go_on(checkpoint.values["points"])
+        self._writer.resume(checkpoint.values["points"])
         self._meter.before = costs
         self._resumed = True
 
-    def _on_point(self, point: dict[str, Any]) -> None:
-        self._writer.point(point)
-        self._sinks.point(point)
+    def _on_evaluation(self, metrics: dict[str, Any]) -> None:
+        self._writer.add_evaluation(metrics)
+        self._loggers.log(metrics)
 
     def _on_rollout(self) -> None:
         if self._checkpoints.due():
@@ -83,4 +83,4 @@ class Training:
             **with_prefix(_EVALUATION, self.callback.state()),
         }
         costs = self._meter.costs(evaluation_seconds=self.evaluator.seconds)
-        return Checkpoint(arrays, {"points": self._writer.points, "costs": costs.model_dump(mode="json")})
+        return Checkpoint(arrays, {"points": self._writer.metrics, "costs": costs.model_dump(mode="json")})

@@ -1,48 +1,56 @@
-"""The typed JSON files beside a run's arrays: what is shared, what it cost, where it comes from."""
+"""The typed JSON files of a run: how it ended, what is shared, what it cost, where it comes from."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from baselines.leaderboard.bounds import MAX_COUNT, Count, Seconds
-from baselines.leaderboard.files import check_storable, parse_json, pretty_json
-from baselines.leaderboard.spec.config import faults_of
+from baselines.leaderboard.files import parse_json, pretty_json
+from baselines.leaderboard.spec.config import StoredModel, faults_of
+from baselines.text import storable
 
 __all__ = [
     "SCHEMA",
     "Costs",
     "Diagnostics",
+    "Failure",
+    "MetadataFile",
     "Provenance",
     "Sharing",
-    "decode_sidecar",
-    "encode_sidecar",
+    "Status",
+    "decode_metadata",
+    "encode_metadata",
     "versioned_object",
 ]
 
 SCHEMA = 1
-"""Version of the record layout; a reader refuses any other."""
+"""Version of the layout of a stored JSON file; a file that has changed since has a version of its own."""
+
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+"""From the content of a file of one version to that of the next."""
 
 
-# A value is a part of its file, which has some levels more.
-_MAX_DEPTH = 60
+class MetadataFile(StoredModel):
+    """A typed JSON file. To change what one stores, raise its ``schema_version`` and add a step to its ``upgrades``.
 
+    Attributes:
+        schema_version: the version that is written.
+        upgrades: by earlier version, the step to the next one.
+    """
 
-class _Sidecar(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _storable(cls, value: Any) -> Any:
-        check_storable(value, _MAX_DEPTH)
-        return value
+    schema_version: ClassVar[int] = SCHEMA
+    upgrades: ClassVar[Mapping[int, Upgrade]] = MappingProxyType({})
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Diagnostics(_Sidecar):
+class Diagnostics(StoredModel):
     """How differently the agents of the final policy act, and who shares what with whom.
 
     ``snd`` is System Neural Diversity: the mean over pairs of agents, and over ``pool`` observations that are the same
@@ -61,13 +69,44 @@ class Diagnostics(_Sidecar):
     sharing: dict[str, JsonValue]
 
 
-class Sharing(_Sidecar):
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed: type and text of the exception, and where it was raised."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    def storable(self) -> Failure:
+        """Return it as a record can hold it: texts of exceptions may hold anything, and be of any length."""
+        return Failure(storable(self.type, 200), storable(self.message, 5_000), storable(self.traceback, 50_000))
+
+
+class Status(MetadataFile):
+    """``status.json``: how the run ended, and why if it failed."""
+
+    optional = frozenset({"error"})
+
+    run_id: str
+    status: Literal["done", "failed"]
+    error: Failure | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Status:
+        if (self.status == "failed") != (self.error is not None):
+            raise ValueError("a failed run gives an error, and no other run does")
+        return self
+
+
+class Sharing(MetadataFile):
     """``sharing.json``: what the scheme shares, counts and found.
 
     ``assignment`` gives the group of each agent, or null for a scheme that looks for none; ``ari`` compares it with
     ``agent_types``, which are the hidden types and were looked up after training, for this comparison alone.
-    ``diagnostics`` is absent from records that were made before it was measured.
+    ``diagnostics`` is None where nothing was measured.
     """
+
+    optional = frozenset({"diagnostics"})
 
     scheme: str
     env_steps: int = Field(ge=0, le=MAX_COUNT)
@@ -80,7 +119,7 @@ class Sharing(_Sidecar):
     diagnostics: Diagnostics | None = None
 
 
-class Costs(_Sidecar):
+class Costs(MetadataFile):
     """``costs.json``: wall and CPU time of the job, evaluation included, and its peak resident memory."""
 
     started_at: str = ""
@@ -91,19 +130,21 @@ class Costs(_Sidecar):
     peak_memory_bytes: Count | None = None
 
 
-class Git(_Sidecar):
+class Git(StoredModel):
     """Commit of a source checkout, and whether tracked files were modified."""
 
     commit: str
     modified: bool
 
 
-class Provenance(_Sidecar):
+class Provenance(MetadataFile):
     """``provenance.json``: environment (with the digest of a scripted rollout), versions, commit and machine.
 
     ``variables`` are the environment variables that were set and choose other instructions of the processor, and so
-    other roundings; records from before they were noted do not have the key.
+    other roundings.
     """
+
+    optional = frozenset({"variables"})
 
     environment: str
     trace_digest: str | None
@@ -114,40 +155,43 @@ class Provenance(_Sidecar):
     machine: str
     processor: str
     cores: Count | None
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = Field({})
 
 
-def encode_sidecar(sidecar: _Sidecar) -> bytes:
+def encode_metadata(values: MetadataFile) -> bytes:
     """Return the file: indented JSON with sorted keys."""
-    values = sidecar.model_dump(mode="json")
-    for name in ("diagnostics", "variables"):
-        if name in values and not values[name]:
-            del values[name]
-    return pretty_json({"schema": SCHEMA, **values})
+    return pretty_json({"schema": values.schema_version, **values.model_dump(mode="json")})
 
 
-def decode_sidecar(data: bytes, model: type[_Sidecar]) -> Any:
-    """Read a file back into its model.
+Metadata = TypeVar("Metadata", bound=MetadataFile)
+
+
+def decode_metadata(data: bytes, model: type[Metadata]) -> Metadata:
+    """Read a file back into its model; a file of an earlier version is upgraded step by step.
 
     Raises:
-        ValueError: no JSON object of this schema, or a key missing, unknown or of the wrong type.
+        ValueError: no JSON object of a version that can be read, or a key missing, unknown or of the wrong type.
     """
-    payload = versioned_object(data)
     try:
-        return model.model_validate(payload)
+        return model.model_validate(versioned_object(data, model.schema_version, model.upgrades))
     except ValidationError as error:
         raise ValueError(faults_of(error)) from None
 
 
-def versioned_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object and take off its schema number.
+def versioned_object(
+    data: bytes, version: int = SCHEMA, upgrades: Mapping[int, Upgrade] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Parse a JSON object, take off its schema number, and bring it from an earlier version to this one.
 
     Raises:
-        ValueError: it is none, or another version wrote it.
+        ValueError: it is none, or another version wrote it to which no upgrades lead.
     """
     value = parse_json(data)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    if value.pop("schema", None) != SCHEMA:
-        raise ValueError(f"schema is not {SCHEMA}; it was written by another version of this leaderboard")
+    found = value.pop("schema", None)
+    while isinstance(found, int) and found in upgrades:
+        value, found = upgrades[found](value), found + 1
+    if found != version:
+        raise ValueError(f"schema is not {version}; it was written by another version of this leaderboard")
     return value

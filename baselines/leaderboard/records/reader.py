@@ -13,86 +13,71 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import ValidationError
-
-from baselines.leaderboard.bounds import max_bytes
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.files import read_plain_file, sha256_hex
-from baselines.leaderboard.records.artifacts import (
-    ActionLog,
-    Evaluation,
-    Weights,
-    decode_actions,
-    decode_evaluation,
-    decode_metrics,
-    decode_weights,
-)
-from baselines.leaderboard.records.metadata_files import (
-    SCHEMA,
-    Costs,
-    Provenance,
-    Sharing,
-    decode_sidecar,
-    versioned_object,
-)
-from baselines.leaderboard.spec.config import RunConfig, faults_of, seeds_of
-from baselines.text import storable
+from baselines.leaderboard.records.artifacts import ActionLog, Evaluation, Weights, WeightsFile
+from baselines.leaderboard.records.metadata_files import Costs, Failure, Provenance, Sharing, Status
+from baselines.leaderboard.records.run_files import RUN_FILES, SUMS, decode_config, files_of, max_bytes
+from baselines.leaderboard.spec.config import RunConfig
 
 __all__ = [
-    "COMMON_FILES",
     "REPRODUCIBLE_FILES",
-    "RESULT_FILES",
     "SUMS",
+    "FailedRun",
     "Failure",
+    "FinishedRun",
     "RunRecord",
-    "checked_files",
     "check_readable",
-    "config_payload",
+    "checked_files",
     "encode_digests",
     "encode_sums",
     "find_runs",
     "read_actions",
+    "read_part",
     "read_run",
     "read_weights",
 ]
 
-SUMS = "SHA256SUMS"
-COMMON_FILES = ("config.json", "metrics.jsonl", "status.json", "provenance.json", "costs.json")
-RESULT_FILES = ("evaluation.npz", "actions.npz", "policy.safetensors", "policy_best.safetensors", "sharing.json")
-REPRODUCIBLE_FILES = ("config.json", "metrics.jsonl", "status.json", *RESULT_FILES)
+REPRODUCIBLE_FILES = tuple(file.name for file in RUN_FILES.values() if file.repeats)
+"""Files that two runs of one configuration on one machine give the same bytes."""
 
 _RUN_NAME = re.compile(r"seed-\d+")
 _SUMS_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_.]+)")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a job failed: type and text of the exception, and where it was raised."""
-
-    type: str
-    message: str
-    traceback: str = ""
-
-    def storable(self) -> Failure:
-        """Return it as a record can hold it: texts of exceptions may hold anything, and be of any length."""
-        return Failure(storable(self.type, 200), storable(self.message, 5_000), storable(self.traceback, 50_000))
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run directory as read back. ``evaluation`` and ``sharing`` are there exactly if ``status`` is ``"done"``."""
-
+class _Run:
     directory: Path
     config: RunConfig
-    status: Literal["done", "failed"]
-    failure: Failure | None
-    evaluation: Evaluation | None
-    sharing: Sharing | None
     metrics: list[dict[str, Any]]
     costs: Costs
     provenance: Provenance
+
+
+@dataclass(frozen=True)
+class FinishedRun(_Run):
+    """A run that has a result; :func:`read_actions` and :func:`read_weights` give what is too large to be held."""
+
+    status: ClassVar[Literal["done"]] = "done"
+    failure: ClassVar[None] = None
+    evaluation: Evaluation
+    sharing: Sharing
+
+
+@dataclass(frozen=True)
+class FailedRun(_Run):
+    """A run that failed."""
+
+    status: ClassVar[Literal["failed"]] = "failed"
+    evaluation: ClassVar[None] = None
+    sharing: ClassVar[None] = None
+    failure: Failure
+
+
+RunRecord = FinishedRun | FailedRun
+"""A run directory as read back."""
 
 
 def read_run(directory: Path, *, metrics: bool = True) -> RunRecord:
@@ -114,23 +99,20 @@ def decode_run(directory: Path, files: Mapping[str, bytes], *, metrics: bool = T
     Raises:
         DamagedRecordError: naming the file and the fault.
     """
-    config = _read_config(directory, files["config.json"])
-    status = _decode(directory, "status.json", files, versioned_object)
-    failure = _read_failure(directory, status)
-    done = failure is None
-    return RunRecord(
-        directory=directory,
-        config=config,
-        status="done" if done else "failed",
-        failure=failure,
-        evaluation=_decode(directory, "evaluation.npz", files, lambda data: decode_evaluation(data, config.task))
-        if done
-        else None,
-        sharing=_sidecar(directory, "sharing.json", files, Sharing) if done else None,
-        metrics=_decode(directory, "metrics.jsonl", files, decode_metrics) if metrics else [],
-        costs=_sidecar(directory, "costs.json", files, Costs),
-        provenance=_sidecar(directory, "provenance.json", files, Provenance),
-    )
+    try:
+        config = decode_config(files["config.json"])
+    except ValueError as error:
+        raise _damaged(directory, "config.json", str(error)) from None
+    status: Status = _decode(directory, "status.json", files, config)
+    parts = {
+        file.part: _decode(directory, file.name, files, config)
+        for file in files_of(failed=status.status == "failed")
+        if not file.on_demand and file.part not in ("config", "status", "metrics")
+    }
+    parts["metrics"] = _decode(directory, "metrics.jsonl", files, config) if metrics else []
+    if status.error is not None:
+        return FailedRun(directory, config, failure=status.error, **parts)
+    return FinishedRun(directory, config, **parts)
 
 
 def check_readable(files: Mapping[str, bytes]) -> None:
@@ -144,10 +126,9 @@ def check_readable(files: Mapping[str, bytes]) -> None:
             raise ValueError(f"{name} cannot be stored: {len(data):,} bytes, at most {max_bytes(name):,} are read")
     try:
         record = decode_run(Path(), files)
-        if record.status == "done":
-            _decode(Path(), "actions.npz", files, lambda data: decode_actions(data, record.config.task))
-            for name in ("policy.safetensors", "policy_best.safetensors"):
-                _decode(Path(), name, files, decode_weights)
+        for file in files_of(failed=record.failure is not None):
+            if file.on_demand:
+                _decode(Path(), file.name, files, record.config)
     except DamagedRecordError as error:
         raise ValueError(f"{error.file} cannot be stored: {error.fault}") from None
 
@@ -168,32 +149,33 @@ def checked_files(directory: Path) -> dict[str, bytes]:
         if sha256_hex(data) != match["digest"]:
             raise _damaged(directory, match["name"], f"its bytes are not those that {SUMS} lists")
         files[match["name"]] = data
-    for name in COMMON_FILES:
-        if name not in files:
-            raise _damaged(directory, SUMS, f"does not list {name}")
+    for file in files_of(failed=True):
+        if file.name not in files:
+            raise _damaged(directory, SUMS, f"does not list {file.name}")
     if sums != encode_sums(files):
         raise _damaged(directory, SUMS, "its lines are not those of the files in alphabetical order")
     return files
 
 
-def read_actions(record: RunRecord) -> ActionLog:
-    """Read the action log of a finished run.
+def read_part(record: FinishedRun, name: str) -> Any:
+    """Read what one file of a finished run holds.
 
     Raises:
         DamagedRecordError: it is missing or damaged.
     """
-    files = checked_files(record.directory)
-    return _decode(record.directory, "actions.npz", files, lambda data: decode_actions(data, record.config.task))
+    return _decode(record.directory, name, checked_files(record.directory), record.config)
 
 
-def read_weights(record: RunRecord, *, best: bool = False) -> Weights:
-    """Read the final policy's weights by parameter name, or the best evaluation point's.
+def read_actions(record: FinishedRun) -> ActionLog:
+    """Read the action log of a finished run; see :func:`read_part`."""
+    log: ActionLog = read_part(record, "actions.npz")
+    return log
 
-    Raises:
-        DamagedRecordError: they are missing or damaged.
-    """
-    name = "policy_best.safetensors" if best else "policy.safetensors"
-    return _decode(record.directory, name, checked_files(record.directory), decode_weights)
+
+def read_weights(record: FinishedRun, *, best: bool = False) -> Weights:
+    """Read the final policy's weights by parameter name, or the best ones; see :func:`read_part`."""
+    weights: WeightsFile = read_part(record, "policy_best.safetensors" if best else "policy.safetensors")
+    return weights.arrays
 
 
 def find_runs(out: Path) -> list[Path]:
@@ -211,17 +193,6 @@ def encode_digests(digests: Mapping[str, str]) -> bytes:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode("ascii")
 
 
-def config_payload(config: RunConfig) -> dict[str, Any]:
-    """Return the content of ``config.json``: the configuration, its hashes and the seeds that follow from it."""
-    return {
-        "schema": SCHEMA,
-        "digest": config.digest,
-        "context_digest": config.context_digest,
-        "config": config.model_dump(mode="json"),
-        "seeds": seeds_of(config).model_dump(mode="json"),
-    }
-
-
 def _damaged(directory: Path, name: str, fault: str) -> DamagedRecordError:
     message = f"damaged run {directory}: {name}: {fault}. Move the directory away to have this run repeated."
     return DamagedRecordError(message, file=name, fault=fault)
@@ -236,34 +207,10 @@ def _read_bytes(directory: Path, name: str) -> bytes:
         raise _damaged(directory, name, str(error)) from None
 
 
-def _decode(directory: Path, name: str, files: Mapping[str, bytes], decoder: Any) -> Any:
+def _decode(directory: Path, name: str, files: Mapping[str, bytes], config: RunConfig) -> Any:
     if name not in files:
         raise _damaged(directory, name, "missing")
     try:
-        return decoder(files[name])
+        return RUN_FILES[name].decode(files[name], config)
     except ValueError as error:
         raise _damaged(directory, name, str(error)) from None
-
-
-def _sidecar(directory: Path, name: str, files: Mapping[str, bytes], model: Any) -> Any:
-    return _decode(directory, name, files, lambda data: decode_sidecar(data, model))
-
-
-def _read_config(directory: Path, data: bytes) -> RunConfig:
-    payload = _decode(directory, "config.json", {"config.json": data}, versioned_object)
-    try:
-        config = RunConfig.model_validate(payload.get("config"))
-    except ValidationError as error:
-        raise _damaged(directory, "config.json", faults_of(error)) from None
-    if payload != {key: value for key, value in config_payload(config).items() if key != "schema"}:
-        raise _damaged(directory, "config.json", "digest or seeds do not belong to the configuration")
-    return config
-
-
-def _read_failure(directory: Path, status: dict[str, Any]) -> Failure | None:
-    if status.get("status") == "done":
-        return None
-    error = status.get("error")
-    if status.get("status") != "failed" or not isinstance(error, dict):
-        raise _damaged(directory, "status.json", f"status is {status.get('status')!r}, neither done nor failed")
-    return Failure(**{key: str(error.get(key, "")) for key in ("type", "message", "traceback")})

@@ -17,27 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from baselines.leaderboard.errors import OutputDirectoryError
-from baselines.leaderboard.files import (
-    finite_or_null,
-    fsync_directory,
-    make_directory,
-    pretty_json,
-    write_file,
-    writing,
-)
+from baselines.leaderboard.files import finite_or_null, fsync_directory, make_directory, write_file, writing
 from baselines.leaderboard.records.artifacts import (
     ActionLog,
     Evaluation,
-    Weights,
+    WeightsFile,
     decode_metrics,
-    encode_actions,
-    encode_evaluation,
     encode_metrics,
-    encode_weights,
 )
 from baselines.leaderboard.records.checkpoints import remove_checkpoint
-from baselines.leaderboard.records.metadata_files import SCHEMA, Costs, Provenance, Sharing, encode_sidecar
-from baselines.leaderboard.records.reader import SUMS, Failure, check_readable, config_payload, encode_sums, read_run
+from baselines.leaderboard.records.metadata_files import Costs, Failure, Provenance, Sharing, Status
+from baselines.leaderboard.records.reader import check_readable, encode_sums, read_run
+from baselines.leaderboard.records.run_files import RUN_FILES, SUMS, files_of
 from baselines.leaderboard.spec.config import RunConfig
 
 __all__ = [
@@ -56,17 +47,13 @@ UNFINISHED_NAME = re.compile(r"seed-\d+\.(checkpoint|(partial|replaced)-(?P<pid>
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished job hands over; ``metrics`` has been written point by point already.
-
-    ``weights_metadata`` says for what policy the weights are (see :mod:`adaps_agents.export.weights`).
-    """
+    """What a finished job hands over; its metrics have been written line by line already."""
 
     evaluation: Evaluation
     actions: ActionLog
-    final_weights: Weights
-    best_weights: Weights
+    final_weights: WeightsFile
+    best_weights: WeightsFile
     sharing: Sharing
-    weights_metadata: dict[str, str] | None = None
 
 
 @dataclass
@@ -79,19 +66,19 @@ class RunWriter:
 
     directory: Path
     config: RunConfig
-    _points: list[dict[str, Any]] = field(default_factory=list)
+    _metrics: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._pid = os.getpid()
         self.partial = _beside(self.directory, "partial")
         make_directory(self.partial)
         try:
-            write_file(self.partial / "config.json", pretty_json(config_payload(self.config)))
+            write_file(self.partial / "config.json", RUN_FILES["config.json"].encode(self.config))
         except OutputDirectoryError:
             self.abandon()
             raise
 
-    def point(self, metrics: dict[str, Any]) -> None:
+    def add_evaluation(self, metrics: dict[str, Any]) -> None:
         """Append one line to ``metrics.jsonl``, at once readable for those who watch the partial directory.
 
         Raises:
@@ -101,22 +88,22 @@ class RunWriter:
         try:
             decode_metrics(line)
         except ValueError as error:
-            raise ValueError(f"the metrics of a point cannot be stored: {error}") from None
+            raise ValueError(f"the metrics of an evaluation step cannot be stored: {error}") from None
         self._end_copies()
-        self._points.append(metrics)
+        self._metrics.append(metrics)
         path = self.partial / "metrics.jsonl"
         with writing(path), open(path, "ab") as stream:
             stream.write(line)
 
-    def go_on(self, points: list[dict[str, Any]]) -> None:
-        """Take over the points of an interrupted run before any other is added."""
-        self._points = list(points)
-        write_file(self.partial / "metrics.jsonl", encode_metrics(self._points))
+    def resume(self, metrics: list[dict[str, Any]]) -> None:
+        """Take over the lines of an interrupted run before any other is added."""
+        self._metrics = list(metrics)
+        write_file(self.partial / "metrics.jsonl", encode_metrics(self._metrics))
 
     @property
-    def points(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl`` so far, as they are read back: what is not finite is None."""
-        return [finite_or_null(point) for point in self._points]
+        return [finite_or_null(line) for line in self._metrics]
 
     def finish(self, result: RunResult, costs: Costs, provenance: Provenance) -> None:
         """Write all results and put the directory in its place.
@@ -124,22 +111,14 @@ class RunWriter:
         Raises:
             ValueError: a file holds what no reader would take; nothing is written, and :meth:`fail` can still be used.
         """
-        files = {
-            "evaluation.npz": encode_evaluation(result.evaluation),
-            "actions.npz": encode_actions(result.actions),
-            "policy.safetensors": encode_weights(result.final_weights, result.weights_metadata),
-            "policy_best.safetensors": encode_weights(result.best_weights, result.weights_metadata),
-            "sharing.json": encode_sidecar(result.sharing),
-        }
-        self._commit(files, {"status": "done"}, costs, provenance)
+        self._commit(Status(run_id=self.config.run_id, status="done"), costs, provenance, vars(result))
 
     def fail(self, failure: Failure, costs: Costs, provenance: Provenance) -> None:
         """Write that the job failed, and why, and put the directory in its place; nothing else need be there yet."""
-        failure = failure.storable()
+        status = Status(run_id=self.config.run_id, status="failed", error=failure.storable())
         self.abandon()
         make_directory(self.partial)
-        error = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
-        self._commit({}, {"status": "failed", "error": error}, costs, provenance)
+        self._commit(status, costs, provenance, {})
 
     def abandon(self) -> None:
         """Remove what was written so far."""
@@ -153,16 +132,11 @@ class RunWriter:
         if os.getpid() != self._pid:
             os._exit(1)
 
-    def _commit(self, files: dict[str, bytes], status: dict[str, Any], costs: Costs, provenance: Provenance) -> None:
+    def _commit(self, status: Status, costs: Costs, provenance: Provenance, results: Mapping[str, Any]) -> None:
         self._end_copies()
-        files = {
-            "config.json": pretty_json(config_payload(self.config)),
-            "metrics.jsonl": encode_metrics(self._points),
-            **files,
-            "costs.json": encode_sidecar(costs),
-            "provenance.json": encode_sidecar(provenance),
-            "status.json": pretty_json({"schema": SCHEMA, "run_id": self.config.run_id, **status}),
-        }
+        common = {"config": self.config, "metrics": self._metrics, "status": status, "costs": costs}
+        parts = {**common, "provenance": provenance, **results}
+        files = {file.name: file.encode(parts[file.part]) for file in files_of(failed=status.error is not None)}
         check_readable(files)
         for name, data in {**files, SUMS: encode_sums(files)}.items():
             write_file(self.partial / name, data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -33,6 +33,7 @@ __all__ = [
     "LearnerConfig",
     "RunConfig",
     "SchemeConfig",
+    "StoredModel",
     "SuiteConfig",
     "TaskConfig",
     "Tuning",
@@ -63,7 +64,7 @@ RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
 RESERVED_NAMES = frozenset(
     {"aggregate.json", "archive", "board.csv", "board.json", "board.md", "logs", "manifest.json", "site", "suite.json"}
 )
-# A configuration is a part of the files that hold it, which may have some levels more.
+# A value is a part of the file that holds it, which may have some levels more.
 _MAX_DEPTH = 48
 
 # What the leaderboard itself hands to the learner; a suite that sets one of them would contradict the record.
@@ -101,8 +102,17 @@ def _check_known(table: str, given: dict[str, Any], known: list[str]) -> None:
         raise ValueError(f"{table} names {', '.join(unknown)}, not in the suite, which has {', '.join(known)}")
 
 
-class _Model(BaseModel):
+class StoredModel(BaseModel):
+    """What is stored as JSON: frozen, without unknown keys, and nothing in it that could not be read back.
+
+    Attributes:
+        optional: keys that are left out while they have their default. Give this to a key that is added to a
+            configuration: runs from before it existed keep their bytes and hashes.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+    optional: ClassVar[frozenset[str]] = frozenset()
 
     @field_validator("*", mode="after")
     @classmethod
@@ -110,8 +120,14 @@ class _Model(BaseModel):
         check_storable(value, _MAX_DEPTH)
         return value
 
+    @model_serializer(mode="wrap")
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        defaults = {name: type(self).model_fields[name].default for name in self.optional}
+        dumped: dict[str, Any] = handler(self)
+        return {name: value for name, value in dumped.items() if name not in defaults or value != defaults[name]}
 
-class TaskConfig(_Model):
+
+class TaskConfig(StoredModel):
     """One task: an environment, a budget and a way to score.
 
     ``budget`` counts environment steps (one step of one lane moves all N agents), identity steps included. The
@@ -167,13 +183,15 @@ class TaskConfig(_Model):
         return (score - self.random_score) / (self.scripted_score - self.random_score)
 
 
-class LearnerConfig(_Model):
+class LearnerConfig(StoredModel):
     """The learner, the same for every scheme of a task.
 
     ``settings`` are stable-baselines3's own keyword arguments of the algorithm (``learning_rate``, ``n_steps``, ...),
     ``policy_settings`` those of the policy (``critic``, ``optimizer_kwargs``, ...). ``recurrent`` gives a gated
     recurrent unit to actor and critic (``gru``) or to the actor (``gru_actor``).
     """
+
+    optional = frozenset({"recurrent"})
 
     algorithm: Literal["a2c", "ppo"] = "a2c"
     num_lanes: Annotated[int, Field(ge=1, le=_LANES_PER_SEED)] = 32
@@ -182,10 +200,6 @@ class LearnerConfig(_Model):
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     settings: dict[str, JsonValue] = {}
     policy_settings: dict[str, JsonValue] = {}
-
-    @model_serializer(mode="wrap")
-    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without("recurrent", "none", handler(self))
 
     @model_validator(mode="after")
     def _check_settings(self) -> LearnerConfig:
@@ -201,7 +215,7 @@ class LearnerConfig(_Model):
         return self
 
 
-class Tuning(_Model):
+class Tuning(StoredModel):
     """How much search went into a scheme's settings before the runs that count, or how much may.
 
     ``configurations`` counts every setting that was tried, the chosen one included; ``env_steps`` the environment steps
@@ -215,20 +229,18 @@ class Tuning(_Model):
         return f"{self.configurations:,} configurations, {self.env_steps:,} environment steps"
 
 
-class SchemeConfig(_Model):
+class SchemeConfig(StoredModel):
     """A sharing scheme and its own settings; ``label`` tells two settings of one scheme apart in the board.
 
     ``tuning`` is the scheme's entry in the tuning ledger; None where nobody searched for its settings.
     """
 
+    optional = frozenset({"tuning"})
+
     name: Name
     label: Name = ""
     settings: dict[str, JsonValue] = {}
     tuning: Tuning | None = None
-
-    @model_serializer(mode="wrap")
-    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without("tuning", None, handler(self))
 
     @model_validator(mode="before")
     @classmethod
@@ -238,12 +250,7 @@ class SchemeConfig(_Model):
         return data
 
 
-def _without(key: str, default: Any, dumped: dict[str, Any]) -> dict[str, Any]:
-    """Leave a key out that has its default: records from before it existed keep their bytes and hashes."""
-    return {name: value for name, value in dumped.items() if name != key or value != default}
-
-
-class RunConfig(_Model):
+class RunConfig(StoredModel):
     """One run: everything that its result depends on, and nothing else."""
 
     protocol: Literal["1"] = PROTOCOL
@@ -268,13 +275,15 @@ class RunConfig(_Model):
         return sha256_hex(canonical_json(self.model_dump(mode="json", exclude={"scheme", "seed"})))
 
 
-class SuiteConfig(_Model):
+class SuiteConfig(StoredModel):
     """A list of tasks, schemes and seeds: the job matrix in short.
 
     ``learner`` holds for all tasks; ``learner_overrides`` replaces single fields of it for one task (``settings`` are
     merged key by key). ``scheme_settings`` gives a scheme its own settings on every task. ``tuning_budget`` bounds what
     each scheme may have spent on tuning; without it, no scheme may have been tuned.
     """
+
+    optional = frozenset({"tuning_budget"})
 
     name: Name
     description: str = ""
@@ -286,10 +295,6 @@ class SuiteConfig(_Model):
     scheme_settings: dict[str, dict[str, JsonValue]] = {}
     tuning_budget: Tuning | None = None
     tasks: tuple[TaskConfig, ...] = Field(min_length=1)
-
-    @model_serializer(mode="wrap")
-    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without("tuning_budget", None, handler(self))
 
     @field_validator("schemes", mode="before")
     @classmethod
@@ -354,7 +359,7 @@ class SuiteConfig(_Model):
         ]
 
 
-class EvaluationSeeds(_Model):
+class EvaluationSeeds(StoredModel):
     """The environment seeds of a run; ranges ``[start, start + count)``, disjoint from each other by construction.
 
     Evaluation and absolute seeds do not depend on scheme or seed: all runs of a task meet the same episodes.

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adaps_envs.errors import UnknownNameError, suggest
-from baselines.leaderboard.bounds import MAX_BYTES
+from baselines.leaderboard.bounds import MAX_SUITE_BYTES
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import read_plain_file
 from baselines.leaderboard.spec.config import SuiteConfig, config_error
@@ -158,7 +158,7 @@ def _resolve_task(path: Path, entry: Any) -> Any:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         # A pipe would be waited for; a link is followed, because the user has named it.
-        text = read_plain_file(Path(os.path.realpath(path)), MAX_BYTES["suite.json"]).decode("utf-8")
+        text = read_plain_file(Path(os.path.realpath(path)), MAX_SUITE_BYTES).decode("utf-8")
         return tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}.") from None

@@ -20,7 +20,7 @@ from baselines.leaderboard.execution.replay import open_environment
 from baselines.leaderboard.files import parse_json
 from baselines.leaderboard.records.artifacts import Evaluation, Weights, decode_weights_metadata
 from baselines.leaderboard.records.provenance import provenance_of
-from baselines.leaderboard.records.reader import RunRecord, read_actions, read_weights
+from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
 from baselines.leaderboard.verify.choices import choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
@@ -38,7 +38,7 @@ _NETWORK_SETTINGS = frozenset({"critic"})
 MAX_NETWORK_UNITS = 1 << 28
 
 
-def deep_checks(record: RunRecord) -> Iterator[Fault]:
+def deep_checks(record: FinishedRun) -> Iterator[Fault]:
     """Yield what is wrong between a finished run's weights and its returns, actions, counts, groups and diagnostics.
 
     The run must have passed all other checks. Returns of points between the first and the last that are not the best
@@ -53,9 +53,8 @@ def deep_checks(record: RunRecord) -> Iterator[Fault]:
         torch.set_num_threads(threads)
 
 
-def _faults(record: RunRecord) -> Iterator[Fault]:
+def _faults(record: FinishedRun) -> Iterator[Fault]:
     evaluation = record.evaluation
-    assert evaluation is not None
     faults = list(_size_faults(record.config))
     if faults:
         yield from faults
@@ -110,7 +109,7 @@ def _network_only(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"learner": learner})
 
 
-def _header_faults(record: RunRecord, model: Any) -> Iterator[Fault]:
+def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:
     """What a file says of its network must be what the network here says, the library's version aside."""
     rule = asdict(weights_header(model.policy, model.get_env()))
     for file in (FINAL, BEST):
@@ -133,10 +132,9 @@ def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: An
             yield Fault("evaluation.npz", f"{name}[0]", f"the initial weights of this seed get {message}")
 
 
-def _play_faults(record: RunRecord, policy: Any, evaluator: Evaluator, *, best: bool, near: bool) -> Iterator[Fault]:
+def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool, near: bool) -> Iterator[Fault]:
     """Hold recorded actions to the loaded weights, and play what was recorded without its actions."""
     evaluation, actions = record.evaluation, read_actions(record)
-    assert evaluation is not None
     last, point = len(evaluation.marks) - 1, int(evaluation.best_point)
     file = BEST if best else FINAL
     yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions, near=near)
@@ -149,7 +147,7 @@ def _play_faults(record: RunRecord, policy: Any, evaluator: Evaluator, *, best: 
         yield Fault(file, "", f"evaluation.npz's {name}[{place}]: its weights get {message}")
 
 
-def _same_kind_of_machine(record: RunRecord) -> bool:
+def _same_kind_of_machine(record: FinishedRun) -> bool:
     here = provenance_of(record.config)
     there = record.provenance
     return (here.processor, here.machine, here.packages.get("torch")) == (

@@ -8,7 +8,7 @@ from typing import Any
 from adaps_envs.errors import InvalidStateError
 from baselines.leaderboard.execution.diagnosis import sharing_of
 from baselines.leaderboard.execution.replay import open_environment
-from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.records.reader import FinishedRun
 from baselines.leaderboard.verify.compare import ABSENT, different_leaves
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
@@ -25,7 +25,7 @@ DIAGNOSTICS_APART = 5e-3
 _LOST = ("summary.selection_curve", "summary.identity_verdict", "summary.identity_reason")
 
 
-def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fault]:
+def sharing_faults(record: FinishedRun, policy: Any, *, near: bool) -> Iterator[Fault]:
     """Yield every entry of ``sharing.json`` that the final policy does not give.
 
     Args:
@@ -34,7 +34,6 @@ def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fa
         near: whether this is the kind of machine that the record names.
     """
     sharing = record.sharing
-    assert sharing is not None
     types = open_environment(record.config.task).agent_types
     try:
         rule = sharing_of(record.config, policy, sharing.env_steps, types).model_dump(mode="json")
@@ -43,7 +42,7 @@ def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fa
         return
     found = sharing.model_dump(mode="json")
     if sharing.diagnostics is None:
-        del found["diagnostics"], rule["diagnostics"]
+        del rule["diagnostics"]
     tolerance = SAME_KIND_APART if near else DIAGNOSTICS_APART
     for where, is_there, should_be in different_leaves(found, rule, tolerance):
         if should_be is ABSENT and where.startswith(_LOST):
@@ -51,10 +50,9 @@ def sharing_faults(record: RunRecord, policy: Any, *, near: bool) -> Iterator[Fa
         yield Fault("sharing.json", where, f"{is_there!r}; the stored policy gives {should_be!r}")
 
 
-def identity_faults(record: RunRecord, scheme: Any) -> Iterator[Fault]:
+def identity_faults(record: FinishedRun, scheme: Any) -> Iterator[Fault]:
     """Yield a fault if a scheme cannot have spent the identity steps that are recorded."""
     sharing = record.sharing
-    assert sharing is not None
     spent, settings = sharing.identity_steps, getattr(scheme, "identity_config", None)
     lanes = record.config.learner.num_lanes
     if spent % lanes:

@@ -1,4 +1,4 @@
-"""Checks of runs beside each other: what no single one of them can betray."""
+"""Cross-run checks: duplicates and inconsistencies that a single run cannot show."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.leaderboard.files import sha256_hex
-from baselines.leaderboard.records.artifacts import Weights
-from baselines.leaderboard.records.reader import RunRecord, read_weights
+from baselines.leaderboard.records.artifacts import Weights, encode_actions
+from baselines.leaderboard.records.reader import FinishedRun, RunRecord, read_actions, read_weights
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
 
@@ -30,7 +30,7 @@ def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
     """
     seen: dict[Row, list[tuple[RunRecord, Print]]] = {}
     for record in records:
-        if record.status != "done":
+        if not isinstance(record, FinishedRun):
             continue
         own = _print(read_weights(record))
         others = seen.setdefault(_row(record), [])
@@ -77,8 +77,8 @@ def equal_play(records: list[RunRecord]) -> Iterator[str]:
     """
     seen: dict[tuple[Row, str], RunRecord] = {}
     for record in records:
-        if record.status == "done":
-            played = sha256_hex((record.directory / "actions.npz").read_bytes())
+        if isinstance(record, FinishedRun):
+            played = sha256_hex(encode_actions(read_actions(record)))
             first = seen.setdefault((_row(record), played), record)
             if first is not record:
                 yield f"{record.config.run_id} takes every recorded action that {first.config.run_id} takes"

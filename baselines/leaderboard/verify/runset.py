@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,19 +16,9 @@ from adaps_envs.testing.digest import trace_digest
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
-from baselines.leaderboard.files import canonical_json, parse_json, pretty_json
-from baselines.leaderboard.records.artifacts import encode_metrics
-from baselines.leaderboard.records.metadata_files import SCHEMA, encode_sidecar
-from baselines.leaderboard.records.reader import (
-    COMMON_FILES,
-    RESULT_FILES,
-    SUMS,
-    RunRecord,
-    checked_files,
-    config_payload,
-    read_actions,
-    read_run,
-)
+from baselines.leaderboard.files import canonical_json, parse_json
+from baselines.leaderboard.records.reader import FinishedRun, RunRecord, checked_files, read_actions, read_run
+from baselines.leaderboard.records.run_files import SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
 from baselines.leaderboard.report.data.collect import check_comparable
 from baselines.leaderboard.spec.config import SuiteConfig
@@ -41,7 +30,7 @@ from baselines.leaderboard.verify.weights import check_weights
 
 __all__ = ["ExtraChecks", "verify_directory"]
 
-ExtraChecks = Callable[[RunRecord], Iterator[Fault]]
+ExtraChecks = Callable[[FinishedRun], Iterator[Fault]]
 """Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
 
 MAX_PLANNED_RUNS = 100_000
@@ -115,7 +104,7 @@ def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[Ru
     try:
         record = read_run(directory)
         faults += _file_faults(directory, record, run)
-        if record.status == "done":
+        if isinstance(record, FinishedRun):
             with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
                 replayed, found = _result_faults(record)
             faults += found
@@ -132,10 +121,10 @@ def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[Ru
 
 
 def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault]:
-    """The directory must hold the files of its kind and no others, each in the bytes that its writer gives."""
+    """The directory must hold the files of its kind and no others."""
     if record.config.run_id != run:
         yield Fault("config.json", "config", f"it belongs to {record.config.run_id}, not to this directory")
-    expected = {*COMMON_FILES, SUMS, *(RESULT_FILES if record.status == "done" else ())}
+    expected = {SUMS, *(file.name for file in files_of(failed=record.failure is not None))}
     for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
         if entry.name not in expected:
             yield Fault(entry.name, "", "a run has no such file")
@@ -144,35 +133,13 @@ def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault
         expected.discard(entry.name)
     for name in sorted(expected):
         yield Fault(name, "", "missing")
-    for name, data in _canonical_files(record).items():
-        if (directory / name).read_bytes() != data:
-            yield Fault(name, "", "its content is not laid out as it is written; keys, blanks or digits differ")
     yield from checks.check_task(record.config.task)
     yield from checks.check_label(record.config.scheme)
 
 
-def _canonical_files(record: RunRecord) -> dict[str, bytes]:
-    status: dict[str, Any] = {"schema": SCHEMA, "run_id": record.config.run_id, "status": record.status}
-    if record.failure is not None:
-        failure = record.failure
-        status["error"] = {"type": failure.type, "message": failure.message, "traceback": failure.traceback}
-    files = {
-        "config.json": pretty_json(config_payload(record.config)),
-        "status.json": pretty_json(status),
-        "metrics.jsonl": encode_metrics(record.metrics),
-        "costs.json": encode_sidecar(record.costs),
-        "provenance.json": encode_sidecar(record.provenance),
-    }
-    if record.sharing is not None:
-        files["sharing.json"] = encode_sidecar(record.sharing)
-    return files
-
-
-def _result_faults(record: RunRecord) -> tuple[int, list[Fault]]:
+def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
     """Return how many episodes were replayed, and everything wrong with the results of a finished run."""
     config, evaluation, sharing = record.config, record.evaluation, record.sharing
-    assert evaluation is not None
-    assert sharing is not None
     env = open_environment(config.task)
     files = checked_files(record.directory)
     faults = list(
@@ -189,9 +156,8 @@ def _result_faults(record: RunRecord) -> tuple[int, list[Fault]]:
     return replayed, faults + differences_found
 
 
-def _replay_faults(record: RunRecord) -> tuple[int, list[Fault]]:
+def _replay_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
     evaluation, actions = record.evaluation, read_actions(record)
-    assert evaluation is not None
     faults, replayed = [], 0
     last = len(evaluation.marks) - 1
     logs = (

@@ -14,9 +14,10 @@ import numpy as np
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.json_values import json_values
 from baselines.leaderboard.files import parse_json
-from baselines.leaderboard.records.artifacts import Evaluation, Weights, decode_weights, decode_weights_metadata
+from baselines.leaderboard.records.artifacts import Evaluation, Weights, WeightsFile
 from baselines.leaderboard.records.metadata_files import Sharing
-from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.records.reader import FinishedRun
+from baselines.leaderboard.records.run_files import RUN_FILES
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.verdict import Fault
 
@@ -33,7 +34,7 @@ _SCHEME = "scheme."
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 
 
-def check_weights(record: RunRecord, files: Mapping[str, bytes], env: BatchedEnv) -> Iterator[Fault]:
+def check_weights(record: FinishedRun, files: Mapping[str, bytes], env: BatchedEnv) -> Iterator[Fault]:
     """Yield what is wrong with a finished run's two files of weights.
 
     Args:
@@ -42,13 +43,12 @@ def check_weights(record: RunRecord, files: Mapping[str, bytes], env: BatchedEnv
         env: the environment of its task, for sizes, parameters and hidden types.
     """
     evaluation, sharing = record.evaluation, record.sharing
-    assert evaluation is not None
-    assert sharing is not None
     weights: dict[str, Weights] = {}
     for file in (FINAL, BEST):
         try:
-            weights[file] = decode_weights(files[file])
-            said = _header(decode_weights_metadata(files[file]))
+            stored: WeightsFile = RUN_FILES[file].decode(files[file], record.config)
+            weights[file] = stored.arrays
+            said = _header(stored.metadata)
         except ValueError as error:
             yield Fault(file, "", str(error))
             continue
@@ -75,10 +75,14 @@ def _header(metadata: Mapping[str, str]) -> dict[str, Any]:
     objects = ("scheme_options", "environment_params", "network")
     if not isinstance(header, dict) or not all(isinstance(header.get(name), dict) for name in objects):
         raise ValueError(f"its metadata does not tell {', '.join(objects)}")
+    # A file of a network without memory need not say so.
+    header["network"].setdefault("recurrent", "none")
     return header
 
 
-def _header_differences(said: Mapping[str, Any], record: RunRecord, env: BatchedEnv) -> Iterator[tuple[str, Any, Any]]:
+def _header_differences(
+    said: Mapping[str, Any], record: FinishedRun, env: BatchedEnv
+) -> Iterator[tuple[str, Any, Any]]:
     """Yield entries of a file's header that are not the run's: where, what is there, what the run has."""
     config = record.config
     facts = {
@@ -94,10 +98,9 @@ def _header_differences(said: Mapping[str, Any], record: RunRecord, env: Batched
     network = {
         **{name: value for name, value in config.learner.policy_settings.items() if name in said["network"]},
         "net_arch": list(config.learner.net_arch),
+        "recurrent": config.learner.recurrent,
         "state_dim": env.state_dim if central else 0,
     }
-    # Not named by files from before there were recurrent networks, nor by those without.
-    recurrent = {"recurrent": said["network"].get("recurrent", "none")}
     options = {**config.scheme.settings}
     if "types" in said["scheme_options"] and "types" not in options:
         options["types"] = np.unique(env.agent_types, return_inverse=True)[1].tolist()
@@ -107,7 +110,6 @@ def _header_differences(said: Mapping[str, Any], record: RunRecord, env: Batched
     for part, found, rule in (
         ("", {name: said.get(name) for name in facts}, facts),
         ("network.", {name: said["network"].get(name) for name in network}, network),
-        ("network.", recurrent, {"recurrent": config.learner.recurrent}),
         ("scheme_options.", said["scheme_options"], options),
         ("environment_params.", said["environment_params"], known),
     ):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from baselines.leaderboard.execution.plan import write_suite_file
-from baselines.leaderboard.records.artifacts import ActionLog, Evaluation
+from baselines.leaderboard.records.artifacts import ActionLog, Evaluation, WeightsFile
 from baselines.leaderboard.records.metadata_files import Costs, Git, Provenance, Sharing
 from baselines.leaderboard.records.reader import Failure
 from baselines.leaderboard.records.writer import RunResult, RunWriter
@@ -85,7 +85,8 @@ def fabricate_result(config: RunConfig, score: float, identity_steps: int = 0) -
         absolute=np.ones((50, task.absolute_episodes, 4), np.uint8),
         absolute_lengths=np.full(task.absolute_episodes, 50, np.int64),
     )
-    weights = {"actor.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "labels": np.array(TYPES)}
+    arrays = {"actor.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "labels": np.array(TYPES)}
+    weights = WeightsFile(arrays, {})
     adaptive = config.scheme.name == "adaps"
     sharing = Sharing(
         scheme=config.scheme.label,
@@ -105,7 +106,7 @@ def fabricate_run(out: Path, config: RunConfig, score: float, identity_steps: in
     directory = out / config.run_id
     writer = RunWriter(directory, config)
     for point in range(config.task.eval_points):
-        writer.point({"point": point, "learner": {"train/value_loss": float("nan") if point == 0 else 0.5}})
+        writer.add_evaluation({"point": point, "learner": {"train/value_loss": float("nan") if point == 0 else 0.5}})
     writer.finish(fabricate_result(config, score, identity_steps), costs, PROVENANCE)
     return directory
 

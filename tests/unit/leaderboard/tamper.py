@@ -20,7 +20,8 @@ from baselines.leaderboard.records.artifacts import (
     encode_metrics,
     encode_weights,
 )
-from baselines.leaderboard.records.reader import SUMS, config_payload, encode_sums
+from baselines.leaderboard.records.reader import SUMS, encode_sums
+from baselines.leaderboard.records.run_files import config_payload
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY

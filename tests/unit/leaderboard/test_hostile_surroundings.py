@@ -139,7 +139,8 @@ def test_any_flipped_bit_of_a_checkpoint_begins_again(checkpoints: Checkpoints) 
 def test_any_change_of_a_checkpoints_header_begins_again(checkpoints: Checkpoints) -> None:
     path, rng = checkpoints._path, random.Random(0)
     honest = path.read_bytes()
-    for old, new in ((b"origin", b"orjgin"), (b"__metadata__", b"__metadatb__"), (b'"values":"', b'"values":["')):
+    for old, new in ((b'"values"', b'"valuez"'), (b"data_offsets", b"data_offsetz"), (b'{"a":1', b'{"a":2')):
+        assert old in honest
         path.write_bytes(honest.replace(old, new, 1))
         assert checkpoints.load() is None
     for _ in range(200):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from commands import run_cli, suite_text
 
-from baselines.leaderboard.execution import loggers as sinks
+from baselines.leaderboard.execution import loggers
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import JobOptions
 from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, read_run
@@ -28,7 +28,7 @@ def config(make_suite: Callable[..., SuiteConfig]) -> RunConfig:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Log:
-    """A sink that remembers, in the place of TensorBoard."""
+    """A logger that remembers, in the place of TensorBoard."""
     log: Log = []
 
     class Remembering:
@@ -41,17 +41,17 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Log:
         def close(self) -> None:
             log.append(("close", 0, {}))
 
-    monkeypatch.setitem(sinks._KINDS, "tensorboard", sinks._Kind(Remembering, "torch", "TensorBoard"))
+    monkeypatch.setitem(loggers._KINDS, "tensorboard", loggers._Kind(Remembering, "torch", "TensorBoard"))
     return log
 
 
 def run(config: RunConfig, out: Path, *names: str, seconds: float = 30.0) -> dict[str, bytes]:
-    options = JobOptions(seconds, sinks=names)
+    options = JobOptions(seconds, loggers=names)
     assert execute_job(config, out / config.run_id, lambda steps: None, options).status == "done"
     return {name: (out / config.run_id / name).read_bytes() for name in REPRODUCIBLE_FILES}
 
 
-def test_a_sink_sees_every_point_and_the_record_stays_the_same(tmp_path: Path, config: RunConfig, fake: Log) -> None:
+def test_a_logger_sees_every_evaluation_and_no_record_changes(tmp_path: Path, config: RunConfig, fake: Log) -> None:
     expected = run(config, tmp_path / "without")
     assert run(config, tmp_path / "with", "tensorboard") == expected
     assert [kind for kind, _, _ in fake] == ["open", "write", "write", "write", "close"]
@@ -63,7 +63,7 @@ def test_a_sink_sees_every_point_and_the_record_stays_the_same(tmp_path: Path, c
     assert last["train/value_loss"] == points[-1]["learner"]["train/value_loss"]
 
 
-def test_a_run_that_goes_on_opens_its_sinks_where_it_stands(tmp_path: Path, config: RunConfig, fake: Log) -> None:
+def test_a_run_that_goes_on_opens_its_loggers_where_it_stands(tmp_path: Path, config: RunConfig, fake: Log) -> None:
     class Killed(BaseException):
         pass
 
@@ -71,7 +71,7 @@ def test_a_run_that_goes_on_opens_its_sinks_where_it_stands(tmp_path: Path, conf
         if steps >= 1_500:
             raise Killed
 
-    options = JobOptions(0.0, sinks=("tensorboard",))
+    options = JobOptions(0.0, loggers=("tensorboard",))
     with pytest.raises(Killed):
         execute_job(config, tmp_path / config.run_id, stop, options)
     assert fake[-1][0] == "close"
@@ -82,15 +82,15 @@ def test_a_run_that_goes_on_opens_its_sinks_where_it_stands(tmp_path: Path, conf
 
 
 @pytest.mark.parametrize("method", ["__init__", "write", "close"])
-def test_a_sink_that_raises_is_given_up_and_the_run_goes_on(
+def test_a_logger_that_raises_is_given_up_and_the_run_goes_on(
     tmp_path: Path, config: RunConfig, fake: Log, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ConnectionError("no network")
 
-    monkeypatch.setattr(sinks._KINDS["tensorboard"].open, method, broken)
+    monkeypatch.setattr(loggers._KINDS["tensorboard"].open, method, broken)
     expected = run(config, tmp_path / "without")
-    with pytest.warns(RuntimeWarning, match="sink tensorboard of one/fups/seed-0 is given up: ConnectionError"):
+    with pytest.warns(RuntimeWarning, match="logger tensorboard of one/fups/seed-0 is given up: ConnectionError"):
         assert run(config, tmp_path / "with", "tensorboard") == expected
 
 
@@ -106,7 +106,7 @@ def test_a_missing_package_or_name_is_one_line(
     tmp_path: Path, name: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
-    assert run_cli("leaderboard", "run", "--out", tmp_path / "out", "--sink", name) == 2
+    assert run_cli("leaderboard", "run", "--out", tmp_path / "out", "--logger", name) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
@@ -162,7 +162,7 @@ def test_tensorboard_reads_what_was_written(
     suite_file, out = tmp_path / "tiny.toml", tmp_path / "out"
     suite_file.write_text(suite_text())
     words = ("leaderboard", "run", "--suite", suite_file, "--out", out, "--jobs", "1", "--scheme", "fups")
-    assert run_cli(*words, "--seed", "0", "--sink", "tensorboard") == 0
+    assert run_cli(*words, "--seed", "0", "--logger", "tensorboard") == 0
     events = EventAccumulator(str(out / "logs/tensorboard/one/fups/seed-0"))
     events.Reload()
     found = [(event.step, event.value) for event in events.Scalars("greedy/mean")]

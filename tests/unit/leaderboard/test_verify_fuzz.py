@@ -23,7 +23,8 @@ from tamper import edit_config, edit_json, edit_metrics, edit_returns, members_o
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import parse_json, pretty_json
-from baselines.leaderboard.records.reader import SUMS, config_payload, encode_sums, find_runs
+from baselines.leaderboard.records.reader import SUMS, encode_sums, find_runs
+from baselines.leaderboard.records.run_files import config_payload
 from baselines.leaderboard.report import print_board, write_report
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission

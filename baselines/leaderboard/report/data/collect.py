@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
-from baselines.leaderboard.records.reader import RunRecord, find_runs, read_run
+from baselines.leaderboard.records.reader import FinishedRun, RunRecord, find_runs, read_run
 from baselines.leaderboard.report.data.archive import ArchivedRun, find_archived, read_archived
 from baselines.leaderboard.spec.config import SuiteConfig, TaskConfig, names_alike
 
@@ -31,7 +32,7 @@ class Group:
 
     task: str
     scheme: str
-    done: list[RunRecord]
+    done: list[FinishedRun]
     failed: int = 0
     open: int = 0
 
@@ -84,7 +85,7 @@ def _other_protocol(directory: Path, run: str) -> ArchivedRun | None:
         return None
 
 
-def check_comparable(records: list[RunRecord]) -> None:
+def check_comparable(records: Sequence[RunRecord]) -> None:
     """Hold to "one comparison, one change": rows of a task differ in the scheme alone, runs of a row in the seed alone.
 
     Raises:
@@ -120,7 +121,7 @@ def group_runs(records: list[RunRecord], problems: list[Problem], suite: SuiteCo
     for key in [*keys, *((problem.task, problem.scheme) for problem in problems)]:
         groups.setdefault(key, Group(*key, done=[]))
     for record in records:
-        if record.status == "done":
+        if isinstance(record, FinishedRun):
             groups[record.config.task.name, record.config.scheme.label].done.append(record)
     for problem in problems:
         groups[problem.task, problem.scheme].failed += 1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.leaderboard.records.artifacts import Evaluation
-from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.records.reader import FinishedRun
 from baselines.leaderboard.spec.config import TaskConfig
 
 __all__ = ["marl_eval_of"]
@@ -17,7 +17,7 @@ ENVIRONMENT = "adaps"
 """The name under which marl-eval groups all tasks."""
 
 
-def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str, Any]:
+def marl_eval_of(records: list[FinishedRun], *, episodes: bool = True) -> dict[str, Any]:
     """Return ``{environment: {task: {scheme: {seed_<s>: {step_<k>: ..., absolute_metrics: ...}}}}}``.
 
     Every step has ``step_count`` (environment steps, identity steps included) and the greedy ``return`` and, where the
@@ -29,7 +29,7 @@ def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str
         episodes: whether every metric lists its episodes; if not, it lists their mean alone, which is what marl-eval
             makes of them.
     """
-    tasks: dict[str, dict[str, dict[int, RunRecord]]] = {}
+    tasks: dict[str, dict[str, dict[int, FinishedRun]]] = {}
     for record in records:
         config = record.config
         tasks.setdefault(config.task.name, {}).setdefault(config.scheme.label, {})[config.seed] = record
@@ -44,13 +44,12 @@ def marl_eval_of(records: list[RunRecord], *, episodes: bool = True) -> dict[str
     }
 
 
-def _first(tasks: dict[str, dict[str, dict[int, RunRecord]]]) -> dict[str, dict[int, RunRecord]]:
+def _first(tasks: dict[str, dict[str, dict[int, FinishedRun]]]) -> dict[str, dict[int, FinishedRun]]:
     return next(iter(tasks.values()), {})
 
 
-def _run(record: RunRecord, episodes: bool) -> dict[str, Any]:
+def _run(record: FinishedRun, episodes: bool) -> dict[str, Any]:
     evaluation, task = record.evaluation, record.config.task
-    assert evaluation is not None
     return {
         **_steps(evaluation, task, episodes),
         "absolute_metrics": _metrics(evaluation.absolute, task, episodes),

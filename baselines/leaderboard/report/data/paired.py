@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaps_envs.errors import UnknownNameError, suggest
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.records.reader import FinishedRun
 from baselines.leaderboard.report.data.collect import check_comparable, read_all
 from baselines.leaderboard.report.data.values import finite
 from baselines.leaderboard.statistics import scores as stats
@@ -84,7 +84,7 @@ def comparison_line(comparison: Comparison) -> str:
     )
 
 
-def _compare_on(task: str, a: str, b: str, records: list[RunRecord]) -> Iterator[Comparison]:
+def _compare_on(task: str, a: str, b: str, records: list[FinishedRun]) -> Iterator[Comparison]:
     runs = {
         label: {
             record.config.seed: record
@@ -106,11 +106,10 @@ def _compare_on(task: str, a: str, b: str, records: list[RunRecord]) -> Iterator
     )  # fmt: skip
 
 
-def _final_returns(runs: list[RunRecord]) -> NDArray[np.float64]:
+def _final_returns(runs: list[FinishedRun]) -> NDArray[np.float64]:
     """Normalised greedy returns of the last point, ``[R, E]``; all runs of a task meet the same episodes."""
     rows = []
     for record in runs:
-        assert record.evaluation is not None
         rows.append(record.config.task.normalise(record.evaluation.greedy[-1]))
     return np.stack(rows)
 

@@ -1,0 +1,187 @@
+"""The table of a run's files. Whatever reads, writes, checks, packs or describes them loops over it.
+
+To store one more value in a JSON file, change its model in :mod:`~baselines.leaderboard.records.metadata_files`; to
+store one more file, add a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from baselines.leaderboard.files import pretty_json
+from baselines.leaderboard.records import artifacts
+from baselines.leaderboard.records.artifacts import WeightsFile
+from baselines.leaderboard.records.metadata_files import (
+    SCHEMA,
+    Costs,
+    MetadataFile,
+    Provenance,
+    Sharing,
+    Status,
+    decode_metadata,
+    encode_metadata,
+    versioned_object,
+)
+from baselines.leaderboard.spec.config import RunConfig, faults_of, seeds_of
+
+__all__ = ["RUN_FILES", "SUMS", "RunFile", "config_payload", "decode_config", "files_of", "max_bytes"]
+
+SUMS = "SHA256SUMS"
+"""Lists the hash of every file of the table; ``sha256sum -c`` reads it."""
+
+_KIB, _MIB = 1 << 10, 1 << 20
+_MAX_SUMS_BYTES = 64 * _KIB
+_MAX_OTHER_BYTES = 64 * _MIB
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One file of a run.
+
+    Attributes:
+        name: file name.
+        part: what it holds, as :class:`~baselines.leaderboard.records.writer.RunResult` and
+            :class:`~baselines.leaderboard.records.reader.FinishedRun` name it.
+        encode: from the part to bytes.
+        decode: from bytes and the run's configuration to the part; raises ValueError.
+        max_bytes: size beyond which it is not read.
+        written: ``running``: from the start, and again at the end; ``ended``: at the end of every run; ``finished``:
+            at the end of a run that did not fail.
+        repeats: whether two runs of one configuration on one machine give the same bytes.
+        light: whether a record without weights keeps it.
+        on_demand: whether it is large, so that a record does not hold it in memory.
+        content: what it holds, for the documentation.
+    """
+
+    name: str
+    part: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes, RunConfig], Any]
+    max_bytes: int
+    written: Literal["running", "ended", "finished"]
+    content: str
+    repeats: bool = True
+    light: bool = True
+    on_demand: bool = False
+
+
+def config_payload(config: RunConfig) -> dict[str, Any]:
+    """Return the content of ``config.json``: the configuration, its hashes and the seeds that follow from it."""
+    return {
+        "schema": SCHEMA,
+        "digest": config.digest,
+        "context_digest": config.context_digest,
+        "config": config.model_dump(mode="json"),
+        "seeds": seeds_of(config).model_dump(mode="json"),
+    }
+
+
+def decode_config(data: bytes) -> RunConfig:
+    """Read ``config.json``.
+
+    Raises:
+        ValueError: it breaks a rule, or its hashes or seeds are not those of the configuration.
+    """
+    payload = versioned_object(data)
+    try:
+        config = RunConfig.model_validate(payload.get("config"))
+    except ValidationError as error:
+        raise ValueError(faults_of(error)) from None
+    if {"schema": SCHEMA, **payload} != config_payload(config):
+        raise ValueError("digest or seeds do not belong to the configuration")
+    return config
+
+
+def _decode_status(data: bytes, config: RunConfig) -> Status:
+    status = decode_metadata(data, Status)
+    if status.run_id != config.run_id:
+        raise ValueError(f"run_id is {status.run_id!r}; config.json is of {config.run_id!r}")
+    return status
+
+
+def _metadata(model: type[MetadataFile]) -> Callable[[bytes, RunConfig], Any]:
+    return lambda data, config: decode_metadata(data, model)
+
+
+def _encode_weights(weights: WeightsFile) -> bytes:
+    return artifacts.encode_weights(weights.arrays, weights.metadata or None)
+
+
+def _decode_weights(data: bytes, config: RunConfig) -> WeightsFile:
+    return WeightsFile(artifacts.decode_weights(data), artifacts.decode_weights_metadata(data))
+
+
+_TABLE = (
+    RunFile(
+        "config.json", "config", lambda config: pretty_json(config_payload(config)),
+        lambda data, _: decode_config(data), _MIB, "running",
+        "resolved configuration with the scheme block apart, its SHA-256, the SHA-256 of all but scheme and seed, the "
+        "seeds",
+    ),
+    RunFile(
+        "metrics.jsonl", "metrics", artifacts.encode_metrics, lambda data, _: artifacts.decode_metrics(data),
+        64 * _MIB, "running",
+        "one line per evaluation step: mark, environment steps, means, the learner's own scalars",
+    ),
+    RunFile(
+        "evaluation.npz", "evaluation", artifacts.encode_evaluation,
+        lambda data, config: artifacts.decode_evaluation(data, config.task),
+        512 * _MIB, "finished",
+        "`marks`, `steps` [P]; `greedy`, `sampled` [P, E]; `seeds` [E]; `absolute`, `absolute_seeds` [Q]; `best_point`",
+    ),
+    RunFile(
+        "actions.npz", "actions", artifacts.encode_actions,
+        lambda data, config: artifacts.decode_actions(data, config.task),
+        512 * _MIB, "finished",
+        "actions of the last greedy evaluation and of the absolute episodes [T, E or Q, N] uint8, with episode lengths",
+        on_demand=True,
+    ),
+    RunFile(
+        "policy.safetensors", "final_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
+        "weights, masks and groups at the end",
+        light=False, on_demand=True,
+    ),
+    RunFile(
+        "policy_best.safetensors", "best_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
+        "the same at the best evaluation step",
+        light=False, on_demand=True,
+    ),
+    RunFile(
+        "sharing.json", "sharing", encode_metadata, _metadata(Sharing), 32 * _MIB, "finished",
+        "parameter counts, groups, hidden types, ARI, identity steps, diagnostics, the scheme's own summary",
+    ),
+    RunFile(
+        "status.json", "status", encode_metadata, _decode_status, _MIB, "ended",
+        "`done`, or `failed` with the exception",
+    ),
+    RunFile(
+        "costs.json", "costs", encode_metadata, _metadata(Costs), 64 * _KIB, "ended",
+        "wall and CPU seconds, evaluation seconds, peak memory",
+        repeats=False,
+    ),
+    RunFile(
+        "provenance.json", "provenance", encode_metadata, _metadata(Provenance), 64 * _KIB, "ended",
+        "package versions, commit, machine, digest of a scripted rollout of the environment, variables such as "
+        "`ATEN_CPU_CAPABILITY` that change roundings",
+        repeats=False,
+    ),
+)  # fmt: skip
+
+RUN_FILES = {file.name: file for file in _TABLE}
+"""All files of a run but ``SHA256SUMS``, by name."""
+
+
+def files_of(*, failed: bool) -> list[RunFile]:
+    """Return the files that a run which has ended holds."""
+    return [file for file in RUN_FILES.values() if not failed or file.written != "finished"]
+
+
+def max_bytes(name: str) -> int:
+    """Return how many bytes a file of a run may have; names that other versions gave get what a log may have."""
+    if name == SUMS:
+        return _MAX_SUMS_BYTES
+    return RUN_FILES[name].max_bytes if name in RUN_FILES else _MAX_OTHER_BYTES
