@@ -20,7 +20,7 @@ from adaps_agents.diagnostics.diversity import (
 )
 from adaps_agents.diagnostics.masks import MaskStatistics, mask_statistics
 from adaps_agents.diagnostics.parameter_usage import evaluating
-from adaps_agents.schemes.base import PARTS, SharingScheme
+from adaps_agents.schemes.base import PARTS, SharingScheme, network
 from adaps_agents.schemes.policy_mapping import scheme_of
 from adaps_envs.errors import InvalidParameterError
 
@@ -124,7 +124,7 @@ def diagnose(
     clusters = groups is not None and cluster_quality(
         groups[chosen], distances=distances, codes=None if identity is None else identity.codes[chosen], types=own_types
     )
-    masks = {part: scheme.masks(part) for part in PARTS}
+    masks = {part: network(scheme, part).masks for part in PARTS}
     return Diagnosis(
         snd=system_neural_diversity(distances),
         action_disagreement=action_disagreement(logits),

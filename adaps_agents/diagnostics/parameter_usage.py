@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adaps_agents.random_streams import torch_stream
-from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.base import SharingScheme, network
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["evaluating", "gradients", "used_entries"]
@@ -30,7 +30,7 @@ def used_entries(scheme: SharingScheme, part: str, agent: int) -> dict[str, Tens
     """
     generator = torch_stream(0, "probe")
     total = torch.zeros(())
-    for tensor in (tensor for layer in scheme.effective_params(agent)[part] for tensor in layer):
+    for tensor in (tensor for layer in network(scheme, part).effective_params(agent) for tensor in layer):
         total = total + (tensor * (0.5 + torch.rand(tensor.shape, generator=generator)).to(tensor.device)).sum().cpu()
     if not total.requires_grad:
         raise InvalidParameterError(

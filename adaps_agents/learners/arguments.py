@@ -60,7 +60,7 @@ def sharing_arguments(
         options["action_mask"] = None if declared is None else declared.tolist()
     scheme_kwargs = dict(options.get("scheme_kwargs") or {})
     labels = scheme_kwargs.get("labels")
-    told = scheme_class(options["scheme"]).needs_types or (isinstance(labels, str) and labels == "true")
+    told = scheme_class(options["scheme"]).uses_true_types or (isinstance(labels, str) and labels == "true")
     if told and "types" not in scheme_kwargs:
         scheme_kwargs["types"] = _true_types(env)
     options["scheme_kwargs"] = scheme_kwargs

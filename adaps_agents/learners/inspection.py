@@ -101,7 +101,7 @@ class Inspectable(OnPolicyAlgorithm):
     def _replayed(self, buffer: RecurrentRolloutBuffer, at: Any) -> Callable[[Tensor], Tensor]:
         """Return what maps observations ``[T, M, N, F]`` of some lanes of a rollout to logits, as it was remembered."""
         starts, state = buffer.starts[at].to(self.device), buffer.actor_state[at[1]].to(self.device)
-        return lambda obs: self.policy.masked(self.policy.scheme.actor_sequence(obs, starts, state)[0])
+        return lambda obs: self.policy.masked(self.policy.scheme.actor_net.sequence(obs, starts, state)[0])
 
     def _masked_actor(self, obs: Tensor) -> Tensor:
         return self.policy.masked(self.policy.scheme.actor(obs))

@@ -29,7 +29,7 @@ from adaps_agents.policy.recurrent import RecurrentRolloutBuffer, SequenceBatch
 from adaps_agents.policy.rollout import AgentRolloutBuffer, Minibatch
 from adaps_agents.random_streams import MAX_ENV_SEED, derived_seed, numpy_stream, torch_stream
 from adaps_agents.schemes import LearningState, SharingScheme
-from adaps_agents.schemes.base import PARTS
+from adaps_agents.schemes.base import PARTS, network
 from adaps_agents.threads import checked_threads, running_on
 
 __all__ = ["SharingOnPolicy"]
@@ -185,7 +185,7 @@ class SharingOnPolicy(Inspectable):
         if new_episodes:
             self._team_return = np.zeros(self.num_lanes)
             self._team_length = np.zeros(self.num_lanes, dtype=np.int64)
-            self._memory = {part: self.scheme.initial_state(part, self.num_lanes) for part in PARTS}
+            self._memory = {part: network(self.scheme, part).initial_state(self.num_lanes) for part in PARTS}
         # Weights may have come into the scheme directly, with groups of their own.
         self.policy.check_optimizer()
         if not self.policy.prepared():
@@ -269,7 +269,7 @@ class SharingOnPolicy(Inspectable):
             return self.policy.masked(self.scheme.actor(obs)).cpu(), memory
         starts = torch.from_numpy(np.asarray(self._last_episode_starts, dtype=bool)).view(obs.shape[:2])
         buffer.add_starts(starts)
-        logits, states = self.scheme.actor_sequence(obs[None], starts[None].to(self.device), memory)
+        logits, states = self.scheme.actor_net.sequence(obs[None], starts[None].to(self.device), memory)
         return self.policy.masked(logits[0]).cpu(), states[0]
 
     def _finish(self, buffer: AgentRolloutBuffer, last_obs: torch.Tensor, last_states: torch.Tensor) -> None:
@@ -283,7 +283,7 @@ class SharingOnPolicy(Inspectable):
     def _logits(self, batch: Minibatch) -> torch.Tensor:
         """Return the present policy's logits for a minibatch."""
         if isinstance(batch, SequenceBatch):
-            logits = self.scheme.actor_sequence(batch.observations, batch.starts, batch.actor_state)[0]
+            logits = self.scheme.actor_net.sequence(batch.observations, batch.starts, batch.actor_state)[0]
         else:
             logits = self.scheme.actor(batch.observations)
         return self.policy.masked(logits)

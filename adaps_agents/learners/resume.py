@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adaps_agents.schemes.base import PARTS
+from adaps_agents.schemes.base import PARTS, network
 from adaps_envs.errors import InvalidParameterError, InvalidStateError
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _laid_out_as(parameter: torch.Tensor, array: NDArray[Any]) -> torch.Tensor:
 
 
 def _remembered(model: SharingOnPolicy, part: str, array: NDArray[Any]) -> torch.Tensor:
-    state = model.scheme.initial_state(part, model.num_lanes)
+    state = network(model.scheme, part).initial_state(model.num_lanes)
     if array.shape != state.shape:
         raise ValueError(f"the {part} remembers {list(array.shape)}, not {list(state.shape)}")
     return torch.from_numpy(array.copy()).to(state.device)

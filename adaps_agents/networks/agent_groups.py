@@ -1,4 +1,4 @@
-"""Agents dealt to networks, and the matrix products that evaluate all networks at once."""
+"""Which network each agent uses, and the matrix products that evaluate all networks at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Layers: TypeAlias = "tuple[list[Tensor], list[Tensor]]"
 
 
 class AgentGroups(nn.Module):
-    """Agents dealt to K stacked networks, and the matrix products that evaluate them.
+    """Which of K stacked networks each agent uses, and the matrix products that evaluate them.
 
     Attributes:
         labels: ``[N] int64``.
@@ -66,17 +66,17 @@ class AgentGroups(nn.Module):
             out = out.index_select(0, self._inverse)
         return out.transpose(0, 1)
 
-    def places(self) -> list[slice]:
-        """Return which networks run together on each of the stacks that :meth:`deal` returns."""
+    def stack_slices(self) -> list[slice]:
+        """Return which networks run together on each of the stacks that :meth:`to_stacks` returns."""
         if self.number == 1 or self._equal:
             return [slice(None)]
         return [slice(k, k + 1) for k in range(self.number)]
 
-    def deal(self, x: Tensor) -> list[Tensor]:
+    def to_stacks(self, x: Tensor) -> list[Tensor]:
         """Return sequences ``[T, B, N, W]`` as stacks ``[K', T, R, W]`` of networks that serve equally many agents.
 
         One stack of all K networks where the groups have equal sizes, K stacks of one otherwise; R is B times the
-        number of a network's agents. :meth:`collect` is the way back.
+        number of a network's agents. :meth:`from_stacks` is the way back.
         """
         steps, lanes, agents, width = x.shape
         if self.number == 1:
@@ -88,7 +88,7 @@ class AgentGroups(nn.Module):
         number = self.number if self._equal else 1
         return [part.unflatten(0, (number, -1)).transpose(1, 2).reshape(number, steps, -1, width) for part in parts]
 
-    def collect(self, stacks: list[Tensor], lanes: int) -> Tensor:
+    def from_stacks(self, stacks: list[Tensor], lanes: int) -> Tensor:
         """Return stacks ``[K', T, R, W]`` as sequences ``[T, B, N, W]`` of B = ``lanes``."""
         if self.number == 1:
             return stacks[0][0].unflatten(1, (lanes, -1))

@@ -66,6 +66,11 @@ class GatedMLP(MaskedMLP):
         """Return the last hidden layer ``[B, N, H]`` for inputs ``[B, N, F]``."""
         return super().features(self._gated(x), layers)
 
+    @property
+    def fixed_bits(self) -> int:
+        """Bits of masks and gates; one group has no gate."""
+        return super().fixed_bits + (32 * self.gates.numel() if len(self.gates) > 1 else 0)
+
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer; gates scale its first columns."""
         (weight, bias), *rest = super().effective_params(agent)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from adaps_agents.networks.cached import Layers, SubnetworkModule
-from adaps_agents.networks.grouped_mlp import Activation, AgentGroups
+from adaps_agents.networks.grouped_mlp import Activation
 
 __all__ = ["GeneratedMLP", "Layers", "folded_index"]
 
@@ -26,10 +25,7 @@ class GeneratedMLP(SubnetworkModule):
     """
 
     def __init__(self, sizes: Sequence[int], num_agents: int, activation: Activation) -> None:
-        super().__init__()
-        self.sizes = tuple(sizes)
-        self.activation = activation
-        self.groups = AgentGroups(torch.arange(num_agents))
+        super().__init__(sizes, torch.arange(num_agents), activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
@@ -39,11 +35,6 @@ class GeneratedMLP(SubnetworkModule):
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return (weight ``[out, in]``, bias ``[out]``) of each layer as agent ``agent`` uses it."""
         return self.with_unit([(w[agent], b[agent]) for w, b in zip(*self.subnetworks(), strict=True)], agent)
-
-    @property
-    def flops_per_decision(self) -> int:
-        """Multiplications and additions of one agent's forward, once its weights are generated."""
-        return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()
 
 
 def folded_index(weight: Tensor, bias: Tensor, obs_dim: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Multilayer perceptrons with an explicit agent axis.
 
-Parameters carry a leading network axis K: ``weights[l] [K, out, in]``, ``biases[l] [K, out]``. Agents are dealt to
-networks by ``labels [N]``. One forward evaluates every agent on its own network only, in K small matrix products (one
+Parameters carry a leading network axis K: ``weights[l] [K, out, in]``, ``biases[l] [K, out]``. Agent ``i``
+uses network ``labels[i]``. One forward evaluates every agent on its own network only, in K small matrix products (one
 batched product where the groups have equal sizes); nothing loops over agents.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from adaps_agents.networks.agent_groups import Activation, AgentGroups
+from adaps_agents.networks.agent_network import AgentNetwork, mask_bits, products
 from adaps_agents.networks.cached import Layers, SubnetworkModule
-from adaps_agents.networks.gru import AgentNetwork
 from adaps_agents.random_streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
@@ -54,13 +54,12 @@ class GroupedMLP(AgentNetwork):
         seed, name: key of the initialisation's random stream.
     """
 
+    takes_unit: ClassVar[bool] = True
+
     def __init__(
         self, sizes: Sequence[int], labels: Tensor, activation: Activation, *, head_gain: float, seed: int, name: str
     ) -> None:
-        super().__init__()
-        self.sizes = tuple(sizes)
-        self.activation = activation
-        self.groups = AgentGroups(labels)
+        super().__init__(sizes, labels, activation)
         stack = orthogonal_stack(sizes, self.groups.number, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
@@ -80,9 +79,18 @@ class GroupedMLP(AgentNetwork):
         return self.with_unit([(w[k], b[k]) for w, b in zip(self.weights, self.biases, strict=True)], agent)
 
     @property
-    def flops_per_decision(self) -> int:
-        """Multiplications and additions of one agent's forward."""
-        return _products(self.sizes) + self.unit_flops()
+    def whole_labels(self) -> Tensor | None:
+        """``[N] int64``, the network of each agent."""
+        return self.groups.labels
+
+    def private_networks(self) -> int:
+        """Return K, unless a recurrent unit is shared between the networks."""
+        shares_unit = self.cell is not None and self.cell.groups.number != self.groups.number
+        return 1 if shares_unit else self.groups.number
+
+    def unit_labels(self) -> Tensor:
+        """Return the network of each agent: private networks have private units."""
+        return self.groups.labels
 
 
 class MaskedMLP(SubnetworkModule):
@@ -128,14 +136,11 @@ class MaskedMLP(SubnetworkModule):
         name: str,
         execution: str = "auto",
     ) -> None:
-        super().__init__()
         if execution not in EXECUTION:
             raise InvalidParameterError(f"execution is {execution!r}; choose one of {', '.join(EXECUTION)}.")
         if not masks:
             raise InvalidParameterError("there is no hidden neuron to mask; give net_arch a layer, e.g. [64, 64].")
-        self.sizes = tuple(sizes)
-        self.activation = activation
-        self.groups = AgentGroups(labels)
+        super().__init__(sizes, labels, activation)
         stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
@@ -146,7 +151,7 @@ class MaskedMLP(SubnetworkModule):
         self._choose_execution()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Load weights and masks, then work out anew how the loaded masks are run."""
+        """Load weights and masks, then decide again how the loaded masks are run."""
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._choose_execution()
 
@@ -154,6 +159,11 @@ class MaskedMLP(SubnetworkModule):
     def masks(self) -> list[Tensor]:
         """One ``[K, H_l]`` tensor a hidden layer, and one of the recurrent unit's state if there is one."""
         return [getattr(self, f"mask_{index}") for index in range(self.num_masks)]
+
+    @property
+    def fixed_bits(self) -> int:
+        """Bits of the masks."""
+        return mask_bits(self.masks)
 
     @property
     def hidden_masks(self) -> list[Tensor]:
@@ -180,7 +190,7 @@ class MaskedMLP(SubnetworkModule):
         """
         number, device = self.groups.number, self.groups.labels.device
         kept = [torch.arange(self.sizes[0], device=device).expand(number, -1)]
-        kept += [_places_first(mask != 0) for mask in self.hidden_masks]
+        kept += [_indices_first(mask != 0) for mask in self.hidden_masks]
         signs = [
             mask.gather(1, place.clamp(min=0)).float() * (place >= 0)
             for mask, place in zip(self.hidden_masks, kept[1:], strict=True)
@@ -296,16 +306,11 @@ class MaskedMLP(SubnetworkModule):
         """Multiplications and additions of one agent's forward, as executed."""
         widths = self._compact_widths() if self.execution == "compact" else self.sizes
         if not self.gated:
-            return _products(widths)
-        return _products(widths[:-1]) + self.unit_flops(widths[-2]) + 2 * self.sizes[-2] * self.sizes[-1]
+            return products(widths)
+        return products(widths[:-1]) + self.unit_flops(widths[-2]) + 2 * self.sizes[-2] * self.sizes[-1]
 
 
-def _products(widths: Sequence[int]) -> int:
-    """Return the multiplications and additions of one forward through layers of these sizes."""
-    return sum(2 * fan_in * out for fan_in, out in pairwise(widths))
-
-
-def _places_first(kept: Tensor) -> Tensor:
+def _indices_first(kept: Tensor) -> Tensor:
     """Return where each row of ``[K, H] bool`` is True, in order, filled up with -1 to the length of the longest."""
     counts = kept.sum(dim=1)
     order = torch.argsort(~kept, dim=1, stable=True)[:, : int(counts.max())]

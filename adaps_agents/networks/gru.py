@@ -1,4 +1,4 @@
-"""Gated recurrent units with an explicit agent axis, and the networks that may hold one.
+"""Gated recurrent units with an explicit agent axis.
 
 A recurrent network is hidden layers, a GRU as wide as the last of them, and the output layer (rMAPPO's and EPyMARL's
 order). Letters: T steps, B lanes, N agents, H width of the unit, K independent units, R rows.
@@ -6,7 +6,6 @@ order). Letters: T steps, B lanes, N agents, H width of the unit, K independent 
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -14,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adaps_agents.networks.agent_groups import Activation, AgentGroups, Layer, Layers
+from adaps_agents.networks.agent_groups import AgentGroups, Layer
 from adaps_agents.random_streams import torch_stream
 
-__all__ = ["AgentNetwork", "GRUCell", "GRULayers", "gated_recurrence"]
+__all__ = ["GRUCell", "GRULayers", "gated_recurrence"]
 
 GRULayers: TypeAlias = "tuple[Tensor, Tensor, Tensor, Tensor]"
 """``W_i [K, 3H, H]``, ``b_i [K, 3H]``, ``W_h [K, 3H, H]`` and ``b_h [K, 3H]``."""
@@ -67,113 +66,36 @@ class GRUCell(nn.Module):
             state: ``[B, N, H]`` before the first step.
         """
         weight, bias, *hidden = self.layers()
-        stacks = self.groups.deal(inputs)
-        places = self.groups.places()
+        stacks = self.groups.to_stacks(inputs)
+        slices = self.groups.stack_slices()
         # All steps' inputs meet their weights in one product; only what depends on the state goes step by step.
         gates = [
             torch.baddbmm(bias[k, None], x.flatten(1, 2), weight[k].transpose(1, 2)).view(*x.shape[:3], -1)
-            for x, k in zip(stacks, places, strict=True)
+            for x, k in zip(stacks, slices, strict=True)
         ]
         return self._recur(gates, hidden, starts, state)
 
     def recur(self, gates: Tensor, starts: Tensor, state: Tensor) -> Tensor:
         """Return the states as :meth:`forward` does, from ``W_i x + b_i`` ``[T, B, N, 3H]`` of all steps."""
-        return self._recur(self.groups.deal(gates), list(self.layers()[2:]), starts, state)
+        return self._recur(self.groups.to_stacks(gates), list(self.layers()[2:]), starts, state)
 
     def _recur(self, gates: list[Tensor], hidden: list[Tensor], starts: Tensor, state: Tensor) -> Tensor:
         weight, bias = hidden
-        keep = self.groups.deal((~starts).to(state.dtype)[..., None]) if bool(starts.any()) else [None] * len(gates)
-        before = self.groups.deal(state[None])
+        keep = (
+            self.groups.to_stacks((~starts).to(state.dtype)[..., None]) if bool(starts.any()) else [None] * len(gates)
+        )
+        before = self.groups.to_stacks(state[None])
         after = [
             gated_recurrence(gate, weight[k], bias[k], h[:, 0], kept)
-            for gate, k, h, kept in zip(gates, self.groups.places(), before, keep, strict=True)
+            for gate, k, h, kept in zip(gates, self.groups.stack_slices(), before, keep, strict=True)
         ]
-        return self.groups.collect(after, starts.shape[1])
+        return self.groups.from_stacks(after, starts.shape[1])
 
     def effective_params(self, agent: int) -> list[Layer]:
         """Return (``W_i [3H, H]``, ``b_i [3H]``) and (``W_h``, ``b_h``) as agent ``agent`` uses them."""
         k = int(self.groups.labels[agent])
         weight_ih, bias_ih, weight_hh, bias_hh = self.layers()
         return [(weight_ih[k], bias_ih[k]), (weight_hh[k], bias_hh[k])]
-
-
-class AgentNetwork(nn.Module):
-    """Base of networks with an agent axis: hidden layers, a recurrent unit if there is one, an output layer.
-
-    Without a unit, ``forward`` runs as the subclass writes it. With one, :meth:`sequence` puts it between
-    :meth:`features` and :meth:`read_out`, which a subclass overrides where its hidden layers or outputs are not those
-    of stacked networks.
-
-    Attributes:
-        sizes: layer sizes ``[F, H_1, ..., O]``, without the unit.
-        activation: elementwise function after every hidden layer.
-        groups: agents dealt to the stacked networks.
-        cell: the recurrent unit, or None.
-    """
-
-    sizes: tuple[int, ...]
-    activation: Activation
-    groups: AgentGroups
-    cell: GRUCell | None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_module("cell", None)
-
-    @abstractmethod
-    def run_layers(self) -> Layers:
-        """Return the layers to run at present, without the unit's."""
-
-    def features(self, x: Tensor, layers: Layers) -> Tensor:
-        """Return the last hidden layer ``[B, N, H]``, activation included, for inputs ``[B, N, F]``."""
-        weights, biases = layers
-        return self.activation(self.groups(x, weights[:-1], biases[:-1], self.activation))
-
-    def remember(self, features: Tensor, starts: Tensor, state: Tensor) -> Tensor:
-        """Return the unit's states ``[T, B, N, H]`` for features ``[T, B, N, H]``."""
-        assert self.cell is not None
-        states: Tensor = self.cell(features, starts, state)
-        return states
-
-    def read_out(self, states: Tensor, layers: Layers) -> Tensor:
-        """Return outputs ``[B, N, O]`` for the unit's states ``[B, N, H]``."""
-        weights, biases = layers
-        out: Tensor = self.groups(states, weights[-1:], biases[-1:], self.activation)
-        return out
-
-    def sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs ``[T, B, N, O]`` and the unit's states ``[T, B, N, H]`` after each step.
-
-        Args:
-            x: ``[T, B, N, F]``.
-            starts: ``[T, B, N] bool``, True where an episode begins.
-            state: ``[B, N, H]`` before the first step.
-        """
-        steps = x.shape[:2]
-        layers = self.run_layers()
-        features = self.features(x.flatten(0, 1), layers)
-        states = self.remember(features.unflatten(0, steps), starts, state)
-        return self.read_out(states.flatten(0, 1), layers).unflatten(0, steps), states
-
-    def with_unit(self, layers: list[Layer], agent: int, reads: Tensor | None = None) -> list[Layer]:
-        """Return an agent's layers with the unit's two, of inputs and of the state, before the output layer.
-
-        Args:
-            layers: the other layers.
-            agent: index of the agent.
-            reads: ``[H]`` gates of the last hidden layer, which scale what the unit reads of it; None for ones.
-        """
-        if self.cell is None:
-            return layers
-        (weight, bias), of_state = self.cell.effective_params(agent)
-        return [*layers[:-1], (weight if reads is None else weight * reads, bias), of_state, layers[-1]]
-
-    def unit_flops(self, inputs: int | None = None) -> int:
-        """Return the multiplications and additions of the unit's products, a step; ``inputs`` of its H if not all."""
-        if self.cell is None:
-            return 0
-        width = self.cell.width
-        return 2 * 3 * width * (width + (width if inputs is None else inputs))
 
 
 def gated_recurrence(gates: Tensor, weight: Tensor, bias: Tensor, state: Tensor, keep: Tensor | None) -> Tensor:

@@ -52,6 +52,11 @@ class IndexedMLP(GroupedMLP):
         out: Tensor = self.groups(self.activation(h), weights[1:], biases[1:], self.activation)
         return out
 
+    @property
+    def whole_labels(self) -> Tensor | None:
+        """None: agents differ by their index."""
+        return None
+
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
         """Return the layers with the index folded into the first bias."""
         (first, bias), *rest = super().effective_params(agent)

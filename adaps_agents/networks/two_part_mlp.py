@@ -12,15 +12,15 @@ from adaps_agents.networks.grouped_mlp import Activation, AgentGroups, entries, 
 from adaps_agents.networks.gru import GRUCell, GRULayers
 from adaps_agents.networks.optimizer_state import copy_moments
 
-__all__ = ["DealtGRU", "PartedMLP"]
+__all__ = ["AssignedGRU", "TwoPartMLP"]
 
 
-class DealtGRU(GRUCell):
-    """N allocated recurrent units, of which agents may share some; see :meth:`deal`."""
+class AssignedGRU(GRUCell):
+    """N allocated recurrent units, of which agents may share some; see :meth:`assign`."""
 
     _used: Tensor
 
-    def deal(self, index: Tensor) -> None:
+    def assign(self, index: Tensor) -> None:
         """Let agent ``i`` use unit ``index[i]`` from now on, ``[N] int64``."""
         used, labels = index.unique(return_inverse=True)
         self.register_buffer("_used", used, persistent=False)
@@ -35,7 +35,7 @@ class DealtGRU(GRUCell):
         return weight_ih, bias_ih, weight_hh, bias_hh
 
 
-class PartedMLP(SubnetworkModule):
+class TwoPartMLP(SubnetworkModule):
     """N allocated networks in two parts; agent ``i`` uses shallow part ``shallow[i]`` and deep part ``deep[i]``.
 
     A recurrent unit belongs to the deep part. Each part that is used is run once, for all of its agents.
@@ -69,22 +69,28 @@ class PartedMLP(SubnetworkModule):
         seed: int,
         name: str,
     ) -> None:
-        super().__init__()
-        self.sizes, self.activation, self.cut = tuple(sizes), activation, cut
+        super().__init__(sizes, torch.arange(num_agents), activation)
+        self.cut = cut
         stack = orthogonal_stack(sizes, num_agents, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
 
-    def deal(self, shallow: Tensor, deep: Tensor) -> None:
+    def assign(self, shallow: Tensor, deep: Tensor) -> None:
         """Let the agents use other parts from now on, ``[N] int64`` each."""
-        self._kept = None
+        self._cached = None
         for name, index in (("shallow", shallow), ("deep", deep)):
             used, labels = index.unique(return_inverse=True)
             self.register_buffer(name, index.clone(), persistent=False)
             self.register_buffer(f"_{name}_used", used, persistent=False)
             setattr(self, f"_{name}_groups", AgentGroups(labels).to(index.device))
-        if isinstance(self.cell, DealtGRU):
-            self.cell.deal(deep)
+        if isinstance(self.cell, AssignedGRU):
+            self.cell.assign(deep)
+
+    def add_unit(self, seed: int, name: str) -> None:
+        """Give each deep part a unit of its own."""
+        each = self.groups.labels
+        self.cell = AssignedGRU(self.sizes[-2], each, seed=seed, name=name)
+        self.assign(self.shallow, self.deep)
 
     def _used(self, layer: int, tensor: Tensor) -> Tensor:
         """Return the rows ``[K, ...]`` of a layer's tensor ``[N, ...]`` that agents use."""
@@ -136,11 +142,3 @@ class PartedMLP(SubnetworkModule):
             tensor[target] = tensor[source]
             if optimizer is not None:
                 copy_moments(optimizer, tensor, source, target)
-
-    @property
-    def flops_per_decision(self) -> int:
-        """Multiplications and additions of one agent's forward."""
-        return (
-            sum(2 * fan_in * out for fan_in, out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
-            + self.unit_flops()
-        )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.networks.agent_network import mask_bits
 from adaps_agents.networks.cached import Layers, SubnetworkModule
-from adaps_agents.networks.grouped_mlp import Activation, AgentGroups, entries, orthogonal_stack
+from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
 
 __all__ = ["WeightMaskedMLP"]
 
@@ -18,8 +18,8 @@ class WeightMaskedMLP(SubnetworkModule):
     """Layer ``l`` of group ``k`` computes ``activation((W_l * M_k) h + b_l * m_k)``.
 
     The groups' weights are materialised, ``[K, out, in]``, and run as stacked networks; unlike masked neurons, masked
-    weights save no arithmetic. The weights of a recurrent unit are not masked; it reads and the output layer reads no
-    neuron of the last hidden layer's width that is masked there.
+    weights save no arithmetic. The weights of a recurrent unit are not masked; the unit and the output layer see masked
+    neurons of the last hidden layer as zero.
 
     Args:
         sizes: layer sizes ``[F, H_1, ..., O]``.
@@ -42,10 +42,7 @@ class WeightMaskedMLP(SubnetworkModule):
         seed: int,
         name: str,
     ) -> None:
-        super().__init__()
-        self.sizes = tuple(sizes)
-        self.activation = activation
-        self.groups = AgentGroups(labels)
+        super().__init__(sizes, labels, activation)
         stack = orthogonal_stack(sizes, 1, head_gain, seed, name)
         self.weights = nn.ParameterList([nn.Parameter(layer) for layer in stack])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(layer.shape[:2])) for layer in stack])
@@ -57,6 +54,11 @@ class WeightMaskedMLP(SubnetworkModule):
     def masks(self) -> list[Tensor]:
         """One ``[K, out * in]`` tensor a layer."""
         return [getattr(self, f"weight_mask_{index}").flatten(1) for index in range(len(self.weights))]
+
+    @property
+    def fixed_bits(self) -> int:
+        """Bits of the weights' masks."""
+        return mask_bits(self.masks)
 
     def subnetworks(self) -> Layers:
         """Return the groups' weights ``[K, out, in]`` and biases ``[K, out]``, masked entries zero."""
@@ -85,8 +87,3 @@ class WeightMaskedMLP(SubnetworkModule):
         weights, biases = self.subnetworks()
         layers = [(w[group], b[group]) for w, b in zip(weights, biases, strict=True)]
         return self.with_unit(layers, agent, reads=self._last_gates[group].float())
-
-    @property
-    def flops_per_decision(self) -> int:
-        """Multiplications and additions of one agent's forward."""
-        return sum(2 * fan_in * out for fan_in, out in pairwise(self.sizes)) + self.unit_flops()

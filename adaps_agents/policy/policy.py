@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from adaps_agents.identity.collect import Collector
 from adaps_agents.networks.grouped_mlp import Activation
 from adaps_agents.policy.recurrent import Memory, stacked_state
-from adaps_agents.policy.sb3_policy import Places, check_stock, deal_rows
+from adaps_agents.policy.sb3_policy import RowIndex, check_stock, scatter_by_agent
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes import AgentSpaces, SharingScheme, make_scheme
-from adaps_agents.schemes.base import checked_parts
+from adaps_agents.schemes.base import checked_parts, private_networks
 from adaps_agents.schemes.options import check_choice, check_count
 from adaps_envs.adapters.sb3_index import AgentIndexBox
 from adaps_envs.errors import InvalidParameterError
@@ -154,7 +154,7 @@ class SharingPolicy(ActorCriticPolicy):
             return [{"params": trainable}]
         # TensorFlow's RMSprop adds its epsilon to the squares of gradients.
         power = 2 if self.optimizer_class is RMSpropTFLike else 1
-        fine = {p: eps**power for eps, members in self.scheme.fine_parameters().items() for p in members}
+        fine = {p: eps**power for eps, members in self.scheme.optimizer_eps_groups.items() for p in members}
         groups: dict[float | None, list[nn.Parameter]] = {None: []}
         for parameter in trainable:
             groups.setdefault(fine.get(parameter), []).append(parameter)
@@ -235,7 +235,7 @@ class SharingPolicy(ActorCriticPolicy):
 
     def new_memory(self, lanes: int) -> Memory:
         """Return the empty memory of B = ``lanes`` new episodes, for :meth:`act`."""
-        return Memory(self.scheme.initial_state("actor", lanes))
+        return Memory(self.scheme.actor_net.initial_state(lanes))
 
     def _play(self, frames: Tensor, memory: Memory | None, agents: NDArray[np.int64] | None = None) -> Tensor:
         """Return logits ``[B, N, A]``, remembering the step if the policy is recurrent."""
@@ -248,7 +248,7 @@ class SharingPolicy(ActorCriticPolicy):
                 f"{held}; make one for every set of episodes by policy.new_memory({len(frames)}), pass it to every "
                 "call as memory=..., and call its forget() where episodes end."
             )
-        logits, states = self.scheme.actor_sequence(frames[None], memory.starts[None], memory.state)
+        logits, states = self.scheme.actor_net.sequence(frames[None], memory.starts[None], memory.state)
         memory.keep(states[0], None if agents is None else torch.from_numpy(agents))
         return self.masked(logits[0])
 
@@ -316,7 +316,8 @@ class SharingPolicy(ActorCriticPolicy):
             starts: ``[T, B, N] bool``, True where an episode begins.
             memory: ``[B, N, H]`` before the first step.
         """
-        return self.scheme.critic_sequence(self._seen_by_critic(obs, states), starts, memory)
+        values, remembered = self.scheme.critic_net.sequence(self._seen_by_critic(obs, states), starts, memory)
+        return values.squeeze(-1), remembered
 
     def _seen_by_critic(self, obs: Tensor, states: Tensor | None) -> Tensor:
         if not self.state_dim:
@@ -331,17 +332,17 @@ class SharingPolicy(ActorCriticPolicy):
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return actions ``[M]``, values ``[M, 1]`` and log-probabilities ``[M]`` for slots ``[M, F]``."""
-        frames, places = self._deal(obs)
-        logits = _gathered(self.masked(self.scheme.actor(frames)), places).log_softmax(dim=-1)
+        frames, index = self._by_agent(obs)
+        logits = _gathered(self.masked(self.scheme.actor(frames)), index).log_softmax(dim=-1)
         actions = logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
         log_prob = logits.gather(-1, actions[:, None]).flatten()
-        return actions, _gathered(self.values(frames)[..., None], places), log_prob
+        return actions, _gathered(self.values(frames)[..., None], index), log_prob
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         """Return actions ``[M]`` for slots ``[M, F]``; called by ``predict``."""
         assert isinstance(observation, Tensor)
-        frames, places = self._deal(observation)
-        logits = _gathered(self.masked(self.scheme.actor(frames)), places)
+        frames, index = self._by_agent(observation)
+        logits = _gathered(self.masked(self.scheme.actor(frames)), index)
         return logits.argmax(dim=-1) if deterministic else sample_actions(logits, self.generator)
 
     def get_distribution(self, obs: PyTorchObs) -> CategoricalDistribution:
@@ -350,15 +351,15 @@ class SharingPolicy(ActorCriticPolicy):
         Its ``sample()`` draws from torch's global generator; :meth:`act` and ``predict`` never do.
         """
         assert isinstance(obs, Tensor)
-        frames, places = self._deal(obs)
-        logits = _gathered(self.masked(self.scheme.actor(frames)), places)
+        frames, index = self._by_agent(obs)
+        logits = _gathered(self.masked(self.scheme.actor(frames)), index)
         return CategoricalDistribution(logits.shape[-1]).proba_distribution(action_logits=logits)
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Return values ``[M, 1]`` for slots ``[M, F]``."""
         assert isinstance(obs, Tensor)
-        frames, places = self._deal(obs)
-        return _gathered(self.values(frames)[..., None], places)
+        frames, index = self._by_agent(obs)
+        return _gathered(self.values(frames)[..., None], index)
 
     def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return values ``[M, 1]``, log-probabilities and entropies ``[M]`` of indexed rows, for stock learners.
@@ -377,15 +378,15 @@ class SharingPolicy(ActorCriticPolicy):
                 "callback=adaps_agents.IdentityPhase() to learn(), or scheme_kwargs=dict(labels=...)."
             )
         assert isinstance(obs, Tensor)
-        frames, places = self._deal(obs)
-        log_probs = _gathered(self.masked(self.scheme.actor(frames)), places).log_softmax(dim=-1)
+        frames, index = self._by_agent(obs)
+        log_probs = _gathered(self.masked(self.scheme.actor(frames)), index).log_softmax(dim=-1)
         chosen = log_probs.gather(-1, actions.long().view(-1, 1)).flatten()
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
-        return _gathered(self.values(frames)[..., None], places), chosen, entropy
+        return _gathered(self.values(frames)[..., None], index), chosen, entropy
 
     def prepared(self) -> bool:
         """Whether the scheme has nothing left to do before training."""
-        return not self.scheme.waits() or bool(self.scheme.prepared)
+        return not self.scheme.needs_identity_phase or bool(self.scheme.prepared)
 
     def prepare(self, collector: Collector, budget: int | None = None) -> int:
         """Let the scheme prepare itself, take over its parameters, and return the steps that the collector counted.
@@ -425,7 +426,8 @@ class SharingPolicy(ActorCriticPolicy):
 
     def check_budget(self, budget: int, lanes: int) -> None:
         """Raise InvalidParameterError if nothing of ``budget`` environment steps is left after the identity phase."""
-        least = 0 if self.prepared() else self.scheme.least_steps(lanes)
+        source = None if self.prepared() else self.scheme.group_source
+        least = 0 if source is None else source.least_steps(lanes)
         if budget <= least and least > 0:
             raise InvalidParameterError(
                 f"training may spend {budget:,} environment steps, and the identity phase of scheme "
@@ -438,15 +440,15 @@ class SharingPolicy(ActorCriticPolicy):
         held = self.scheme.state_dict()
         return made.keys() == held.keys() and all(torch.equal(made[name], held[name].cpu()) for name in made)
 
-    def _deal(self, obs: Tensor) -> tuple[Tensor, Places | None]:
+    def _by_agent(self, obs: Tensor) -> tuple[Tensor, RowIndex | None]:
         """Return rows as frames ``[B, N, F] float32``, and where each lies if they carry an index."""
         obs = obs.float()
-        return deal_rows(obs, self.num_agents) if self.indexed else (self.by_lane(obs), None)
+        return scatter_by_agent(obs, self.num_agents) if self.indexed else (self.by_lane(obs), None)
 
     def clip_gradients(self, max_norm: float) -> None:
         """Clip the joint gradient norm of actor and critic, network by network where networks are private."""
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
-        if not self.scheme.private_stacks():
+        if not private_networks(self.scheme):
             nn.utils.clip_grad_norm_(held, max_norm)
             return
         grads = [p.grad for p in held if p.grad is not None]
@@ -456,9 +458,9 @@ class SharingPolicy(ActorCriticPolicy):
             grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
 
 
-def _gathered(out: Tensor, places: Places | None) -> Tensor:
+def _gathered(out: Tensor, index: RowIndex | None) -> Tensor:
     """Return ``[M, O]``, the rows of ``out [B, N, O]`` in their order."""
-    return out.flatten(0, 1) if places is None else out[places]
+    return out.flatten(0, 1) if index is None else out[index]
 
 
 def checked_team(observation_space: spaces.Space[Any], num_agents: int | None) -> int:

@@ -19,15 +19,16 @@ from adaps_envs.errors import InvalidParameterError
 if TYPE_CHECKING:
     from adaps_agents.policy.policy import SharingPolicy
 
-__all__ = ["IdentityPhase", "Places", "check_stock", "deal_rows"]
+__all__ = ["IdentityPhase", "RowIndex", "check_stock", "scatter_by_agent"]
 
-Places: TypeAlias = "tuple[Tensor, Tensor]"
+RowIndex: TypeAlias = "tuple[Tensor, Tensor]"
 
 
-def deal_rows(obs: Tensor, num_agents: int) -> tuple[Tensor, Places]:
-    """Return rows ``[M, F + 1]`` of any agents in any order as frames ``[R, N, F]``, and each row's place in them.
+def scatter_by_agent(obs: Tensor, num_agents: int) -> tuple[Tensor, RowIndex]:
+    """Return rows ``[M, F + 1]`` of any agents in any order as frames ``[R, N, F]``, and each row's index in them.
 
-    Places without a row are zero. Row ``m`` lies at ``frames[places[0][m], places[1][m]]``.
+    Entries without a row are zero. Row ``m`` lies at ``frames[index[0][m], index[1][m]]``, ``index`` being two
+    tensors ``[M] int64``.
 
     Raises:
         InvalidParameterError: the last entry is no agent's index.
@@ -51,13 +52,11 @@ def deal_rows(obs: Tensor, num_agents: int) -> tuple[Tensor, Places]:
 
 def check_stock(scheme: SharingScheme) -> None:
     """Raise InvalidParameterError if the scheme needs hooks that stock learners do not call."""
-    own = type(scheme)
-    for hook in ("aux_loss", "after_update"):
-        if getattr(own, hook) is not getattr(SharingScheme, hook):
-            raise InvalidParameterError(
-                f"scheme {scheme.name!r} needs {hook}(), which stock learners do not call; train it with "
-                "adaps_agents.SharingA2C or SharingPPO."
-            )
+    if scheme.acts_in_training:
+        raise InvalidParameterError(
+            f"scheme {scheme.name!r} needs aux_loss() or after_update(), which stock learners do not call; train it "
+            "with adaps_agents.SharingA2C or SharingPPO."
+        )
 
 
 class IdentityPhase(BaseCallback):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, TypeAlias
 
@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaps_agents.identity.phase import Identity, IdentityConfig
+from adaps_agents.identity.phase import IdentityConfig
+from adaps_agents.networks.agent_network import AgentNetwork
+from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.grouped_mlp import EXECUTION, Activation
 from adaps_agents.networks.weight_masked_mlp import WeightMaskedMLP
-from adaps_agents.schemes.base import ACTOR_GAIN, CRITIC_GAIN
-from adaps_agents.schemes.group_source import IdentifiedScheme
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.group_source import GroupSource
 from adaps_agents.schemes.mask_mapping import MappingConfig, group_masks
 from adaps_envs.errors import InvalidParameterError, suggest
 
@@ -41,7 +43,7 @@ class Rescaled:
         return self.activation(x) * self.factor
 
 
-class AdaPS(IdentifiedScheme):
+class AdaPS(SharingScheme):
     """Adaptive parameter sharing.
 
     The identity phase gives every agent a code and clusters the codes; a fixed mapping network turns each cluster's
@@ -56,7 +58,7 @@ class AdaPS(IdentifiedScheme):
         rescale: multiply hidden activations by ``1/keep`` (``inverse``) or its root (``inverse_sqrt``), or ``none``.
             ``keep`` is the nominal share, also where binarisation keeps more or less.
         execution: ``auto``, ``compact`` or ``dense``, see :class:`~adaps_agents.networks.grouped_mlp.MaskedMLP`.
-        labels, types: where the groups come from, see :class:`~adaps_agents.schemes.group_source.IdentifiedScheme`.
+        labels, types: where the groups come from, see :class:`~adaps_agents.schemes.group_source.GroupSource`.
             Groups that the identity phase does not find have one-hot vectors as centres; with ``random`` labels the
             centres are those of the groups as found, and with ``each`` the agents' own codes.
         identity: settings of the identity phase.
@@ -67,9 +69,12 @@ class AdaPS(IdentifiedScheme):
     summary = "one shared network, a mask over hidden neurons for each group found by the identity phase"
     source = "Li et al., ICASSP 2024, arXiv 2312.09009"
     parameter_formula = "P"
+    forms_groups = True
     fups_options: ClassVar[Mapping[str, Any] | None] = {
         "keep": 1.0, "codes": "mapped", "binarisation": "top_k", "units": "neurons"
     }  # fmt: skip
+
+    group_source: GroupSource
 
     def __init__(
         self,
@@ -83,7 +88,6 @@ class AdaPS(IdentifiedScheme):
         types: Sequence[int] | None = None,
         **mapping: Any,
     ) -> None:
-        super().__init__(labels=labels, identity=identity, types=types)
         names = [item.name for item in fields(MappingConfig)]
         for option in mapping:
             if option not in names:
@@ -99,36 +103,35 @@ class AdaPS(IdentifiedScheme):
                 f"masked='same' with units={units!r}: actor and critic have different weights; "
                 "mask neurons, or use 'separate'."
             )
+        settings = MappingConfig(**mapping)
+        groups = GroupSource(labels, identity, types)
+        groups.uses_codes = settings.codes == "mapped"
+        super().__init__(groups)
         self.masked, self.units, self.rescale = masked, units, rescale
-        self.execution = execution
-        self.mapping = MappingConfig(**mapping)
-        self._centres: NDArray[np.float32] | None = None
-
-    def needs_codes(self) -> bool:
-        """Whether masks are mapped from the codes."""
-        return self.mapping.codes == "mapped"
-
-    def use_identity(self, identity: Identity) -> None:
-        """Keep the centres, from which the masks are made, and regroup."""
-        self._centres = identity.centres
-        super().use_identity(identity)
+        self.execution, self.mapping = execution, settings
 
     def make_networks(self) -> None:
         """Make actor and critic with the masks of the present groups."""
         number = int(self.labels.max()) + 1
-        centres = self._centres
-        if centres is None or len(centres) != number:
+        identity = self.group_source.identity
+        centres = np.eye(number, dtype=np.float32) if identity is None else identity.centres
+        if len(centres) != number:
             centres = np.eye(number, dtype=np.float32)
         exponent = RESCALE[self.rescale] if number > 1 else 0.0
-        keep = self.mapping.kept(number, min(self.mask_widths("actor"), default=1))
-        activation = Rescaled(self.activation, keep**-exponent) if exponent else self.activation
+        specs = self.actor_spec, self.critic_spec
+        keep = self.mapping.kept(number, min(specs[0].mask_widths, default=1))
+        rescaled = Rescaled(self.activation, keep**-exponent) if exponent else self.activation
         if self.units == "neurons":
-            actor, critic = self._masks(centres, self.mask_widths("actor"), self.mask_widths("critic"))
-            self.make_masked_networks(actor, critic, self.execution, activation)
-            if self.masked == "actor":
-                self.critic_net.activation = self.activation
+            masks = self._masks(centres, *(spec.mask_widths for spec in specs))
+            plain = self.activation if self.masked == "actor" else rescaled
+            self.actor_net = self._masked_network(replace(specs[0], activation=rescaled), masks[0])
+            self.critic_net = self._masked_network(replace(specs[1], activation=plain), masks[1])
         else:
-            self._make_weight_masked(centres, activation)
+            self._make_weight_masked(centres, rescaled)
+
+    def _masked_network(self, spec: NetworkSpec, masks: Sequence[Tensor]) -> AgentNetwork:
+        """Return a network with these masks, ``[K, width]`` a layer."""
+        return spec.masked(self.labels, masks, self.execution)
 
     def _masks(self, centres: Centres, actor: list[int], critic: list[int]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the masks of layers of the given widths, for actor and critic as ``masked`` says."""
@@ -143,16 +146,14 @@ class AdaPS(IdentifiedScheme):
     def _make_weight_masked(self, centres: Centres, activation: Activation) -> None:
         """Make networks whose single weights are masked, under masked neurons or not."""
         both = list(self.hidden) if self.units == "both" else []
-        sizes = self.actor_sizes(), self.critic_sizes()
-        widths = [both + [fan_in * out for fan_in, out in pairwise(one)] for one in sizes]
+        specs = [replace(spec, activation=activation) for spec in (self.actor_spec, self.critic_spec)]
+        widths = [both + [fan_in * out for fan_in, out in pairwise(spec.sizes)] for spec in specs]
         nets = []
-        for one, masks, gain, name in zip(
-            sizes, self._masks(centres, *widths), (ACTOR_GAIN, CRITIC_GAIN), ("actor", "critic"), strict=True
-        ):
+        for spec, masks in zip(specs, self._masks(centres, *widths), strict=True):
             neurons = masks[: len(both)] or None
-            weight_masks, bias_masks = joined_masks(one, masks[len(both) :], neurons)
-            options: dict[str, Any] = {"head_gain": gain, "seed": self.seed, "name": name}
-            nets.append(WeightMaskedMLP(one, self.labels, weight_masks, bias_masks, activation, **options))
+            weight_masks, bias_masks = joined_masks(spec.sizes, masks[len(both) :], neurons)
+            options = {"labels": self.labels, "weight_masks": weight_masks, "bias_masks": bias_masks, **spec.options}
+            nets.append(WeightMaskedMLP(**options))
         self.actor_net, self.critic_net = nets
 
     def param_report(self) -> dict[str, int]:
@@ -160,9 +161,8 @@ class AdaPS(IdentifiedScheme):
         report = super().param_report()
         if self.mapping.codes == "mapped" and int(self.labels.max()) > 0:
             nets = (self.actor_net, self.critic_net) if self.masked == "separate" else (self.actor_net,)
-            masks: list[Tensor] = [mask for net in nets for mask in net.masks]  # type: ignore[union-attr]
-            outputs = sum(mask.shape[1] for mask in masks)
-            inputs = self.identity_config.encoder.latent if self.identity_steps else int(self.labels.max()) + 1
+            outputs = sum(mask.shape[1] for net in nets for mask in net.masks or ())
+            inputs = self.group_source.config.encoder.latent if self.identity_steps else int(self.labels.max()) + 1
             hidden = self.mapping.hidden
             report["fixed_parameters"] = (inputs + 1) * hidden + (hidden + 1) * outputs
         return report

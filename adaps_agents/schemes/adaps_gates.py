@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from adaps_agents.identity.collect import Collector
-from adaps_agents.identity.phase import Identity, IdentityConfig
+from adaps_agents.identity.phase import IdentityConfig
 from adaps_agents.identity.reward_effects import Effects, measured_effects, relevance_gates
+from adaps_agents.networks.agent_network import AgentNetwork
+from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.gated_mlp import GatedMLP
-from adaps_agents.networks.grouped_mlp import Activation
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.adaps import AdaPS
-from adaps_agents.schemes.base import PARTS
 from adaps_agents.schemes.options import check_choice, check_count
 from adaps_envs.errors import InvalidParameterError
 
@@ -77,66 +77,46 @@ class AdaPSGates(AdaPS):
         if "units" in options:
             raise InvalidParameterError("adaps_gates masks neurons only; leave units out, or take scheme 'adaps'.")
         super().__init__(labels=labels, identity=identity, types=types, **options)
+        self.group_source.uses_effects = True
         self.masks_wanted, self.gains, self.gain_code = masks, gains, gain_code
         if gains != "none":
             self.parameter_formula = f"P + {GAINS[gains]} an actor or critic"  # type: ignore[misc]
             self.fups_options = {"masks": "never", "gains": "none"}  # type: ignore[misc]
         self._effects: Effects | None = None
 
-    def waits(self) -> bool:
-        """Whether relevance can matter: not if there is one group from the start."""
-        return super().waits() or int(self.labels.max()) > 0
-
-    def needs_effects(self) -> bool:
-        """Whether the identity phase shall measure how rewards depend on entries."""
-        return True
+    def initial_labels(self) -> Tensor:
+        """Return the source's groups; of several given ones, relevance must be measured before training."""
+        labels = super().initial_labels()
+        self.needs_identity_phase |= int(labels.max()) > 0
+        return labels
 
     def prepare(self, collector: Collector) -> int:
         """Run the identity phase, or where groups are given play its steps, and make the gates."""
-        if super().waits():
+        if self.group_source.needs_phase or not self.needs_identity_phase:
             return super().prepare(collector)
-        if not self.waits():
-            return 0
         before = collector.env_steps
-        self._effects = measured_effects(collector.collect(self.identity_config.env_steps), self.spaces.num_agents)
+        self._effects = measured_effects(collector.collect(self.group_source.config.env_steps), self.spaces.num_agents)
         self.identity_steps.fill_(collector.env_steps - before)
-        self.build_networks()
+        self.regroup(self.labels)
         return collector.env_steps - before
-
-    def use_identity(self, identity: Identity) -> None:
-        """Keep the effects, from which the gates are made, then the centres, and regroup."""
-        self._effects = identity.effects
-        super().use_identity(identity)
 
     def group_gates(self) -> Tensor:
         """Return the gates ``[K, F]`` of the present groups; ones where nothing is known."""
         labels = self.labels.cpu().numpy()
-        if self._effects is None or labels.max() == 0:
+        identity = self.group_source.identity
+        effects = self._effects if identity is None else identity.effects
+        if effects is None or labels.max() == 0:
             return torch.ones(int(labels.max()) + 1, self.spaces.obs_dim)
-        return torch.from_numpy(relevance_gates(self._effects, labels))
+        return torch.from_numpy(relevance_gates(effects, labels))
 
-    def make_masked_networks(
-        self,
-        actor: Sequence[Tensor],
-        critic: Sequence[Tensor],
-        execution: str = "auto",
-        activation: Activation | None = None,
-    ) -> None:
-        """Set actor and critic to one network each, with gates, and with masks where they are wanted."""
+    def _masked_network(self, spec: NetworkSpec, masks: Sequence[Tensor]) -> AgentNetwork:
+        """Return a network with gates, and with masks ``[K, width]`` a layer where they are wanted."""
         gates = self.group_gates()
         masked = self.masks_wanted == "always" or (self.masks_wanted == "auto" and not told_apart(gates))
-        for part, masks in zip(PARTS, (actor, critic), strict=True):
-            options = self.network_options(part)
-            if activation is not None:
-                options["activation"] = activation
-            used = masks if masked else [torch.ones_like(mask, dtype=torch.bool) for mask in masks]
-            inputs = options["sizes"][0] - gates.shape[1]
-            own = torch.cat([gates, torch.ones(len(gates), inputs)], dim=1)
-            net = GatedMLP(
-                options.pop("sizes"), self.labels, used, execution=execution, gates=own, gains=self._gain_codes(),
-                **options,
-            )  # fmt: skip
-            setattr(self, f"{part}_net", net)
+        used = masks if masked else [torch.ones_like(mask, dtype=torch.bool) for mask in masks]
+        own = torch.cat([gates, torch.ones(len(gates), spec.sizes[0] - gates.shape[1])], dim=1)
+        options = {"labels": self.labels, "masks": used, "execution": self.execution, **spec.options}
+        return GatedMLP(gates=own, gains=self._gain_codes(), **options)
 
     def _gain_codes(self) -> Tensor | None:
         """Return the codes of the groups ``[K, D]`` that trained gains are mapped from, or None for fixed gates."""
@@ -159,14 +139,6 @@ class AdaPSGates(AdaPS):
         assert isinstance(net, GatedMLP)
         read = (net.current_gates() != 0).sum(dim=1).tolist()
         return {**super().sharing_summary(), "entries_read": read}
-
-    def param_report(self) -> dict[str, int]:
-        """Add the fixed gates, 32 bits each."""
-        report = super().param_report()
-        if int(self.labels.max()) > 0:
-            nets = (self.actor_net, self.critic_net)
-            report["fixed_bits"] += sum(32 * net.gates.numel() for net in nets if isinstance(net, GatedMLP))
-        return report
 
 
 def told_apart(gates: Tensor) -> bool:

@@ -11,26 +11,26 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adaps_agents.identity.collect import Collector
 from adaps_agents.identity.encoder import EncoderConfig, IdentityEncoder
 from adaps_agents.identity.phase import SEPS_ORIGINAL, Identity, IdentityConfig, identify
 from adaps_agents.random_streams import numpy_stream
-from adaps_agents.schemes.base import SharingScheme, checked_labels
 from adaps_agents.schemes.options import check_choice
 from adaps_envs.errors import InvalidParameterError, suggest
 
-__all__ = ["IdentifiedScheme"]
+__all__ = ["GroupSource", "checked_labels", "identity_config"]
 
-SOURCES = ("found", "true", "random", "each")
+KINDS = ("found", "true", "random", "each")
 # Settings of the identity phase that have a name.
 PRESETS = {"seps-original": SEPS_ORIGINAL}
 
 logger = logging.getLogger(__name__)
 
 
-class IdentifiedScheme(SharingScheme):
-    """A scheme whose groups come from the identity phase.
+class GroupSource:
+    """Where the groups of a scheme come from; a scheme has one, see ``SharingScheme.group_source``.
 
     Args:
         labels: groups ``[N]`` from outside, or where they come from: ``found`` by the identity phase (None means the
@@ -41,121 +41,89 @@ class IdentifiedScheme(SharingScheme):
             ``"seps-original"``.
         types: true type of each agent, ``[N]`` integers 0..K-1; read for ``labels="true"`` alone.
 
+    Attributes:
+        kind: ``found``, ``true``, ``random``, ``each``, or ``given`` from outside.
+        config: settings of the identity phase.
+        uses_codes: whether the scheme uses the agents' codes as well as their groups; it says so.
+        uses_effects: whether the scheme uses how rewards depend on entries of the observation; it says so.
+        shuffles: whether groups of every kind are dealt to random agents; the scheme says so.
+        identity: what it found, None before.
+
     Raises:
         InvalidParameterError: ``labels="true"`` without types, or settings that do not exist.
     """
 
     def __init__(
         self,
-        *,
         labels: Sequence[int] | str | None = None,
         identity: IdentityConfig | Mapping[str, Any] | str | None = None,
         types: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
         if isinstance(labels, str):
-            check_choice("labels", labels, SOURCES)
-        self.groups_from = "found" if labels is None else labels if isinstance(labels, str) else "given"
-        if self.groups_from == "true" and types is None:
+            check_choice("labels", labels, KINDS)
+        self.kind = "found" if labels is None else labels if isinstance(labels, str) else "given"
+        if self.kind == "true" and types is None:
             raise InvalidParameterError(
                 "labels='true' needs types=[...], the true type of each agent; SharingA2C and SharingPPO find them."
             )
-        given = labels if self.groups_from == "given" else types if self.groups_from == "true" else None
-        self.given_labels = None if given is None else np.asarray(given)
-        self.identity_config = identity_config(identity)
+        self._given = {"given": labels, "true": types}.get(self.kind)
+        self.config = identity_config(identity)
+        self.uses_codes = self.uses_effects = self.shuffles = False
         self.identity: Identity | None = None
 
-    def initial_labels(self) -> torch.Tensor:
-        """Return the groups that are known from the start, or one group until the identity phase has run."""
-        if self.groups_from == "each":
-            return torch.arange(self.spaces.num_agents)
-        if self.given_labels is None:
-            return super().initial_labels()
-        return checked_labels(self.given_labels, self.spaces.num_agents)
-
-    def waits(self) -> bool:
+    @property
+    def needs_phase(self) -> bool:
         """Whether the identity phase has something to find."""
-        return self.groups_from in ("found", "random") or (self.groups_from == "each" and self.needs_codes())
+        return self.kind in ("found", "random") or (self.kind == "each" and self.uses_codes)
 
-    def needs_codes(self) -> bool:
-        """Whether the scheme uses the agents' codes beside their groups."""
-        return False
-
-    def needs_effects(self) -> bool:
-        """Whether the scheme uses how rewards depend on entries of the observation."""
-        return False
-
-    def told_types(self) -> bool:
-        """Whether the true types are the groups."""
-        return self.groups_from == "true"
+    def initial_labels(self, num_agents: int, seed: int) -> Tensor:
+        """Return the groups ``[N] int64`` known from the start, or one group until the identity phase has run."""
+        if self.kind in ("found", "random"):
+            return torch.zeros(num_agents, dtype=torch.int64)
+        given = np.arange(num_agents) if self.kind == "each" else self._given
+        labels = checked_labels(given, num_agents)
+        return torch.from_numpy(_dealt(labels.numpy(), seed)) if self.shuffles else labels
 
     def least_steps(self, lanes: int) -> int:
-        """Return the steps of random play that the identity phase begins with, in whole steps of all lanes."""
-        return -(-self.identity_config.env_steps // lanes) * lanes if self.waits() else 0
+        """Return the steps of random play that the identity phase begins with, in whole steps of B = ``lanes``."""
+        return -(-self.config.env_steps // lanes) * lanes
 
-    def prepare(self, collector: Collector) -> int:
-        """Run the identity phase if it has something to find, regroup, and return the environment steps spent."""
-        if not self.waits():
-            return 0
-        config = self.identity_config
-        if self.groups_from == "each":
-            config = replace(config, num_groups=self.spaces.num_agents)
-        self.identity = identify(collector, config, self.seed, effects=self.needs_effects())
-        self.identity_steps.fill_(self.identity.env_steps)
-        _tell(self.identity, self.name)
-        self.use_identity(self.identity)
-        return self.identity.env_steps
+    def identify(self, collector: Collector, seed: int, scheme: str) -> Identity:
+        """Run the identity phase for a scheme of this name, keep what it found, and return it."""
+        config = self.config if self.kind != "each" else replace(self.config, num_groups=collector.num_agents)
+        self.identity = identify(collector, config, seed, effects=self.uses_effects)
+        _tell(self.identity, scheme)
+        return self.identity
 
-    def extra_state(self) -> dict[str, NDArray[Any]]:
-        """Add what the identity phase found: the autoencoder is discarded, and the labels do not tell everything."""
-        if self.identity is None:
-            return super().extra_state()
-        return {**super().extra_state(), **self.identity.to_arrays()}
+    def handed_out(self, labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+        """Return the groups ``[N] int64`` that the agents get: those found, or found ones dealt to random agents."""
+        return _dealt(labels, seed) if self.shuffles or self.kind == "random" else labels
 
-    def load_extra_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what the identity phase found; the networks stay as they are."""
-        super().load_extra_state(arrays)
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what the identity phase found: the autoencoder is discarded, and the labels do not tell everything."""
+        return {} if self.identity is None else self.identity.to_arrays()
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what :meth:`to_arrays` gave."""
         self.identity = Identity.from_arrays(arrays)
 
-    def use_identity(self, identity: Identity) -> None:
-        """Take over the groups that were found; a scheme that also needs the codes extends this."""
-        self.regroup(self.dealt(identity.labels))
-
-    def dealt(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the groups ``[N]`` as the agents get them: those given, or dealt to random agents."""
-        return self.shuffled(labels) if self.groups_from == "random" else labels
-
-    def shuffled(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the groups ``[N]`` dealt to random agents, the same at every call."""
-        return numpy_stream(self.seed, "random groups").permutation(labels)
-
-    def assignment(self) -> NDArray[np.int64]:
-        """Return the group of each agent ``[N]``."""
-        return np.asarray(self.labels.cpu())
-
-    def param_report(self) -> dict[str, int]:
-        """Add the autoencoder, which is discarded before training."""
-        used = self._encoder_parameters() if self.identity_steps else 0
-        return {**super().param_report(), "pretraining_parameters": used}
-
-    def _encoder_parameters(self) -> int:
+    def encoder_parameters(self, num_agents: int, obs_dim: int, num_actions: int) -> int:
         """Count a freshly made autoencoder: the trained one is discarded, and absent after loading."""
-        sizes = self.spaces.num_agents, self.spaces.obs_dim, self.spaces.num_actions
-        model = IdentityEncoder(*sizes, self.identity_config.encoder, torch.Generator())
+        model = IdentityEncoder(num_agents, obs_dim, num_actions, self.config.encoder, torch.Generator())
         return sum(parameter.numel() for parameter in model.parameters())
 
-    def sharing_summary(self) -> dict[str, Any]:
-        """Add what the identity phase found and spent."""
-        summary = super().sharing_summary()
-        summary["groups_from"] = self.groups_from
-        summary["identity_steps"] = int(self.identity_steps)
-        if self.identity_steps:
-            summary["groups_found"] = int(self.labels.max()) + 1
-        if self.identity is not None:
-            summary["identity_verdict"] = self.identity.verdict
-            summary["identity_reason"] = self.identity.reason
-            summary["selection_curve"] = {str(k): round(score, 6) for k, score in self.identity.curve.items()}
-        return summary
+    def summary(self) -> dict[str, Any]:
+        """Return what the identity phase found, as JSON values."""
+        if self.identity is None:
+            return {}
+        found = self.identity
+        curve = {str(k): round(score, 6) for k, score in found.curve.items()}
+        return {"identity_verdict": found.verdict, "identity_reason": found.reason, "selection_curve": curve}
+
+
+def _dealt(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the groups ``[N]`` dealt to random agents, the same at every call."""
+    return numpy_stream(seed, "random groups").permutation(labels)
 
 
 def _tell(identity: Identity, scheme: str) -> None:
@@ -193,3 +161,21 @@ def _check_names(options: Mapping[str, Any], config: type) -> None:
     for name in options:
         if name not in names:
             raise InvalidParameterError(f"no identity setting {name!r}. {suggest(name, names)}")
+
+
+def checked_labels(labels: Any, num_agents: int) -> Tensor:
+    """Return group labels as ``[N] int64``, or say what is wrong with them.
+
+    Raises:
+        InvalidParameterError: not N integers, or they are not 0..K-1 with every value used.
+    """
+    array = torch.as_tensor(np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels))
+    if array.shape != (num_agents,) or array.is_floating_point():
+        raise InvalidParameterError(
+            f"labels have shape {tuple(array.shape)} and type {array.dtype}; "
+            f"give one integer for each of {num_agents} agents."
+        )
+    used = array.unique()
+    if not torch.equal(used.long(), torch.arange(len(used))):
+        raise InvalidParameterError(f"labels use the groups {used.tolist()}; number them 0..K-1 without gaps.")
+    return array.long().clone()

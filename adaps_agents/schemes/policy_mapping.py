@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from adaps_agents.networks.grouped_mlp import GroupedMLP
 from adaps_agents.schemes.base import SharingScheme
 from adaps_envs.errors import InvalidParameterError, UnknownNameError, suggest
 
@@ -78,18 +78,16 @@ def group_map(model: Any, agents: Sequence[str] | None = None) -> dict[str, list
 def sharing_groups(scheme: SharingScheme) -> NDArray[np.int64] | None:
     """Return the groups ``[N]`` of agents that act by the same function, or None if the scheme does not form any.
 
-    A scheme forms groups if it says so by ``assignment()``, or if actor and critic are whole networks dealt to agents
-    in the same way for good: one for all, or one each.
+    A scheme forms groups if it says so by ``assignment()``, or if agents use whole actors and critics in the
+    same way for good: one for all, or one each.
     """
     assignment = scheme.assignment()
     if assignment is not None:
         return assignment
-    actor, critic = scheme.actor_net, scheme.critic_net
-    changes = type(scheme).after_update is not SharingScheme.after_update
-    if changes or type(actor) is not GroupedMLP or type(critic) is not GroupedMLP:
+    labels, others = scheme.actor_net.whole_labels, scheme.critic_net.whole_labels
+    if scheme.acts_in_training or labels is None or others is None or not torch.equal(labels, others):
         return None
-    labels, others = actor.groups.labels, critic.groups.labels
-    return np.asarray(labels.cpu()) if bool((labels == others).all()) else None
+    return np.asarray(labels.cpu())
 
 
 def scheme_of(model: Any) -> SharingScheme:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from adaps_agents.schemes import SharingScheme
+from adaps_agents.schemes.base import network
 from adaps_agents.testing.subject import (
     PARTS,
     SEED,
@@ -192,7 +193,7 @@ def _disturb_outside(scheme: SharingScheme, part: str, agent: int) -> bool:
 
 
 def _effective(scheme: SharingScheme, part: str, agent: int) -> list[Tensor]:
-    return [tensor.detach().clone() for layer in scheme.effective_params(agent)[part] for tensor in layer]
+    return [tensor.detach().clone() for layer in network(scheme, part).effective_params(agent) for tensor in layer]
 
 
 def _equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:

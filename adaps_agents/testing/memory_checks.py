@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from adaps_agents.schemes import SharingScheme
+from adaps_agents.schemes.base import network
 from adaps_agents.testing.subject import (
     SEQUENCE_LANES,
     Subject,
@@ -13,7 +14,6 @@ from adaps_agents.testing.subject import (
     part_inputs,
     randomise,
     require,
-    run_sequence,
     running_state,
 )
 
@@ -38,9 +38,10 @@ def check_memory(subject: Subject) -> str | None:
 
 def _check_part(subject: Subject, scheme: SharingScheme, part: str) -> None:
     rows, starts, state = _running(subject, scheme, part)
-    out, states = run_sequence(scheme, part, rows, starts, state)
-    sizes = (*rows.shape[:3], scheme.state_width(part))
+    out, states = network(scheme, part).sequence(rows, starts, state)
+    sizes = (*rows.shape[:3], network(scheme, part).state_width)
     require(states.shape == sizes, f"{part}: states are {list(states.shape)}; the rule is {list(sizes)}")
+    _check_first(scheme, part, rows)
     _check_steps(scheme, part, rows, starts, state, out)
     _check_episodes(scheme, part, rows, starts, state, out)
     _check_privacy(scheme, part, rows, starts, state, out)
@@ -50,22 +51,29 @@ def _running(subject: Subject, scheme: SharingScheme, part: str) -> tuple[Tensor
     """Return inputs, starts and state of a sequence; in lane 0 an episode begins half-way, in the others none does."""
     rows = part_inputs(scheme, part, subject.observations(STEPS * SEQUENCE_LANES)).unflatten(0, (STEPS, SEQUENCE_LANES))
     starts = half_way(rows)
-    state = running_state(scheme.state_width(part)).expand(*rows.shape[1:3], -1)
+    state = running_state(network(scheme, part).state_width).expand(*rows.shape[1:3], -1)
     return rows, starts, state
 
 
 def _check_lasting(subject: Subject, scheme: SharingScheme, part: str) -> None:
     rows, starts, state = _running(subject, scheme, part)
-    kept, _ = run_sequence(scheme, part, rows, starts, state)
-    changed, _ = run_sequence(scheme, part, torch.cat([rows[:1] + 1, rows[1:]]), starts, state - 0.3)
+    kept, _ = network(scheme, part).sequence(rows, starts, state)
+    changed, _ = network(scheme, part).sequence(torch.cat([rows[:1] + 1, rows[1:]]), starts, state - 0.3)
     felt = (changed[-1, 1:] - kept[-1, 1:]).abs().amax(dim=(0, 2))
     require(bool((felt > 0).all()), f"{part}: agents {felt.eq(0).nonzero().flatten().tolist()} remember nothing")
+
+
+def _check_first(scheme: SharingScheme, part: str, rows: Tensor) -> None:
+    net, starts = network(scheme, part), torch.ones_like(rows[:1, ..., 0], dtype=torch.bool)
+    first, _ = net.sequence(rows[:1], starts, net.initial_state(rows.shape[1]))
+    decided = scheme.actor(rows[0]) if part == "actor" else scheme.critic(rows[0])[..., None]
+    require(_close(decided, first[0]), f"{part}: {part}() is not the first step of the sequences that train it")
 
 
 def _check_steps(scheme: SharingScheme, part: str, rows: Tensor, starts: Tensor, state: Tensor, whole: Tensor) -> None:
     steps, carried = [], state
     for row, begins in zip(rows, starts, strict=True):
-        out, states = run_sequence(scheme, part, row[None], begins[None], carried)
+        out, states = network(scheme, part).sequence(row[None], begins[None], carried)
         steps.append(out[0])
         carried = states[0]
     require(_close(torch.stack(steps), whole), f"{part}: a sequence differs from the same steps taken one by one")
@@ -76,7 +84,7 @@ def _check_episodes(
 ) -> None:
     begins = len(rows) // 2
     changed = torch.cat([rows[:begins] + 1, rows[begins:]])
-    out, _ = run_sequence(scheme, part, changed, starts, state - 0.3)
+    out, _ = network(scheme, part).sequence(changed, starts, state - 0.3)
     require(_close(out[begins:, 0], whole[begins:, 0]), f"{part}: an episode remembers what was before its start")
 
 
@@ -85,7 +93,7 @@ def _check_privacy(
 ) -> None:
     others = torch.cat([rows[:, :, :1], rows[:, :, 1:] + 1], dim=2)
     states = torch.cat([state[:, :1], state[:, 1:] - 0.3], dim=1)
-    out, _ = run_sequence(scheme, part, others, starts, states)
+    out, _ = network(scheme, part).sequence(others, starts, states)
     require(_close(out[:, :, 0], whole[:, :, 0]), f"{part}: an agent remembers what others have seen")
 
 

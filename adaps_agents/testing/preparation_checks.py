@@ -23,8 +23,6 @@ BRIEF = {"env_steps": 60, "patience": 1, "encoder": {"updates": 2, "batch_size":
 def check_preparation(subject: Subject) -> str | None:
     """``prepare`` returns what its collector counted, and looks up no hidden types."""
     scheme = _unprepared(subject)
-    if not scheme.waits():
-        return "it prepares nothing"
     game = _Game(subject.team)
     collector = Collector(game, len(subject.team), NUM_ACTIONS, np.random.default_rng(SEED))  # type: ignore[arg-type]
     try:
@@ -34,6 +32,10 @@ def check_preparation(subject: Subject) -> str | None:
             f"prepare() looks for more than a collector has: {error}; the rule is collect(), outcomes(), "
             "env_steps, num_agents, num_actions and num_lanes"
         ) from error
+    if not scheme.needs_identity_phase:
+        played = collector.env_steps
+        require(played == 0, f"needs_identity_phase is False, but prepare() plays {played} environment steps")
+        return "it prepares nothing"
     require(not game.looked_up, "prepare() looks up the hidden types of the environment that its collector plays")
     require(
         type(spent) is int and spent == collector.env_steps,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from adaps_agents.schemes import SharingScheme
+from adaps_agents.schemes.base import network
 from adaps_agents.testing.subject import HIDDEN, PARTS, SEED, Subject, forward, gradients, randomise, require
 
 __all__ = [
@@ -65,11 +66,10 @@ def _compare_with_fups(subject: Subject, limit: Mapping[str, Any]) -> None:
 
 def _copy_effective(source: SharingScheme, target: SharingScheme) -> None:
     """Give ``target``, full sharing, the weights that agent 0 of ``source`` uses."""
-    layers = source.effective_params(0)
     with torch.no_grad():
         for part in PARTS:
-            own = target.effective_params(0)[part]
-            for (weight, bias), (mine, offset) in zip(layers[part], own, strict=True):
+            pairs = zip(*(network(scheme, part).effective_params(0) for scheme in (source, target)), strict=True)
+            for (weight, bias), (mine, offset) in pairs:
                 mine.copy_(weight)
                 offset.copy_(bias)
 
@@ -191,8 +191,15 @@ def check_hooks(subject: Subject) -> None:
     loss = scheme.aux_loss()
     if loss is not None:
         require(loss.shape == () and loss.requires_grad, f"aux_loss() is {loss!r}; the rule is None or a scalar")
+    before = {name: value.clone() for name, value in scheme.state_dict().items()}
     answer = scheme.after_update(1)
     require(type(answer) is bool, f"after_update() returns {answer!r}; the rule is True or False")
+    after = scheme.state_dict()
+    changed = answer or [name for name in before if not torch.equal(before[name], after[name])]
+    require(
+        scheme.acts_in_training or (loss is None and not changed),
+        "acts_in_training is False, but aux_loss() or after_update() does something",
+    )
     for attribute in ("name", "summary", "source", "parameter_formula"):
         text = getattr(scheme, attribute, None)
         require(isinstance(text, str) and bool(text.strip()), f"{attribute} is {text!r}; the rule is a line of text")

@@ -14,7 +14,7 @@ from adaps_agents.diagnostics.parameter_usage import gradients, used_entries
 from adaps_agents.networks.grouped_mlp import Activation
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes import AgentSpaces, SharingScheme, make_scheme
-from adaps_agents.schemes.base import PARTS
+from adaps_agents.schemes.base import PARTS, network
 from adaps_envs.errors import AdapsError, InvalidParameterError
 
 __all__ = [
@@ -62,7 +62,8 @@ class FullSharing(SharingScheme):
 
     def make_networks(self) -> None:
         """Make one actor and one critic."""
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
 
 @dataclass(frozen=True)
@@ -160,18 +161,9 @@ def forward(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
     if part not in scheme.recurrent_parts:
         return scheme.actor(inputs) if part == "actor" else scheme.critic(inputs)[..., None]
     rows = inputs.unflatten(0, (-1, SEQUENCE_LANES))
-    state = running_state(scheme.state_width(part)).expand(*rows.shape[1:3], -1)
-    return run_sequence(scheme, part, rows, half_way(rows), state)[0].flatten(0, 1)
-
-
-def run_sequence(
-    scheme: SharingScheme, part: str, inputs: Tensor, starts: Tensor, state: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return outputs ``[T, B, N, O]`` and states of a part; the arguments are those of ``actor_sequence``."""
-    if part == "actor":
-        return scheme.actor_sequence(inputs, starts, state)
-    values, states = scheme.critic_sequence(inputs, starts, state)
-    return values[..., None], states
+    net = network(scheme, part)
+    state = running_state(net.state_width).expand(*rows.shape[1:3], -1)
+    return net.sequence(rows, half_way(rows), state)[0].flatten(0, 1)
 
 
 def half_way(inputs: Tensor) -> Tensor:
@@ -198,16 +190,16 @@ def part_inputs(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
 
 def loop_over_agents(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
     """Return what ``forward`` must return, agent by agent from the effective parameters alone."""
-    activation = getattr(getattr(scheme, f"{part}_net", None), "activation", scheme.activation)
+    activation = network(scheme, part).activation
     inputs = part_inputs(scheme, part, obs)
     columns = []
     for agent in range(scheme.spaces.num_agents):
-        *hidden, (head, offset) = scheme.effective_params(agent)[part]
+        *hidden, (head, offset) = network(scheme, part).effective_params(agent)
         unit = [hidden.pop() for _ in range(2)][::-1] if part in scheme.recurrent_parts else []
         h = inputs[:, agent]
         for w, b in hidden:
             h = activation(functional.linear(h, w, b))
-        h = _loop_over_steps(h, unit, scheme.state_width(part)) if unit else h
+        h = _loop_over_steps(h, unit, network(scheme, part).state_width) if unit else h
         columns.append(functional.linear(h, head, offset))
     return torch.stack(columns, dim=1)
 
@@ -230,8 +222,8 @@ def twin_classes(scheme: SharingScheme) -> list[list[int]]:
     """Return the agents grouped by equal effective parameters, in agent order."""
     classes: dict[bytes, list[int]] = {}
     for agent in range(scheme.spaces.num_agents):
-        layers = scheme.effective_params(agent)
-        tensors = [tensor for part in PARTS for layer in layers[part] for tensor in layer]
+        layers = [layer for part in PARTS for layer in network(scheme, part).effective_params(agent)]
+        tensors = [tensor for layer in layers for tensor in layer]
         key = b"".join(tensor.detach().contiguous().numpy().tobytes() for tensor in tensors)
         classes.setdefault(key, []).append(agent)
     return list(classes.values())

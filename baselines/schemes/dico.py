@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from adaps_agents.networks.grouped_mlp import GroupedMLP
 from adaps_agents.random_streams import torch_stream
-from adaps_agents.schemes.base import Network, SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 from adaps_agents.schemes.options import check_choice, check_count, check_number
 from adaps_envs.errors import InvalidParameterError
 
@@ -24,6 +25,69 @@ CRITICS = ("private", "shared")
 DEVIATION_GAIN = 1.0
 SMALLEST_DIVERSITY = 1e-6
 OPPOSITE_MINDS = 2**0.5 * math.log(9)
+
+
+class DeviatingMLP(GroupedMLP):
+    """One network for all agents plus ``factor()`` times each agent's deviation from it.
+
+    Args:
+        deviation: the agents' private networks. They are the scheme's to hold, and no module of this one.
+        factor: gives the factor, a scalar; where it is 0, deviations are no part of what agents use.
+        **options: as for :class:`~adaps_agents.networks.grouped_mlp.GroupedMLP`.
+    """
+
+    def __init__(self, deviation: GroupedMLP, factor: Callable[[], Tensor], **options: Any) -> None:
+        super().__init__(labels=torch.zeros_like(deviation.groups.labels), **options)
+        self._held = (deviation,)
+        self.factor = factor
+
+    @property
+    def deviation(self) -> GroupedMLP:
+        """The agents' private networks."""
+        return self._held[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
+        out: Tensor = super().forward(x) + self.factor() * self.deviation(x)
+        return out
+
+    def add_unit(self, seed: int, name: str) -> None:
+        """Give the deviations private units next to the shared one."""
+        super().add_unit(seed, name)
+        self.deviation.add_unit(seed, "deviation")
+
+    @property
+    def state_width(self) -> int:
+        """Length of an agent's recurrent state: the shared unit's, then the deviation's."""
+        return 2 * super().state_width
+
+    def recurrent_sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs ``[T, B, N, O]`` and states ``[T, B, N, 2H]``; see the base class."""
+        shared, own = state.chunk(2, dim=-1)
+        logits, shared = super().recurrent_sequence(x, starts, shared)
+        deviations, own = self.deviation.sequence(x, starts, own)
+        return logits + self.factor() * deviations, torch.cat([shared, own], dim=-1)
+
+    def effective_params(self, agent: int) -> Layers:
+        """Return an agent's layers; they hold shared neurons first, the agent's own after them."""
+        shared, factor = super().effective_params(agent), self.factor()
+        units = 0 if self.cell is None else 2
+        return shared if factor == 0 else summed(shared, self.deviation.effective_params(agent), factor, units)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Number of parameters, the deviations' included."""
+        return super().trainable_parameters + self.deviation.trainable_parameters
+
+    @property
+    def flops_per_decision(self) -> int:
+        """Multiplications and additions of one agent's forward, of both networks."""
+        return super().flops_per_decision + self.deviation.flops_per_decision
+
+    @property
+    def whole_labels(self) -> Tensor | None:
+        """None: agents differ by their deviations."""
+        return None
 
 
 class DiCo(SharingScheme):
@@ -62,6 +126,8 @@ class DiCo(SharingScheme):
     parameter_formula = "N P + P_actor"
     fups_options: ClassVar[Mapping[str, Any] | None] = {"desired": 0.0, "critic": "shared"}
 
+    acts_in_training = True
+
     estimate: Tensor
     measurements: Tensor
 
@@ -84,12 +150,13 @@ class DiCo(SharingScheme):
         index = torch.arange(number, device=device)
         self.register_buffer("estimate", torch.ones((), device=device))
         self.register_buffer("measurements", torch.zeros((), dtype=torch.int64, device=device))
-        actor: dict[str, Any] = self.network_options("actor")
-        self.actor_net = GroupedMLP(labels=torch.zeros_like(index), **actor)
-        deviation = {**actor, "head_gain": DEVIATION_GAIN, "name": "deviation"}
-        self.deviation_net = GroupedMLP(labels=index, **deviation)
-        labels = index if self.critic_sharing == "private" else torch.zeros_like(index)
-        self.critic_net = GroupedMLP(labels=labels, **self.network_options("critic"))
+        deviation = replace(self.actor_spec, head_gain=DEVIATION_GAIN, name="deviation").grouped(index)
+        self.actor_net = DeviatingMLP(deviation, self._factor, **self.actor_spec.options)
+        self.deviation_net = deviation
+        self.critic_net = self.critic_spec.grouped(index if self.critic_sharing == "private" else self.labels)
+
+    def _factor(self) -> Tensor:
+        return self.kappa
 
     @property
     def kappa(self) -> Tensor:
@@ -100,32 +167,6 @@ class DiCo(SharingScheme):
             return torch.zeros_like(self.estimate)
         scaled = self.desired / self.estimate.clamp(min=SMALLEST_DIVERSITY)
         return torch.where(self.measurements > 0, scaled, torch.ones_like(scaled))
-
-    def actor(self, obs: Tensor) -> Tensor:
-        """Return logits ``[B, N, A]`` for observations ``[B, N, F]``."""
-        if "actor" in self.recurrent_parts:
-            return self._first_step("actor", obs)
-        logits: Tensor = self.actor_net(obs) + self.kappa * self.deviation_net(obs)
-        return logits
-
-    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits ``[T, B, N, A]`` and states ``[T, B, N, 2H]``: the shared policy's, then the deviation's."""
-        if "actor" not in self.recurrent_parts:
-            return super().actor_sequence(obs, starts, state)
-        shared, own = state.chunk(2, dim=-1)
-        logits, shared = self.actor_net.sequence(obs, starts, shared)
-        deviations, own = self.deviation_net.sequence(obs, starts, own)
-        return logits + self.kappa * deviations, torch.cat([shared, own], dim=-1)
-
-    def state_width(self, part: str) -> int:
-        """Return the length of an agent's recurrent state: twice a unit's in the actor."""
-        return super().state_width(part) * (2 if part == "actor" else 1)
-
-    def add_unit(self, part: str, net: Network, name: str | None = None) -> None:
-        """Give the deviations private units beside the shared policy's."""
-        super().add_unit(part, net, name)
-        if part == "actor":
-            super().add_unit(part, self.deviation_net, "deviation")
 
     @torch.no_grad()
     def deviation_diversity(self, observations: Tensor, starts: Tensor | None = None) -> Tensor:
@@ -139,7 +180,7 @@ class DiCo(SharingScheme):
         own = self.learning.action_mask
         if starts is None:
             return logit_diversity(self.deviation_net(everybody), own)
-        state = self.initial_state("actor", everybody.shape[1]).chunk(2, dim=-1)[1]
+        state = self.deviation_net.initial_state(everybody.shape[1])
         begins = starts[..., None].expand(everybody.shape[:-1])
         return logit_diversity(self.deviation_net.sequence(everybody, begins, state)[0].flatten(0, 1), own)
 
@@ -164,24 +205,6 @@ class DiCo(SharingScheme):
         self.estimate.lerp_(measured, weight)
         self.measurements += 1
         return False
-
-    def effective_params(self, agent: int) -> dict[str, Layers]:
-        """Return actor and critic layers; the actor's hold shared neurons first, the agent's own after them."""
-        shared, own = self.actor_net.effective_params(agent), self.deviation_net.effective_params(agent)
-        units = 2 if "actor" in self.recurrent_parts else 0
-        actor = shared if self.desired == 0 else summed(shared, own, self.kappa, units)
-        return {"actor": actor, "critic": self.critic_net.effective_params(agent)}
-
-    def private_stacks(self) -> bool:
-        """Return False: the shared policy receives gradients of all agents."""
-        return False
-
-    def param_report(self) -> dict[str, int]:
-        """Count the deviations as part of the actor."""
-        report = super().param_report()
-        report["trainable_actor"] += sum(parameter.numel() for parameter in self.deviation_net.parameters())
-        report["flops_per_decision"] += self.deviation_net.flops_per_decision
-        return report
 
 
 def logit_diversity(logits: Tensor, own: Tensor | None = None) -> Tensor:

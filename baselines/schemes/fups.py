@@ -25,7 +25,8 @@ class FuPS(SharingScheme):
 
     def make_networks(self) -> None:
         """Make one actor and one critic."""
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
 
 SCHEME = FuPS

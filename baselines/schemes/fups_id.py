@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from adaps_agents.networks.indexed_mlp import IndexedMLP
-from adaps_agents.schemes.base import ACTOR_GAIN, CRITIC_GAIN, SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "FuPSId"]
@@ -38,9 +38,8 @@ class FuPSId(SharingScheme):
     def make_networks(self) -> None:
         """Make one actor and one critic that read the index."""
         index = torch.arange(self.spaces.num_agents, device=self.labels.device)
-        options: dict[str, Any] = {"seed": self.seed, "activation": self.activation, "scale": self.scale}
-        self.actor_net = IndexedMLP(self.actor_sizes(), index, head_gain=ACTOR_GAIN, name="actor", **options)
-        self.critic_net = IndexedMLP(self.critic_sizes(), index, head_gain=CRITIC_GAIN, name="critic", **options)
+        self.actor_net = IndexedMLP(index=index, scale=self.scale, **self.actor_spec.options)
+        self.critic_net = IndexedMLP(index=index, scale=self.scale, **self.critic_spec.options)
 
 
 SCHEME = FuPSId

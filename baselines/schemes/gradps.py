@@ -83,7 +83,7 @@ class SplitMLP(GeneratedMLP):
         h = self._hidden(x)
         return functional.linear(h, self.weights[-1][0], self.biases[-1][0])
 
-    def sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def recurrent_sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs ``[T, B, N, O]`` and the unit's states; see the base class."""
         features = self._hidden(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         states = self.remember(features, starts, state)
@@ -250,6 +250,8 @@ class GradPS(SharingScheme):
     parameter_formula = "P + F (copies), at most P + 2 F H (groups - 1)"
     fups_options: ClassVar[Mapping[str, Any] | None] = {}
 
+    acts_in_training = True
+
     noted: Tensor
 
     def __init__(
@@ -282,7 +284,10 @@ class GradPS(SharingScheme):
         """Make one actor and one critic."""
         number = self.spaces.num_agents
         self.register_buffer("noted", torch.zeros((), dtype=torch.int64, device=self.labels.device))
-        self.make_parts(lambda part: SplitMLP(num_agents=number, **self.network_options(part)), self.networks)
+        self.actor_net = SplitMLP(num_agents=number, **self.actor_spec.options)
+        both = self.networks == "both"
+        spec = self.critic_spec
+        self.critic_net = SplitMLP(num_agents=number, **spec.options) if both else spec.grouped(self.labels)
 
     def split_networks(self) -> list[SplitMLP]:
         """Return the networks whose neurons may be split."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
 from adaps_agents.networks.grouped_mlp import HIDDEN_GAIN, Activation, entries, orthogonal_stack
 from adaps_agents.random_streams import torch_stream
@@ -118,11 +119,13 @@ class HyperMARL(SharingScheme):
 
     def make_networks(self) -> None:
         """Make the actor's and the critic's hypernetworks."""
-        self.make_parts(self._generated, self.networks)
+        self.actor_net = self._generated(self.actor_spec)
+        both = self.networks == "both"
+        self.critic_net = self._generated(self.critic_spec) if both else self.critic_spec.grouped(self.labels)
 
-    def _generated(self, part: str) -> HyperMLP:
-        options: dict[str, Any] = self.network_options(part)
-        return HyperMLP(num_agents=self.spaces.num_agents, embedding=self.embedding, width=self.width, **options)
+    def _generated(self, spec: NetworkSpec) -> HyperMLP:
+        sizes: dict[str, Any] = {"num_agents": self.spaces.num_agents, "embedding": self.embedding, "width": self.width}
+        return HyperMLP(**sizes, **spec.options)
 
 
 SCHEME = HyperMARL

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
 from adaps_agents.networks.grouped_mlp import Activation, GroupedMLP, entries, orthogonal_stack
-from adaps_agents.schemes.base import Network, SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 from adaps_agents.schemes.options import NETWORKS, check_choice, check_flag
 
 __all__ = ["SCHEME", "HyperMARLLinear", "OffsetMLP"]
@@ -43,6 +44,14 @@ class OffsetMLP(GeneratedMLP):
         return weights, biases
 
 
+class TableMLP(GroupedMLP):
+    """Private networks of which all share the recurrent unit: the authors generate feed-forward layers only."""
+
+    def unit_labels(self) -> Tensor:
+        """Return one unit for all agents, ``[N] int64``."""
+        return torch.zeros_like(self.groups.labels)
+
+
 class HyperMARLLinear(SharingScheme):
     """Agent-conditioned linear hypernetworks: ``theta_i = W e_i (+ b)`` with ``e_i`` one-hot.
 
@@ -68,21 +77,14 @@ class HyperMARLLinear(SharingScheme):
 
     def make_networks(self) -> None:
         """Make every agent's networks."""
-        self.make_parts(self._generated, self.networks)
+        self.actor_net = self._generated(self.actor_spec)
+        both = self.networks == "both"
+        self.critic_net = self._generated(self.critic_spec) if both else self.critic_spec.grouped(self.labels)
 
-    def _generated(self, part: str) -> GroupedMLP | OffsetMLP:
+    def _generated(self, spec: NetworkSpec) -> TableMLP | OffsetMLP:
         if self.bias:
-            return OffsetMLP(num_agents=self.spaces.num_agents, **self.network_options(part))
-        index = torch.arange(self.spaces.num_agents, device=self.labels.device)
-        return GroupedMLP(labels=index, **self.network_options(part))
-
-    def private_stacks(self) -> bool:
-        """Return True if actor and critic are tables of private networks."""
-        return not self.bias and self.networks == "both" and super().private_stacks()
-
-    def unit_labels(self, net: Network) -> Tensor:
-        """Return one group: the authors generate feed-forward layers only, and all agents share the recurrent unit."""
-        return torch.zeros_like(self.labels)
+            return OffsetMLP(num_agents=self.spaces.num_agents, **spec.options)
+        return TableMLP(labels=torch.arange(self.spaces.num_agents, device=self.labels.device), **spec.options)
 
 
 SCHEME = HyperMARLLinear

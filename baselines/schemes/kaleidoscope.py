@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers, folded_index
 from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
 from adaps_agents.networks.optimizer_state import clear_moments
@@ -70,8 +71,13 @@ class ThresholdMLP(GeneratedMLP):
             weights[0], biases[0] = folded_index(weights[0], biases[0], self.sizes[0])
         return weights, biases
 
-    @torch.no_grad()
+    @property
     def masks(self) -> list[Tensor]:
+        """Which weights each agent uses at present, ``[N, out * in] bool`` a layer."""
+        return [used.flatten(1) for used in self.used_weights()]
+
+    @torch.no_grad()
+    def used_weights(self) -> list[Tensor]:
         """Return which weights each agent uses, ``[N, out, in] bool`` a layer."""
         return [w.abs() > s.sigmoid() for w, s in zip(entries(self.weights), entries(self.thresholds), strict=True)]
 
@@ -92,13 +98,13 @@ class ThresholdMLP(GeneratedMLP):
     def reset_dead(
         self, probability: float, generator: torch.Generator, optimizer: torch.optim.Optimizer | None
     ) -> list[Tensor]:
-        """Draw weights that no agent uses anew, each with ``probability``, with their thresholds; forget their moments.
+        """Draw unused weights again, each with ``probability``, with their thresholds; forget their moments.
 
         Returns:
-            What was drawn anew, ``[1, out, in] bool`` a layer.
+            What was drawn again, ``[1, out, in] bool`` a layer.
         """
         chosen = []
-        for w, s, mask in zip(entries(self.weights), entries(self.thresholds), self.masks(), strict=True):
+        for w, s, mask in zip(entries(self.weights), entries(self.thresholds), self.used_weights(), strict=True):
             drawn = torch.rand(w.shape, generator=generator).to(w.device) < probability
             dead = ~mask.any(dim=0, keepdim=True) & drawn
             # Kaiming's uniform distribution with a = sqrt(5).
@@ -121,10 +127,10 @@ class Kaleidoscope(SharingScheme):
     ``-sum_l 2^l sum_{i,j} || |theta_l| (M_i - M_j) ||_1 / (N (N - 1) |W|)``, in which ``theta`` is constant and the
     indicator's gradient passes through ``tanh`` of the incoming one, as in the authors' code. Its coefficient is
     ``diversity * mean |policy loss| / mean diversity`` over the last ``window`` losses. From time to time, weights that
-    no agent uses any more are drawn anew.
+    no agent uses any more are drawn again.
 
     On-policy port: the policy loss may pass through zero, so its absolute value is averaged; the denominator is at
-    least 1e-4 and the coefficient at most 1000. Weights are drawn anew between updates, and their optimiser moments
+    least 1e-4 and the coefficient at most 1000. Weights are drawn again between updates, and their optimiser moments
     become zero; all layers take part, as in the authors' multilayer perceptrons. Thresholds are stepped with the
     epsilon of the authors' optimiser (:mod:`~adaps_agents.schemes.thresholds` says why). The critic is masked by
     thresholds of its own, since it can see an agent's type no better than the actor can. The weights of a recurrent
@@ -135,7 +141,7 @@ class Kaleidoscope(SharingScheme):
         window: losses that are averaged.
         reset_interval: environment steps between draws; none in the last interval of a training. None takes a tenth of
             the training (the authors': 1 million of 10 on StarCraft, 200,000 on MPE).
-        reset_probability: with which a weight that no agent uses is drawn anew.
+        reset_probability: with which a weight that no agent uses is drawn again.
         offset, scale: thresholds start at ``-(offset + scale u)``, u uniform in (0, 1): nearly nothing is masked.
         threshold_epsilon: of the optimiser, for thresholds; None takes the learner's, beside which they stand still.
         agent_index: networks also read the agent's one-hot index, as in the authors' MPE settings
@@ -147,6 +153,8 @@ class Kaleidoscope(SharingScheme):
     summary = "one shared network, a learnt mask over single weights for every agent, pushed apart by a loss"
     source = "Li, Pan and Zhang, NeurIPS 2024, arXiv 2410.08540"
     parameter_formula = "P + 2 N H + N |W|, |W| the weights without biases of the masked networks, index included"
+
+    acts_in_training = True
 
     losses: Tensor
     written: Tensor
@@ -181,27 +189,25 @@ class Kaleidoscope(SharingScheme):
 
     def make_networks(self) -> None:
         """Make the masked networks and the memory of recent losses."""
-        self.make_parts(self._masked, self.networks)
+        self.actor_net = self._masked(self.actor_spec)
+        both = self.networks == "both"
+        self.critic_net = self._masked(self.critic_spec) if both else self.critic_spec.grouped(self.labels)
+        if self.threshold_epsilon is not None:
+            thresholds = [s for net in self.masked_networks() for s in net.thresholds]
+            self.optimizer_eps_groups = {self.threshold_epsilon: thresholds}
         device = self.labels.device
         # Rows: |policy loss|, diversity. The oldest column is overwritten; those not yet written are zero.
         self.register_buffer("losses", torch.zeros(2, self.window, device=device))
         self.register_buffer("written", torch.zeros((), dtype=torch.int64, device=device))
         self.register_buffer("resets", torch.zeros((), dtype=torch.int64, device=device))
 
-    def _masked(self, part: str) -> ThresholdMLP:
+    def _masked(self, spec: NetworkSpec) -> ThresholdMLP:
         options: dict[str, Any] = {"offset": self.offset, "scale": self.scale, "agent_index": self.agent_index}
-        options |= self.network_options(part)
-        return ThresholdMLP(num_agents=self.spaces.num_agents, **options)
+        return ThresholdMLP(num_agents=self.spaces.num_agents, **options, **spec.options)
 
     def masked_networks(self) -> list[ThresholdMLP]:
         """Return the networks that have masks."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, ThresholdMLP)]
-
-    def fine_parameters(self) -> Mapping[float, Sequence[nn.Parameter]]:
-        """Return the thresholds."""
-        if self.threshold_epsilon is None:
-            return {}
-        return {self.threshold_epsilon: [s for net in self.masked_networks() for s in net.thresholds]}
 
     def aux_loss(self) -> Tensor:
         """Return the diversity loss, scaled by the running size of the policy loss."""
@@ -218,7 +224,7 @@ class Kaleidoscope(SharingScheme):
         return (self.diversity * policy / spread.clamp(min=SMALLEST_DIVERSITY)).clamp(max=LARGEST_COEFFICIENT)
 
     def after_update(self, update: int) -> bool:
-        """Draw dead weights anew when an interval has passed, unless it was the last one."""
+        """Draw dead weights again when an interval has passed, unless it was the last one."""
         learning = self.learning
         interval = learning.total_timesteps // 10 if self.reset_interval is None else self.reset_interval
         passed = learning.num_timesteps // max(1, interval)
@@ -230,11 +236,6 @@ class Kaleidoscope(SharingScheme):
             for net in self.masked_networks():
                 net.reset_dead(self.reset_probability, generator, learning.optimizer)
         return False
-
-    def masks(self, part: str) -> list[Tensor] | None:
-        """Return which weights each agent uses at present, ``[N, out * in] bool`` a layer; None without masks."""
-        net = self.actor_net if part == "actor" else self.critic_net
-        return [mask.flatten(1) for mask in net.masks()] if isinstance(net, ThresholdMLP) else None
 
 
 class _Indicator(torch.autograd.Function):

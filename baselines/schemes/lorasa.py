@@ -61,6 +61,13 @@ class LowRankMLP(GeneratedMLP):
         offsets = [torch.zeros(num_agents, b.shape[1]) for b in base.biases] if bias else []
         self.offsets = nn.ParameterList([nn.Parameter(layer) for layer in offsets])
 
+    @property
+    def fixed_parameters(self) -> int:
+        """Weights of the frozen shared network, its recurrent unit included."""
+        unit = self.cell.frozen() if isinstance(self.cell, LowRankCell) else ()
+        weights, biases = self.frozen()
+        return sum(tensor.numel() for tensor in (*weights, *biases, *unit))
+
     def frozen(self) -> Layers:
         """Return the shared weights ``[1, out, in]`` and biases ``[1, out]``."""
         layers = range(self.depth)
@@ -175,6 +182,8 @@ class LoRASA(SharingScheme):
     parameter_formula = "P, then P_critic + N sum over actor layers of r (in + out)"
     fups_options: ClassVar[Mapping[str, Any] | None] = {"switch_at": 1.0}
 
+    acts_in_training = True
+
     adapting: Tensor
 
     def __init__(
@@ -191,11 +200,12 @@ class LoRASA(SharingScheme):
     def make_networks(self) -> None:
         """Make one actor and one critic."""
         self.register_buffer("adapting", torch.zeros((), dtype=torch.bool, device=self.labels.device))
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
-    def build_networks(self) -> None:
+    def _build_networks(self) -> None:
         """Make the networks, corrected at once if no training precedes the switch."""
-        super().build_networks()
+        super()._build_networks()
         if self.switch_at == 0.0:
             self.adapt()
 
@@ -229,16 +239,6 @@ class LoRASA(SharingScheme):
         self.adapt()
         return True
 
-    def param_report(self) -> dict[str, int]:
-        """Count the frozen policy."""
-        report = super().param_report()
-        if isinstance(self.actor_net, LowRankMLP):
-            weights, biases = self.actor_net.frozen()
-            unit = self.actor_net.cell
-            unit_layers = unit.frozen() if isinstance(unit, LowRankCell) else ()
-            report["fixed_parameters"] = sum(tensor.numel() for tensor in (*weights, *biases, *unit_layers))
-        return report
-
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Take over the stored phase first, so that networks of its shape await their weights."""
         stored = state_dict.get(f"{prefix}adapting")
@@ -246,7 +246,7 @@ class LoRASA(SharingScheme):
             if bool(stored):
                 self.adapt()
             else:
-                super().build_networks()
+                super()._build_networks()
                 self.to(self.labels.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

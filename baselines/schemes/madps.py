@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaps_agents.diagnostics.mapd import MapdConfig, mapd
-from adaps_agents.networks.two_part_mlp import DealtGRU, PartedMLP
+from adaps_agents.networks.two_part_mlp import TwoPartMLP
 from adaps_agents.random_streams import torch_stream
-from adaps_agents.schemes.base import Network, SharingScheme
+from adaps_agents.schemes.base import SharingScheme
 from adaps_agents.schemes.options import check_choice, check_count, check_fires, check_number
 from adaps_envs.errors import InvalidParameterError, suggest
 
@@ -70,6 +70,9 @@ class MADPS(SharingScheme):
     parameter_formula = "N P"
     fups_options: ClassVar[Mapping[str, Any] | None] = {"start": "shared"}
 
+    forms_groups = True
+    acts_in_training = True
+
     shallow: Tensor
     deep: Tensor
     noted: Tensor
@@ -109,7 +112,7 @@ class MADPS(SharingScheme):
         return torch.zeros(number, dtype=torch.int64) if self.start == "shared" else torch.arange(number)
 
     def make_networks(self) -> None:
-        """Allocate N actors and N critics and deal their parts."""
+        """Allocate N actors and N critics and assign their parts."""
         if not self.hidden:
             raise InvalidParameterError("one layer has no shallow and deep part; give net_arch a layer, e.g. [64, 64].")
         number, device = self.spaces.num_agents, self.labels.device
@@ -119,26 +122,20 @@ class MADPS(SharingScheme):
         self.register_buffer("noted", torch.zeros((), dtype=torch.int64, device=device))
         self.register_buffer("distances", torch.zeros(number, number, device=device))
         cut = min(self.shallow_layers, len(self.hidden))
-        self.actor_net = PartedMLP(num_agents=number, cut=cut, **self.network_options("actor"))
-        self.critic_net = PartedMLP(num_agents=number, cut=0, **self.network_options("critic"))
-        self._deal()
+        self.actor_net = TwoPartMLP(num_agents=number, cut=cut, **self.actor_spec.options)
+        self.critic_net = TwoPartMLP(num_agents=number, cut=0, **self.critic_spec.options)
+        self._assign()
 
-    def add_unit(self, part: str, net: Network, name: str | None = None) -> None:
-        """Give each deep part a unit of its own."""
-        number = torch.arange(self.spaces.num_agents, device=self.labels.device)
-        net.cell = DealtGRU(self.hidden[-1], number, seed=self.seed, name=name or part)
-        self._deal()
-
-    def _deal(self) -> None:
+    def _assign(self) -> None:
         """Tell the networks who uses what."""
         for net in self._nets():
-            net.deal(self.shallow, self.deep)
+            net.assign(self.shallow, self.deep)
         pairs = torch.stack([self.shallow, self.deep], dim=1).tolist()
         order = {pair: place for place, pair in enumerate(dict.fromkeys(map(tuple, pairs)))}
         self.labels.copy_(torch.tensor([order[tuple(pair)] for pair in pairs]))
 
-    def _nets(self) -> list[PartedMLP]:
-        return [net for net in (self.actor_net, self.critic_net) if isinstance(net, PartedMLP)]
+    def _nets(self) -> list[TwoPartMLP]:
+        return [net for net in (self.actor_net, self.critic_net) if isinstance(net, TwoPartMLP)]
 
     def plan_training(self, updates: int) -> None:
         """Spread the checks over the training, or see whether a given period fits in."""
@@ -183,20 +180,12 @@ class MADPS(SharingScheme):
                 net.copy_shallow(source, target, self.learning.optimizer)
         self.shallow.copy_(torch.from_numpy(shallow))
         self.deep.copy_(torch.from_numpy(deep))
-        self._deal()
+        self._assign()
 
     def _decisions(self, observations: Tensor) -> Tensor:
         """Return logits ``[B, N, A]``; actions that an agent lacks have probability 0."""
         own, logits = self.learning.action_mask, self.actor(observations)
         return logits if own is None else logits.masked_fill(~own, -torch.inf)
-
-    def assignment(self) -> Index:
-        """Return groups of agents that share both parts, ``[N]``."""
-        return np.asarray(self.labels.cpu())
-
-    def private_stacks(self) -> bool:
-        """Return False: parts are shared across the leading axis of no parameter alone."""
-        return False
 
     def sharing_summary(self) -> dict[str, Any]:
         """Add which parts the agents use, and how far apart they were when last measured."""
@@ -218,7 +207,7 @@ class MADPS(SharingScheme):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Load as usual, then let the networks use the parts of the stored indices."""
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._deal()
+        self._assign()
 
 
 def distance_config(given: MapdConfig | Mapping[str, Any] | None) -> MapdConfig:

@@ -27,7 +27,8 @@ class NoPS(SharingScheme):
 
     def make_networks(self) -> None:
         """Make N actors and N critics."""
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
 
 SCHEME = NoPS

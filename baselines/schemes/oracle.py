@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from adaps_agents.schemes.base import SharingScheme, checked_labels
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.group_source import checked_labels
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "Oracle"]
@@ -27,7 +27,8 @@ class Oracle(SharingScheme):
     summary = "one network for each true type; the only scheme that is told the types"
     source = "common upper reference"
     parameter_formula = "K P"
-    needs_types = True
+    uses_true_types = True
+    forms_groups = True
 
     def __init__(self, *, types: Sequence[int] | None = None) -> None:
         super().__init__()
@@ -41,11 +42,8 @@ class Oracle(SharingScheme):
 
     def make_networks(self) -> None:
         """Make one actor and one critic a type."""
-        self.make_grouped_networks()
-
-    def assignment(self) -> NDArray[np.int64]:
-        """Return the true types."""
-        return np.asarray(self.labels.cpu())
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
 
 SCHEME = Oracle

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers, folded_index
 from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
 from adaps_agents.random_streams import torch_stream
@@ -80,11 +81,16 @@ class SpectralMLP(GeneratedMLP):
             for s, t in zip(entries(self.values), entries(self.thresholds), strict=True)
         ]
 
+    @property
+    def masks(self) -> list[Tensor]:
+        """Which singular values each agent uses at present, ``[N, k]`` a layer."""
+        return [mask.detach() for mask in self.spectral_masks()]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs ``[B, N, O]`` for inputs ``[B, N, F]``."""
         return self._run(x, self._factors())
 
-    def sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def recurrent_sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs ``[T, B, N, O]`` and the unit's states; see the base class. No agent's matrix is formed."""
         factors = self._factors()
         features = self.activation(self._run(x, factors[:-1]))
@@ -168,6 +174,7 @@ class Prism(SharingScheme):
     summary = "one network in singular-value form, a learnt mask over the singular values for every agent"
     source = "Kim, Oh and Kim, 2026, arXiv 2602.06476"
     parameter_formula = "sum over layers of k (in + out + 1) + N k + out"
+    acts_in_training = True
 
     def __init__(
         self,
@@ -195,27 +202,22 @@ class Prism(SharingScheme):
 
     def make_networks(self) -> None:
         """Make the spectral networks."""
-        self.make_parts(self._spectral, self.networks)
+        self.actor_net = self._spectral(self.actor_spec)
+        both = self.networks == "both"
+        self.critic_net = self._spectral(self.critic_spec) if both else self.critic_spec.grouped(self.labels)
 
-    def _spectral(self, part: str) -> SpectralMLP:
+        if self.threshold_epsilon is not None:
+            thresholds = [s for net in self.spectral_networks() for s in net.thresholds]
+            self.optimizer_eps_groups = {self.threshold_epsilon: thresholds}
+
+    def _spectral(self, spec: NetworkSpec) -> SpectralMLP:
         options: dict[str, Any] = {"rank": self.rank, "offset": self.offset, "scale": self.scale}
         options["agent_index"] = self.agent_index
-        return SpectralMLP(num_agents=self.spaces.num_agents, **options, **self.network_options(part))
-
-    def masks(self, part: str) -> list[Tensor] | None:
-        """Return which singular values each agent uses at present, ``[N, k]`` a layer; None without masks."""
-        net = self.actor_net if part == "actor" else self.critic_net
-        return [mask.detach() for mask in net.spectral_masks()] if isinstance(net, SpectralMLP) else None
+        return SpectralMLP(num_agents=self.spaces.num_agents, **options, **spec.options)
 
     def spectral_networks(self) -> list[SpectralMLP]:
         """Return the networks in singular-value form."""
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SpectralMLP)]
-
-    def fine_parameters(self) -> Mapping[float, Sequence[nn.Parameter]]:
-        """Return the thresholds."""
-        if self.threshold_epsilon is None:
-            return {}
-        return {self.threshold_epsilon: [s for net in self.spectral_networks() for s in net.thresholds]}
 
     def aux_loss(self) -> Tensor:
         """Return the weighted losses of orthogonality and diversity."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from typing import Any
 
-from adaps_agents.schemes.base import checked_labels
-from adaps_agents.schemes.group_source import IdentifiedScheme
+from adaps_agents.schemes.group_source import GroupSource
+from baselines.schemes.seps import SePS
 
 __all__ = ["SCHEME", "RandomGroups"]
 
 
-class RandomGroups(IdentifiedScheme):
+class RandomGroups(SePS):
     """One network for each group, the groups' labels dealt to random agents: the lower reference of SePS.
 
     Number and sizes of the groups are those of the identity phase (or of ``labels``). It is SePS with
@@ -22,19 +20,12 @@ class RandomGroups(IdentifiedScheme):
     name = "random_groups"
     summary = "control: one network a group, the found groups' labels dealt to random agents"
     source = "control for SePS"
-    parameter_formula = "K P"
 
-    def initial_labels(self) -> Tensor:
-        """Return the given labels, shuffled, or one group until the identity phase has run."""
-        return checked_labels(self.shuffled(super().initial_labels().numpy()), self.spaces.num_agents)
+    group_source: GroupSource
 
-    def dealt(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Take over number and sizes of the groups only."""
-        return self.shuffled(labels)
-
-    def make_networks(self) -> None:
-        """Make one actor and one critic a group."""
-        self.make_grouped_networks()
+    def __init__(self, **groups: Any) -> None:
+        super().__init__(**groups)
+        self.group_source.shuffles = True
 
 
 SCHEME = RandomGroups

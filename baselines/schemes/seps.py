@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from adaps_agents.schemes.group_source import IdentifiedScheme
+from typing import Any
+
+from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.group_source import GroupSource
 
 __all__ = ["SCHEME", "SePS"]
 
 
-class SePS(IdentifiedScheme):
+class SePS(SharingScheme):
     """Selective parameter sharing: cluster the agents before training, then one actor and one critic a cluster.
 
     The identity phase is the one that AdaPS uses, streams included: with one seed both get the same groups.
+
+    Args:
+        **groups: where they come from, see :class:`~adaps_agents.schemes.group_source.GroupSource`.
     """
 
     name = "seps"
     summary = "one network for each group found by the identity phase"
     source = "Christianos et al., ICML 2021, arXiv 2102.07475"
     parameter_formula = "K P"
+    forms_groups = True
+
+    def __init__(self, **groups: Any) -> None:
+        super().__init__(GroupSource(**groups))
 
     def make_networks(self) -> None:
         """Make one actor and one critic a group."""
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
 
 SCHEME = SePS

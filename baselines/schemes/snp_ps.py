@@ -53,9 +53,10 @@ class SNPPS(SharingScheme):
     def make_networks(self) -> None:
         """Make one actor and one critic, masked for every agent."""
         generator = torch_stream(self.seed, "masks")
-        actor, critic = self.mask_widths("actor"), self.mask_widths("critic")
-        masks = random_masks(self.spaces.num_agents, actor + critic, self.keep, generator, exact=self.draw == "exact")
-        self.make_masked_networks(masks[: len(actor)], masks[len(actor) :], self.execution)
+        widths, split = self.actor_spec.mask_widths + self.critic_spec.mask_widths, len(self.actor_spec.mask_widths)
+        masks = random_masks(self.spaces.num_agents, widths, self.keep, generator, exact=self.draw == "exact")
+        self.actor_net = self.actor_spec.masked(self.labels, masks[:split], self.execution)
+        self.critic_net = self.critic_spec.masked(self.labels, masks[split:], self.execution)
 
 
 SCHEME = SNPPS

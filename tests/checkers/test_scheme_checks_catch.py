@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.networks.grouped_mlp import GroupedMLP
 from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing import CHECKS, SchemeCheckError, check_scheme
 from baselines.schemes.fups import FuPS
@@ -43,10 +46,30 @@ class WrongAgentOrder(NoPS):
         return super().actor(obs.flip(1))
 
 
-class FalseEffectiveParams(FuPS):
-    def effective_params(self, agent: int) -> Any:
-        layers = super().effective_params(agent)
-        return {**layers, "critic": [(weight, bias + 1) for weight, bias in layers["critic"]]}
+def faulty(
+    name: str, base: type[SharingScheme], method: str, fault: Callable[..., Any], part: str = "actor"
+) -> type[SharingScheme]:
+    """Return a scheme of which one network answers ``fault(network, its own method, *arguments)``."""
+
+    def make_networks(self: Any) -> None:
+        base.make_networks(self)
+        net = getattr(self, f"{part}_net")
+        setattr(net, method, partial(fault, net, getattr(net, method)))
+
+    return type(name, (base,), {"make_networks": make_networks})
+
+
+def next_agents(net: Any, own: Any, agent: int) -> Any:
+    return own((agent + 1) % len(net.groups.labels))
+
+
+FalseEffectiveParams = faulty(
+    "FalseEffectiveParams",
+    FuPS,
+    "effective_params",
+    lambda net, own, agent: [(w, b + 1) for w, b in own(agent)],
+    "critic",
+)
 
 
 class KnowsItsIndex(SePS):
@@ -78,10 +101,12 @@ class BlockedGradient(FuPS):
         return torch.where(agents == 0, logits.detach(), logits)
 
 
-class DetachedEffectiveParams(FuPS):
-    def effective_params(self, agent: int) -> Any:
-        layers = super().effective_params(agent)
-        return {part: [(w.detach(), b.detach()) for w, b in layers[part]] for part in layers}
+DetachedEffectiveParams = faulty(
+    "DetachedEffectiveParams",
+    FuPS,
+    "effective_params",
+    lambda net, own, agent: [(w.detach(), b.detach()) for w, b in own(agent)],
+)
 
 
 class HalfTheGradient(NoPS):
@@ -92,26 +117,26 @@ class HalfTheGradient(NoPS):
         return values.detach() + 0.5 * (values - values.detach())
 
 
-class LeansOnWeightsWithoutGradient(NoPS):
+def leaning(net: Any) -> Tensor:
+    return 0.1 * net.biases[-1][0].detach()
+
+
+class LeansOnWeightsWithoutGradient(
+    faulty(
+        "Leaning",
+        NoPS,
+        "effective_params",
+        lambda net, own, agent: [*own(agent)[:-1], (own(agent)[-1][0], own(agent)[-1][1] + leaning(net))],
+    )
+):
     """Agents lean on the first agent's weights, in the forward and in what they say of it, but pass no gradient."""
 
-    def _leaning(self) -> Tensor:
-        return 0.1 * self.actor_net.biases[-1][0].detach()
-
     def actor(self, obs: Tensor) -> Tensor:
-        return super().actor(obs) + self._leaning()
-
-    def effective_params(self, agent: int) -> Any:
-        layers = super().effective_params(agent)
-        *hidden, (head, offset) = layers["actor"]
-        return {**layers, "actor": [*hidden, (head, offset + self._leaning())]}
+        return super().actor(obs) + leaning(self.actor_net)
 
 
-class OneAgentsThresholds(Kaleidoscope):
-    """The shapes are right, the masks are the first agent's for all."""
-
-    def effective_params(self, agent: int) -> Any:
-        return super().effective_params(0)
+# The shapes are right, the masks are the first agent's for all.
+OneAgentsThresholds = faulty("OneAgentsThresholds", Kaleidoscope, "effective_params", lambda net, own, agent: own(0))
 
 
 class ThresholdsOfTheNeighbour(Kaleidoscope):
@@ -147,9 +172,7 @@ class SpectrumOfTheFirst(Prism):
         return logits
 
 
-class SpectraInTheNeighboursPlace(Prism):
-    def effective_params(self, agent: int) -> Any:
-        return super().effective_params((agent + 1) % self.spaces.num_agents)
+SpectraInTheNeighboursPlace = faulty("SpectraInTheNeighboursPlace", Prism, "effective_params", next_agents)
 
 
 class CountsRankOnce(Prism):
@@ -169,11 +192,8 @@ class _Split(GradPS):
         self.actor_net.split(3, (np.arange(self.spaces.num_agents) > 0).astype(np.int64))
 
 
-class ClonesOfTheOtherGroup(_Split):
-    """Who uses which copy is turned round in what the scheme says of itself."""
-
-    def effective_params(self, agent: int) -> Any:
-        return super().effective_params((agent + 1) % self.spaces.num_agents)
+# Who uses which copy is turned round in what the network says of itself.
+ClonesOfTheOtherGroup = faulty("ClonesOfTheOtherGroup", _Split, "effective_params", next_agents)
 
 
 class RowsNotInState(_Split):
@@ -274,7 +294,7 @@ class NeverTheSame(FuPS):
 
 class IgnoresTheSeed(FuPS):
     def make_networks(self) -> None:
-        self.seed = 3
+        self.actor_spec, self.critic_spec = (replace(spec, seed=3) for spec in (self.actor_spec, self.critic_spec))
         super().make_networks()
 
 
@@ -299,6 +319,8 @@ class DriftingMask(SNPPS):
 
 
 class VectorLoss(FuPS):
+    acts_in_training = True
+
     def aux_loss(self) -> Tensor | None:
         return torch.zeros(3, requires_grad=True)
 
@@ -308,46 +330,71 @@ class SilentUpdate(FuPS):
         return None
 
 
-class NeverForgets(FuPS):
-    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
-        return super().actor_sequence(obs, torch.zeros_like(starts), state)
+NeverForgets = faulty(
+    "NeverForgets", FuPS, "sequence", lambda net, own, obs, starts, state: own(obs, torch.zeros_like(starts), state)
+)
+RemembersNothing = faulty(
+    "RemembersNothing",
+    FuPS,
+    "sequence",
+    lambda net, own, obs, starts, state: own(obs, torch.ones_like(starts), state),
+    "critic",
+)
 
 
-class RemembersNothing(FuPS):
-    def critic_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
-        return super().critic_sequence(obs, torch.ones_like(starts), state)
+def looks_ahead(net: Any, own: Any, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+    logits, states = own(obs, starts, state)
+    return logits + 0.1 * obs.mean(dim=(0, 3), keepdim=True), states
 
 
-class LooksAhead(FuPS):
-    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
-        logits, states = super().actor_sequence(obs, starts, state)
-        return logits + 0.1 * obs.mean(dim=(0, 3), keepdim=True), states
+def remembers_for_others(net: Any, own: Any, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+    logits, states = own(obs, starts, state)
+    return logits + 0.1 * logits.roll(1, dims=2), states
 
 
-class RemembersForOthers(FuPS):
-    def actor_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
-        logits, states = super().actor_sequence(obs, starts, state)
-        return logits + 0.1 * logits.roll(1, dims=2), states
+def drops_the_state(net: Any, own: Any, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
+    values, states = own(obs, starts, state)
+    return values, torch.zeros_like(states)
 
 
-class DropsTheState(FuPS):
-    def critic_sequence(self, obs: Tensor, starts: Tensor, state: Tensor) -> Any:
-        values, states = super().critic_sequence(obs, starts, state)
-        return values, torch.zeros_like(states)
+def false_unit(net: Any, own: Any, agent: int) -> Any:
+    layers = own(agent)
+    if net.cell is not None:
+        layers[-2] = (layers[-2][0] * 1.1, layers[-2][1])
+    return layers
 
 
-class PrivateMemoryLeaks(SePS):
-    def unit_labels(self, net: Any) -> Tensor:
-        return torch.arange(self.spaces.num_agents)
+LooksAhead = faulty("LooksAhead", FuPS, "sequence", looks_ahead)
+RemembersForOthers = faulty("RemembersForOthers", FuPS, "sequence", remembers_for_others)
+DropsTheState = faulty("DropsTheState", FuPS, "sequence", drops_the_state, "critic")
+FalseUnit = faulty("FalseUnit", FuPS, "effective_params", false_unit)
+PrivateMemoryLeaks = faulty(
+    "PrivateMemoryLeaks", SePS, "unit_labels", lambda net, own: torch.arange(len(net.groups.labels))
+)
 
 
-class FalseUnit(FuPS):
-    def effective_params(self, agent: int) -> Any:
-        layers = super().effective_params(agent)
-        if self.recurrent_parts:
-            weight, bias = layers["actor"][-2]
-            layers["actor"][-2] = (weight * 1.1, bias)
-        return layers
+class ForgottenByTheActor(FuPS):
+    """Decides otherwise than the sequences do that it is trained on."""
+
+    def actor(self, obs: Tensor) -> Tensor:
+        return super().actor(obs) * (1.1 if self.recurrent_parts else 1.0)
+
+
+class UndeclaredUpdate(FuPS):
+    """Stock learners would leave out what it does after updates."""
+
+    def after_update(self, update: int) -> bool:
+        with torch.no_grad():
+            self.actor_net.biases[0].add_(1.0)
+        return False
+
+
+class UndeclaredPhase(FuPS):
+    """Plays before training, which learners do not know."""
+
+    def prepare(self, collector: Any) -> int:
+        collector.collect(20)
+        return collector.env_steps
 
 
 class Nameless(FuPS):
@@ -403,6 +450,9 @@ TWINS: list[tuple[type[SharingScheme], str, str]] = [
     (VectorLoss, "hooks", "aux_loss()"),
     (SilentUpdate, "hooks", "after_update() returns None"),
     (Nameless, "hooks", "summary"),
+    (UndeclaredUpdate, "hooks", "acts_in_training is False"),
+    (UndeclaredPhase, "preparation", "needs_identity_phase is False"),
+    (ForgottenByTheActor, "memory", "first step"),
     (NeverForgets, "memory", "remembers what was before its start"),
     (RemembersNothing, "memory", "remember nothing"),
     (LooksAhead, "memory", "one by one"),
@@ -425,11 +475,15 @@ def test_every_check_has_a_broken_twin() -> None:
 
 
 def test_a_scheme_that_cannot_remember_is_checked_without_memory() -> None:
-    class OwnActor(FuPS):
-        def actor(self, obs: Tensor) -> Tensor:
-            return super().actor(obs)
+    class WithoutUnit(GroupedMLP):
+        takes_unit = False
 
-    report = check_scheme(OwnActor)
+    class OwnNetwork(FuPS):
+        def make_networks(self) -> None:
+            self.actor_net = WithoutUnit(labels=self.labels, **self.actor_spec.options)
+            self.critic_net = self.critic_spec.grouped(self.labels)
+
+    report = check_scheme(OwnNetwork)
     report.raise_if_failed()
     assert {result.name: result.message for result in report.results}["memory"] == (
         "not applicable: no recurrent networks"

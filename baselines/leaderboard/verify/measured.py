@@ -53,12 +53,12 @@ def sharing_faults(record: FinishedRun, policy: Any, *, near: bool) -> Iterator[
 def identity_faults(record: FinishedRun, scheme: Any) -> Iterator[Fault]:
     """Yield a fault if a scheme cannot have spent the identity steps that are recorded."""
     sharing = record.sharing
-    spent, settings = sharing.identity_steps, getattr(scheme, "identity_config", None)
+    spent, settings = sharing.identity_steps, getattr(scheme.group_source, "config", None)
     lanes = record.config.learner.num_lanes
     if spent % lanes:
         yield Fault("sharing.json", "identity_steps", f"{spent}; {lanes} lanes play {lanes} steps at a time")
         return
-    if not scheme.waits():
+    if not scheme.needs_identity_phase:
         low = high = 0
     elif settings is None:
         return

@@ -9,13 +9,11 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 from type_game import type_game
 
-from adaps_agents import SharingA2C, SharingPPO, list_schemes
-from adaps_agents.schemes.group_source import IdentifiedScheme
-from adaps_agents.schemes.registry import scheme_class
+from adaps_agents import SharingA2C, SharingPPO, list_schemes, make_scheme
 
 QUICK_IDENTITY = {"env_steps": 160, "encoder": {"latent": 4, "hidden": 16, "updates": 60, "batch_size": 128}}
 SEVEN = ("adaps", "fups", "fups_id", "nops", "oracle", "seps", "snp_ps")
-IDENTIFIED = tuple(name for name in list_schemes() if issubclass(scheme_class(name), IdentifiedScheme))
+IDENTIFIED = tuple(name for name in list_schemes() if name != "oracle" and make_scheme(name).group_source)
 ALGORITHMS = (SharingA2C, SharingPPO)
 
 

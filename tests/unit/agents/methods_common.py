@@ -28,7 +28,7 @@ def build(
     **options: Any,
 ) -> Any:
     """Return a scheme, built; the oracle is told two types."""
-    if scheme_class(name).needs_types:
+    if scheme_class(name).uses_true_types:
         options.setdefault("types", [agent % 2 for agent in range(spaces.num_agents)])
     scheme = make_scheme(name, **options)
     scheme.build(spaces, hidden, torch_stream(seed, "scheme"), recurrent=recurrent)

@@ -120,7 +120,7 @@ def test_without_relevance_it_is_adaps_bit_for_bit() -> None:
 
 def test_with_one_group_it_is_full_sharing_bit_for_bit() -> None:
     assert _same(_built("adaps_gates", labels=[0] * 6), _built("fups"))
-    assert not _built("adaps_gates", labels=[0] * 6).waits()
+    assert not _built("adaps_gates", labels=[0] * 6).needs_identity_phase
 
 
 def test_masks_come_in_where_gates_do_not_tell_groups_apart() -> None:
@@ -130,7 +130,7 @@ def test_masks_come_in_where_gates_do_not_tell_groups_apart() -> None:
     scheme = _built("adaps_gates", labels=KINDS.tolist())
     assert scheme.actor_net.execution == "compact"
     scheme._effects = measured_effects(_data(KINDS), 6)
-    scheme.build_networks()
+    scheme.regroup(scheme.labels)
     assert scheme.actor_net.execution == "full"
     assert scheme.param_report()["trainable"] == _built("fups").param_report()["trainable"]
 

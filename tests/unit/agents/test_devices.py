@@ -107,10 +107,10 @@ def _has_changed(scheme: Any) -> bool:
         starts = {"private": range(6), "private_deep": [0] * 6}
         return scheme.shallow.tolist() != list(starts[scheme.start])
     if scheme.name == "kaleidoscope":
-        return bool(scheme.resets > 0) and not all(bool(mask.all()) for mask in scheme.actor_net.masks())
+        return bool(scheme.resets > 0) and not all(bool(mask.all()) for mask in scheme.actor_net.used_weights())
     if scheme.name == "lorasa":
         return bool(scheme.adapting)
-    return not scheme.waits() or bool(scheme.identity_steps > 0)
+    return not scheme.needs_identity_phase or bool(scheme.identity_steps > 0)
 
 
 def _check(algorithm: Any, case: Case, folder: Path, **policy_options: Any) -> None:
@@ -181,10 +181,12 @@ class _Planted(SharingScheme):
     """Full sharing with a fault."""
 
     name, summary, source, parameter_formula = "planted", "planted faults", "this test", "P"
+    acts_in_training = True
     fault: str
 
     def make_networks(self) -> None:
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
     def aux_loss(self) -> Tensor:
         heads = self.actor_net.biases[-1]

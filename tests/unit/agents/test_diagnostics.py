@@ -223,7 +223,7 @@ def test_memory_by_hand() -> None:
 
 
 def _built(name: str) -> Any:
-    return randomised(build(name, **({"types": [0, 0, 1, 1]} if scheme_class(name).needs_types else {})))
+    return randomised(build(name, **({"types": [0, 0, 1, 1]} if scheme_class(name).uses_true_types else {})))
 
 
 @pytest.mark.parametrize("name", list_schemes())
@@ -281,7 +281,7 @@ def test_signed_codes_are_measured_and_counted() -> None:
     found = diagnose(scheme, POOL)
     assert found.masks["actor"].kept == pytest.approx(0.5, abs=0.05)
     assert found.parameters["fixed_bits"] == 2 * sum(
-        mask.numel() for mask in (*scheme.masks("actor"), *scheme.masks("critic"))
+        mask.numel() for mask in (*scheme.actor_net.masks, *scheme.critic_net.masks)
     )
     assert found.parameters["fixed_parameters"] == 0
 

@@ -78,9 +78,9 @@ def test_random_groups_have_the_found_sizes_and_masks_but_other_agents(scheme: s
     assert theirs.tolist() == _trained(scheme, "random").scheme.assignment().tolist()
     other = _trained(scheme, "random", seed=1).scheme.assignment()
     assert theirs.tolist() != other.tolist()
-    masks = found.scheme.masks("actor")
+    masks = found.scheme.actor_net.masks
     if masks is not None:
-        for mask, again in zip(masks, dealt.scheme.masks("actor"), strict=True):
+        for mask, again in zip(masks, dealt.scheme.actor_net.masks, strict=True):
             assert np.array_equal(mask, again)
 
 
@@ -93,7 +93,7 @@ def test_each_agent_maps_its_own_code() -> None:
     """Agents of one type have similar codes, and so masks that are more alike than those of other types."""
     options = {"identity": {"env_steps": 1_600, "encoder": {"updates": 600}}, "distinctness": "none"}
     masks = np.concatenate(
-        [mask.numpy() for mask in _trained("adaps", "each", **options).scheme.masks("actor")], axis=1
+        [mask.numpy() for mask in _trained("adaps", "each", **options).scheme.actor_net.masks], axis=1
     )
     assert len(masks) == len(TYPES)
     apart = (masks[:, None] != masks[None]).mean(axis=-1)
@@ -102,9 +102,9 @@ def test_each_agent_maps_its_own_code() -> None:
 
 
 def test_only_the_oracle_and_true_labels_are_told() -> None:
-    assert _trained("oracle").scheme.told_types()
-    assert not _trained("fups").scheme.told_types()
-    assert not _trained("seps", TYPES).scheme.told_types()
+    assert _trained("oracle").scheme.uses_true_types
+    assert not _trained("fups").scheme.uses_true_types
+    assert not _trained("seps", TYPES).scheme.uses_true_types
     assert _trained("seps", TYPES).scheme.sharing_summary()["groups_from"] == "given"
 
 

@@ -20,6 +20,7 @@ from methods_common import (
 )
 
 from adaps_agents.schemes import AgentSpaces
+from adaps_agents.schemes.base import network, private_networks
 from adaps_envs.errors import InvalidParameterError
 
 
@@ -49,8 +50,8 @@ def test_without_bias_a_linear_hypernetwork_is_private_networks() -> None:
         for scheme in (ours, plain)
     ]
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(*grads, strict=True))
-    assert ours.private_stacks()
-    assert plain.private_stacks()
+    assert private_networks(ours)
+    assert private_networks(plain)
 
 
 def test_a_linear_hypernetwork_equals_the_product_with_one_hot_vectors() -> None:
@@ -58,7 +59,7 @@ def test_a_linear_hypernetwork_equals_the_product_with_one_hot_vectors() -> None
     net = scheme.actor_net
     for agent in range(NUM_AGENTS):
         one_hot = torch.eye(NUM_AGENTS)[agent]
-        layers = scheme.effective_params(agent)["actor"]
+        layers = scheme.actor_net.effective_params(agent)
         for (weight, bias), table, base, offsets, offset in zip(
             layers, net.weights, net.base_weights, net.biases, net.base_biases, strict=True
         ):
@@ -91,7 +92,7 @@ def test_equal_embeddings_make_identical_agents() -> None:
 def test_generated_networks_start_as_the_authors(num_agents: int) -> None:
     scheme = build("hypermarl", AgentSpaces(num_agents, 5, 3))
     for part, head_gain in (("actor", 0.01), ("critic", 1.0)):
-        net = scheme.network(part)
+        net = network(scheme, part)
         for head, size, gain in zip(
             net.heads[::2], ((16, 5), (12, 16), (None, 12)), (2**0.5, 2**0.5, head_gain), strict=True
         ):

@@ -73,7 +73,7 @@ def test_networks_read_the_agents_index_if_asked(name: str, recurrent: str) -> N
     for agent in range(NUM_AGENTS):
         one_hot = torch.eye(NUM_AGENTS)[agent]
         inputs = torch.cat([same[:, agent], one_hot.expand(len(same), -1)], dim=1)
-        weight, bias = scheme.effective_params(agent)["actor"][0]
+        weight, bias = scheme.actor_net.effective_params(agent)[0]
         offset = net.biases[0].view(-1)
         torch.testing.assert_close(same[:, agent] @ weight.T + bias, inputs @ table[agent].T + offset)
 
@@ -97,9 +97,9 @@ def test_weights_are_soft_thresholded_and_masks_are_their_support() -> None:
     scheme = randomised(_build())
     net = scheme.actor_net
     for agent in range(NUM_AGENTS):
-        layers = scheme.effective_params(agent)["actor"]
+        layers = scheme.actor_net.effective_params(agent)
         for (weight, bias), w, b, s, mask in zip(
-            layers, net.weights, net.biases, net.thresholds, net.masks(), strict=True
+            layers, net.weights, net.biases, net.thresholds, net.used_weights(), strict=True
         ):
             threshold = torch.sigmoid(s[agent])
             below = torch.where(w[0] < -threshold, w[0] + threshold, 0.0)
@@ -161,14 +161,14 @@ def test_a_loss_of_one_agent_reaches_its_thresholds_only_where_weights_survive()
     net = scheme.actor_net
     gradient = agent_gradient(scheme, 1, net.thresholds[2])
     assert float(gradient[[0, 2, 3]].abs().sum()) == 0.0
-    assert float(gradient[1][~net.masks()[2][1]].abs().sum()) == 0.0
+    assert float(gradient[1][~net.used_weights()[2][1]].abs().sum()) == 0.0
     assert gradient[1].abs().sum() > 0
 
 
 def test_diversity_is_the_weighted_distance_of_all_ordered_pairs() -> None:
     net = randomised(_build()).actor_net
     expected, count = torch.zeros(()), sum(w.numel() for w in net.weights)
-    for layer, (w, mask) in enumerate(zip(net.weights, net.masks(), strict=True)):
+    for layer, (w, mask) in enumerate(zip(net.weights, net.used_weights(), strict=True)):
         for i in range(NUM_AGENTS):
             for j in range(NUM_AGENTS):
                 expected = expected + 2**layer * (w[0].abs() * (mask[i].float() - mask[j].float())).abs().sum()
@@ -180,7 +180,9 @@ def test_the_diversity_gradient_is_that_of_the_pairs_through_tanh() -> None:
     net = randomised(_build()).actor_net
     ours = torch.autograd.grad(100.0 * net.diversity(), list(net.thresholds))
     count = sum(w.numel() for w in net.weights)
-    for layer, (w, s, mask, gradient) in enumerate(zip(net.weights, net.thresholds, net.masks(), ours, strict=True)):
+    for layer, (w, s, mask, gradient) in enumerate(
+        zip(net.weights, net.thresholds, net.used_weights(), ours, strict=True)
+    ):
         leaf = mask.float().requires_grad_()
         pairs = (w.detach().abs() * (leaf[:, None] - leaf[None])).abs().sum()
         (incoming,) = torch.autograd.grad(100.0 * 2**layer * pairs / (NUM_AGENTS * (NUM_AGENTS - 1) * count), leaf)

@@ -14,14 +14,12 @@ LIMIT_MIB = 4_096
 # In a process of its own, because the peak of a process never falls.
 PROGRAM = """
 import resource, sys
-from adaps_agents import SharingA2C
-from adaps_agents.schemes.group_source import IdentifiedScheme
-from adaps_agents.schemes.registry import scheme_class
+from adaps_agents import SharingA2C, make_scheme
 from adaps_envs import make
 
 name = sys.argv[1]
 env = make("BPS-1", api="sb3", num_envs=8, groups=[10] * 20)
-options = {"labels": "true"} if issubclass(scheme_class(name), IdentifiedScheme) else {}
+options = {"labels": "true"} if name != "oracle" and make_scheme(name).group_source else {}
 policy = {"net_arch": [64, 64], "scheme_kwargs": options}
 model = SharingA2C(name, env, seed=0, n_steps=5, device="cpu", policy_kwargs=policy)
 model.learn(8 * 5 * 21)

@@ -189,9 +189,11 @@ class _Free(SharingScheme):
     """Regroups without playing."""
 
     name, summary, source, parameter_formula = "free", "groups for nothing", "none", "K P"
+    needs_identity_phase = True
 
     def make_networks(self) -> None:
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
     def prepare(self, collector: Any) -> int:
         self.regroup(torch.tensor(LABELS))

@@ -67,12 +67,12 @@ def test_the_switch_leaves_outputs_as_they_are(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("full_rank", [False, True])
 def test_corrections_are_of_low_rank_and_scaled_by_alpha(full_rank: bool) -> None:
     scheme = build("lorasa", rank=2, alpha=3.0, full_rank=full_rank)
-    base = [weight.detach().clone() for weight, _ in scheme.effective_params(0)["actor"]]
+    base = [weight.detach().clone() for weight, _ in scheme.actor_net.effective_params(0)]
     scheme.adapt()
     randomised(scheme)
     net = scheme.actor_net
     for agent in range(NUM_AGENTS):
-        for layer, (weight, _) in enumerate(scheme.effective_params(agent)["actor"]):
+        for layer, (weight, _) in enumerate(scheme.actor_net.effective_params(agent)):
             correction = weight - base[layer]
             assert int(torch.linalg.matrix_rank(correction)) == 2
             torch.testing.assert_close(correction, 1.5 * net.up[layer][agent] @ net.down[layer][agent])

@@ -39,7 +39,7 @@ SHALLOW, DEEP = [0, 0, 2, 0], [1, 3, 3, 0]
 def _dealt(scheme: Any, shallow: list[int] = SHALLOW, deep: list[int] = DEEP) -> Any:
     scheme.shallow.copy_(torch.tensor(shallow))
     scheme.deep.copy_(torch.tensor(deep))
-    scheme._deal()
+    scheme._assign()
     return scheme
 
 
@@ -105,11 +105,11 @@ def test_agents_use_the_parts_of_their_indices() -> None:
     scheme = _dealt(randomised(build("madps")))
     actor, critic = scheme.actor_net, scheme.critic_net
     for agent, (shallow, deep) in enumerate(zip(SHALLOW, DEEP, strict=True)):
-        for layer, (weight, bias) in enumerate(scheme.effective_params(agent)["actor"]):
+        for layer, (weight, bias) in enumerate(scheme.actor_net.effective_params(agent)):
             index = shallow if layer < 2 else deep
             assert torch.equal(weight, actor.weights[layer][index])
             assert torch.equal(bias, actor.biases[layer][index])
-        assert torch.equal(scheme.effective_params(agent)["critic"][0][0], critic.weights[0][deep])
+        assert torch.equal(scheme.critic_net.effective_params(agent)[0][0], critic.weights[0][deep])
     assert scheme.assignment().tolist() == [0, 1, 2, 3]
     assert _dealt(scheme, [2, 0, 2, 0], [1, 3, 1, 3]).assignment().tolist() == [0, 1, 0, 1]
 

@@ -25,10 +25,12 @@ class Preparing(SharingScheme):
     summary = "plays before training"
     source = "this test"
     parameter_formula = "P"
+    needs_identity_phase = True
     told: ClassVar[Any] = None
 
     def make_networks(self) -> None:
-        self.make_grouped_networks()
+        self.actor_net = self.actor_spec.grouped(self.labels)
+        self.critic_net = self.critic_spec.grouped(self.labels)
 
     def prepare(self, collector: Collector) -> int:
         collector.collect(80)
@@ -44,6 +46,7 @@ def scheme(told: Any) -> type[SharingScheme]:
 def test_what_is_charged_is_what_was_played(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
     fups = scheme_class("fups")
     monkeypatch.setattr(fups, "told", told, raising=False)
+    monkeypatch.setattr(fups, "needs_identity_phase", True)
     monkeypatch.setattr(fups, "prepare", Preparing.prepare)
     model = SharingA2C("fups", type_game(4), seed=0)
     model.learn(200)

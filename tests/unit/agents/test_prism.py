@@ -86,7 +86,7 @@ def test_the_largest_masked_singular_value_bounds_a_layers_stretch() -> None:
             thresholds.copy_(torch.linspace(-6, 1, thresholds.numel()).view_as(thresholds))
     spectra = scheme.actor_net.spectra()
     for agent in range(NUM_AGENTS):
-        for (weight, _), spectrum in zip(scheme.effective_params(agent)["actor"], spectra, strict=True):
+        for (weight, _), spectrum in zip(scheme.actor_net.effective_params(agent), spectra, strict=True):
             stretch = float(torch.linalg.matrix_norm(weight.detach(), ord=2))
             assert stretch == pytest.approx(float(spectrum[agent].detach().abs().max()), abs=1e-5)
 

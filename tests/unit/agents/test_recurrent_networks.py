@@ -10,9 +10,11 @@ from methods_common import BPS_1, P_ACTOR, P_CRITIC, SMALL, build, randomised
 from torch import Tensor, nn
 
 from adaps_agents import list_schemes
+from adaps_agents.networks.grouped_mlp import GroupedMLP
 from adaps_agents.networks.gru import GRUCell, gated_recurrence
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes import AgentSpaces
+from adaps_agents.schemes.base import private_networks
 from adaps_envs.errors import InvalidParameterError
 from baselines.schemes.lorasa import LowRankCell
 
@@ -106,12 +108,12 @@ def test_full_sharing_s_counts_and_arithmetic() -> None:
 
 def test_an_actor_alone_may_remember() -> None:
     scheme = build("adaps", labels=[0, 1, 0, 1], recurrent="gru_actor")
-    assert (scheme.state_width("actor"), scheme.state_width("critic")) == (12, 0)
+    assert (scheme.actor_net.state_width, scheme.critic_net.state_width) == (12, 0)
     x, starts = _noise(STEPS, LANES, 4, 5), torch.zeros(STEPS, LANES, 4, dtype=torch.bool)
-    values, states = scheme.critic_sequence(x, starts, scheme.initial_state("critic", LANES))
-    assert torch.equal(values, scheme.critic(x.flatten(0, 1)).view(STEPS, LANES, 4))
+    values, states = scheme.critic_net.sequence(x, starts, scheme.critic_net.initial_state(LANES))
+    assert torch.equal(values, scheme.critic(x.flatten(0, 1)).view(STEPS, LANES, 4, 1))
     assert states.shape == (STEPS, LANES, 4, 0)
-    assert (len(scheme.masks("actor")), len(scheme.masks("critic"))) == (3, 2)
+    assert (len(scheme.actor_net.masks), len(scheme.critic_net.masks)) == (3, 2)
 
 
 @pytest.mark.parametrize("execution", ["compact", "dense"])
@@ -119,7 +121,7 @@ def test_masks_cut_what_is_read_and_never_the_state(execution: str) -> None:
     scheme = randomised(build("snp_ps", execution=execution, recurrent="gru"))
     net = scheme.actor_net
     x, starts = _noise(STEPS, LANES, 4, 5), torch.zeros(STEPS, LANES, 4, dtype=torch.bool)
-    logits, states = scheme.actor_sequence(x, starts, scheme.initial_state("actor", LANES))
+    logits, states = scheme.actor_net.sequence(x, starts, scheme.actor_net.initial_state(LANES))
     assert (states[-1] != 0).all()
     read = states * net.masks[-1][net.groups.labels]
     torch.testing.assert_close(logits, nn.functional.linear(read, net.weights[-1][0], net.biases[-1][0]))
@@ -138,11 +140,11 @@ def test_masks_make_recurrent_decisions_cheaper() -> None:
 def test_low_rank_units_start_as_the_shared_one_and_stay_near_it() -> None:
     scheme = build("lorasa", recurrent="gru", rank=2)
     x, starts = _noise(STEPS, LANES, 4, 5), torch.zeros(STEPS, LANES, 4, dtype=torch.bool)
-    state = scheme.initial_state("actor", LANES)
-    before, _ = scheme.actor_sequence(x, starts, state)
+    state = scheme.actor_net.initial_state(LANES)
+    before, _ = scheme.actor_net.sequence(x, starts, state)
     shared = [tensor.detach().clone() for tensor in scheme.actor_net.cell.layers()]
     scheme.adapt()
-    after, _ = scheme.actor_sequence(x, starts, state)
+    after, _ = scheme.actor_net.sequence(x, starts, state)
     torch.testing.assert_close(before, after)
     unit = scheme.actor_net.cell
     assert isinstance(unit, LowRankCell)
@@ -161,14 +163,14 @@ def test_low_rank_units_travel_through_state_dict() -> None:
     randomised(origin)
     target.load_state_dict(origin.state_dict())
     x, starts = _noise(STEPS, LANES, 4, 5), torch.zeros(STEPS, LANES, 4, dtype=torch.bool)
-    outs = [one.actor_sequence(x, starts, one.initial_state("actor", LANES))[0] for one in (origin, target)]
+    outs = [one.actor_net.sequence(x, starts, one.actor_net.initial_state(LANES))[0] for one in (origin, target)]
     assert torch.equal(*outs)
 
 
 def test_private_units_are_clipped_one_by_one_and_shared_ones_together() -> None:
-    assert build("nops", recurrent="gru").private_stacks()
-    assert not build("hypermarl_linear", recurrent="gru").private_stacks()
-    assert build("hypermarl_linear").private_stacks()
+    assert private_networks(build("nops", recurrent="gru"))
+    assert not private_networks(build("hypermarl_linear", recurrent="gru"))
+    assert private_networks(build("hypermarl_linear"))
 
 
 @pytest.mark.parametrize(
@@ -186,12 +188,20 @@ def test_a_unit_needs_a_hidden_layer() -> None:
 
 
 def test_a_network_of_its_own_kind_is_refused() -> None:
+    class WithoutUnit(GroupedMLP):
+        takes_unit = False
+
     class Alone(type(build("fups"))):  # type: ignore[misc]
         def make_networks(self) -> None:
             super().make_networks()
-            self.critic_net = nn.Linear(5, 1)
+            self.critic_net = self.kind(labels=self.labels, **self.critic_spec.options)
 
-    scheme = Alone()
-    scheme.build(AgentSpaces(4, 5, 3), (8,), torch_stream(0, "scheme"), recurrent="gru_actor")
-    with pytest.raises(InvalidParameterError, match=r"how its critic runs.*AgentNetwork"):
-        Alone().build(AgentSpaces(4, 5, 3), (8,), torch_stream(0, "scheme"), recurrent="gru")
+    def made(kind: Any, recurrent: str) -> None:
+        scheme = type("Kind", (Alone,), {"kind": staticmethod(kind)})()
+        scheme.build(AgentSpaces(4, 5, 3), (8,), torch_stream(0, "scheme"), recurrent=recurrent)
+
+    made(WithoutUnit, "gru_actor")
+    with pytest.raises(InvalidParameterError, match=r"how its critic runs.*takes_unit on WithoutUnit"):
+        made(WithoutUnit, "gru")
+    with pytest.raises(InvalidParameterError, match=r"critic_net .* is a Linear; derive it from .*AgentNetwork"):
+        made(lambda **options: nn.Linear(5, 1), "none")

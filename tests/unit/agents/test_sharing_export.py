@@ -42,7 +42,7 @@ def test_a_scheme_without_groups_is_refused(scheme: str) -> None:
 
 def test_every_scheme_has_groups_or_says_why_not() -> None:
     for name in list_schemes():
-        options = {"types": [0, 0, 1, 1]} if scheme_class(name).needs_types else {}
+        options = {"types": [0, 0, 1, 1]} if scheme_class(name).uses_true_types else {}
         try:
             members = group_map(build(name, **options)).values()
         except InvalidParameterError:

@@ -53,7 +53,7 @@ def test_masked_groups_share_the_joint_neurons() -> None:
     scheme = on_bps_1("adaps", labels=THREE)
     found = sharing_map(scheme)
     assert found.sets == [list(range(5)), list(range(5, 10)), list(range(10, 15))]
-    first, second = (mask.double().numpy() for mask in scheme.masks("actor") or [])
+    first, second = (mask.double().numpy() for mask in scheme.actor_net.masks or [])
     joint, in_second = first @ first.T, second @ second.T
     # Input weights and biases of the first layer, the block between the layers, biases, output weights, output biases.
     expected = joint * (10 + 1) + joint * in_second + in_second + in_second * 5 + 5
@@ -82,7 +82,7 @@ def test_what_no_other_set_uses_is_counted_once() -> None:
 
 @pytest.mark.parametrize("name", list_schemes())
 def test_every_scheme_has_a_map_that_survives_json(name: str) -> None:
-    options = {"types": [0, 1, 0, 1]} if scheme_class(name).needs_types else {}
+    options = {"types": [0, 1, 0, 1]} if scheme_class(name).uses_true_types else {}
     found = sharing_map(build(name, **options), ["ann", "bob", "cid", "dee"])
     assert sorted(agent for members in found.sets for agent in members) == [0, 1, 2, 3]
     assert found.complete

@@ -17,7 +17,7 @@ from type_game import type_game
 from adaps_agents import IdentityPhase, SharingA2C, SharingPolicy
 from adaps_agents.identity.collect import Collector
 from adaps_agents.policy import sb3_policy as stock
-from adaps_agents.policy.sb3_policy import deal_rows
+from adaps_agents.policy.sb3_policy import scatter_by_agent
 from adaps_envs import make
 from adaps_envs.adapters.sb3_index import AgentIndexed
 from adaps_envs.errors import InvalidParameterError
@@ -120,7 +120,7 @@ def test_what_cannot_work_is_refused() -> None:
         AgentIndexed(AgentIndexed(type_game(4)))
     for wrong in (6.0, -1.0, 0.5):
         with pytest.raises(InvalidParameterError, match="is no index"):
-            deal_rows(torch.tensor([[1.0, 0.0], [1.0, wrong]]), 6)
+            scatter_by_agent(torch.tensor([[1.0, 0.0], [1.0, wrong]]), 6)
 
 
 def test_given_groups_need_no_callback_and_normalisers_go_inside() -> None:

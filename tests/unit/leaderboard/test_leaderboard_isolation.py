@@ -43,8 +43,7 @@ class Plugin(FuPS):
 {actor}
         return super().actor(obs)
 
-    def waits(self):
-        return True
+    needs_identity_phase = True
 
     def prepare(self, collector):
         return {steps}
