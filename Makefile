@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quick
 
-.PHONY: leaderboard test test-slow lint format type bench clean
+.PHONY: leaderboard test test-slow lint format type bench docs clean
 
 leaderboard: $(VENV)/.installed
 	$(BIN)/adaps leaderboard run --suite quick --out $(OUT)
@@ -26,6 +26,10 @@ format: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/adaps bench
+
+# The site, into build/site; a broken link or an unresolved reference is an error.
+docs: $(VENV)/.installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # torch goes first and alone, at a fixed version: an open range may pull gigabytes of CUDA libraries.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -1,10 +1,9 @@
-"""The pages on environments: their examples run, their links lead somewhere, and what is generated is up to date."""
+"""The pages on environments: what is generated is up to date and tells what the code does."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import warnings
 from pathlib import Path
 
 import pytest
@@ -17,42 +16,7 @@ from adaps_envs.families.bps.env import BPS
 from adaps_envs.registry import families, load
 from baselines.cli.docs import BEGIN, END, stale_docs, write_docs
 
-PAGES = [
-    "envs.md",
-    "envs-bps.md",
-    "envs-crware.md",
-    "envs-rware.md",
-    "envs-lbf.md",
-    "parity.md",
-    "coming-from-supersuit.md",
-]
 FAMILIES = [name for name, family in families().items() if family.presets]
-
-
-def _text(repository: Path, name: str) -> str:
-    return (repository / "docs" / name).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_examples_run(repository: Path, name: str) -> None:
-    for block in re.findall(r"```python\n(.*?)```", _text(repository, name), re.DOTALL):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exec(compile(block, name, "exec"), {})
-
-
-def _anchors(text: str) -> set[str]:
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_links_lead_somewhere(repository: Path, name: str) -> None:
-    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", _text(repository, name))
-    for file, anchor in links:
-        target = repository / "docs" / (file or name)
-        assert target.is_file(), f"{name} links to {file}"
-        assert not anchor or anchor in _anchors(target.read_text(encoding="utf-8")), f"{name} links to {file}#{anchor}"
 
 
 def test_generated_pages_are_up_to_date(repository: Path) -> None:

@@ -1,14 +1,10 @@
-"""docs/submit-a-method.md, followed literally: its file is written, its commands are run, the method is on the site."""
+"""The page submit-a-method, followed literally: its file is saved, its commands run, the method is on the site."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,42 +13,9 @@ SMALLER = 'extends = "smoke"'
 
 
 def blocks(repository: Path, language: str) -> list[str]:
-    text = (repository / "docs" / "submit-a-method.md").read_text(encoding="utf-8")
+    text = (repository / "docs" / "how-to" / "submit-a-method.md").read_text(encoding="utf-8")
     assert SMALLER in text, "the page must offer what the quick test does"
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def clone(repository: Path, tmp_path: Path) -> Path:
-    """What of a clone the page needs: the example package."""
-    shutil.copytree(
-        repository / "examples" / "plugin_scheme",
-        tmp_path / "clone" / "examples" / "plugin_scheme",
-        ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__"),
-    )
-    return tmp_path / "clone"
-
-
-@pytest.fixture
-def shell(clean_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """A shell whose ``python``, ``pip`` and ``adaps`` are those under test, and where pip installs into a folder of its
-    own, offline."""
-    commands, target = tmp_path / "bin", tmp_path / "site-packages"
-    commands.mkdir()
-    for name, words in (("python", ""), ("pip", "-m pip"), ("adaps", "-m baselines")):
-        script = commands / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n')
-        script.chmod(0o755)
-    return {
-        **clean_environment,
-        "PATH": f"{commands}{os.pathsep}{clean_environment['PATH']}",
-        "PYTHONPATH": f"{target}{os.pathsep}{clean_environment['PYTHONPATH']}",
-        "PIP_TARGET": str(target),
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_DEPS": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads it as a value of the option's opposite
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
 
 
 def follow(repository: Path, clone: Path, shell: dict[str, str], smaller: bool) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from baselines.cli.identify import identity_study
 
-# Seeds 0 to 9 are those of the table in docs/results.md; what is developed looks at others.
+# Seeds 0 to 9 are those of the table in docs/explanation/results.md; what is developed looks at others.
 SEEDS = (100, 101)
 
 

@@ -26,7 +26,7 @@ class LBF(BatchedEnv):
     N players walk on a board. By default levels are drawn anew in every episode and observed. With a roster they stay
     with their players, and with ``zero_agent_levels`` nobody sees them: levels are the hidden types.
 
-    Rules: players beside a food that load in the same step add up their levels; if they reach the food's level it is
+    Rules: players next to a food that load in the same step add up their levels; if they reach the food's level it is
     collected. Moves are simultaneous: a player moves if it alone wants to be in a cell, else it stays (so swaps and
     following are possible, and two players can come to share a cell).
 

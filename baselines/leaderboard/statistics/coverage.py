@@ -1,6 +1,6 @@
 """How often the board's 95 % intervals hold the truth, measured on made-up scores whose truth is known.
 
-``python -m baselines.leaderboard.statistics.coverage`` prints the table of docs/leaderboard.md.
+``python -m baselines.leaderboard.statistics.coverage`` prints the table of docs/explanation/protocol.md.
 """
 
 from __future__ import annotations

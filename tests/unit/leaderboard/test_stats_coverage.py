@@ -16,8 +16,8 @@ from baselines.leaderboard.statistics.coverage import CELLS, POPULATIONS, REPETI
 
 
 def stated(repository: Path) -> dict[tuple[int, int], list[float]]:
-    """Coverage by (runs, tasks), one share a population, as docs/leaderboard.md has it."""
-    text = (repository / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    """Coverage by (runs, tasks), one share a population, as the page on the protocol has it."""
+    text = (repository / "docs" / "explanation" / "protocol.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| (\d+) \| ([\d.]+)% \| ([\d.]+)% \| ([\d.]+)% \|", text, re.MULTILINE)
     return {(int(runs), int(tasks)): [float(share) / 100 for share in shares] for runs, tasks, *shares in rows}
 
