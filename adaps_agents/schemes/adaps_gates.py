@@ -56,7 +56,7 @@ class AdaPSGates(AdaPS):
 
     name = "adaps_gates"
     summary = "one shared network that each group found by the identity phase reads through fixed relevance gates"
-    source = "this project (docs/adaps-gates.md); groups and masks: Li et al., arXiv 2312.09009"
+    source = "this project (docs/explanation/adaps-gates.md); groups and masks: Li et al., arXiv 2312.09009"
     parameter_formula = "P"
     fups_options: ClassVar[Mapping[str, Any] | None] = {"masks": "never"}
 

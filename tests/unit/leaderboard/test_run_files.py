@@ -20,8 +20,8 @@ def test_the_documentation_has_the_table(repository: Path) -> None:
         f"| `{file.name}` | {file.content} | {WRITTEN[file.written]} | {'yes' if file.repeats else 'no'} |"
         for file in RUN_FILES.values()
     ]
-    text = (repository / "docs" / "leaderboard.md").read_text(encoding="utf-8")
-    assert "\n".join(rows) in text, "docs/leaderboard.md should have:\n" + "\n".join(rows)
+    text = (repository / "docs" / "reference" / "file-formats.md").read_text(encoding="utf-8")
+    assert "\n".join(rows) in text, "docs/reference/file-formats.md should have:\n" + "\n".join(rows)
 
 
 @pytest.mark.parametrize("failed", [False, True])

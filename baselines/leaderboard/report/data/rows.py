@@ -28,7 +28,7 @@ class BoardRow:
 
     ``board.json`` and ``board.csv`` hold every field under its name, the latter in this order. A score is a normalised
     return at the budget, greedy unless the name says otherwise; ``ci_low`` and ``ci_high`` are the ends of the 95 %
-    interval of ``iqm``. docs/leaderboard.md explains the fields.
+    interval of ``iqm``. docs/explanation/protocol.md explains the fields.
     """
 
     task: str
