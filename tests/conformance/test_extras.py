@@ -26,7 +26,7 @@ real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in {modules!r} else real(name, package)
 sys.meta_path.insert(0, Missing())
 """
-AGENTS = ("torch", "stable_baselines3", "sklearn", "scipy", "safetensors", "matplotlib", "pandas")
+AGENTS = ("torch", "stable_baselines3", "sklearn", "scipy", "safetensors", "pandas")
 
 
 def _run(code: str, environment: dict[str, str], *, without: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:

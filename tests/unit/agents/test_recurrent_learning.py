@@ -259,7 +259,7 @@ def test_everything_that_looks_at_a_policy_looks_at_a_recurrent_one(tmp_path: An
     assert model.gradient_conflict().pairs == 1
     sharing = model.sharing_map()
     assert len(sharing.sets) == 2
-    model.sharing_picture(tmp_path / "sharing.png")
+    model.sharing_picture(tmp_path / "sharing.svg")
     assert fingerprint(model.policy.state_dict()) == before
 
 

@@ -23,7 +23,7 @@ from baselines.leaderboard.report.figures import pictures
 from baselines.leaderboard.report.figures.charts import COSTS, cost_chart, score_chart, style_of
 from baselines.leaderboard.report.figures.pictures import FilmError, film
 from baselines.leaderboard.report.figures.plane import MARKERS, Plane
-from baselines.leaderboard.report.figures.sharing_map import group_labels, mask_overlaps, sharing_map
+from baselines.leaderboard.report.figures.sharing_figure import group_labels, mask_overlaps, record_figure
 from baselines.leaderboard.report.figures.ticks import decade_ticks, round_ticks, short
 from baselines.leaderboard.spec.config import SuiteConfig
 
@@ -86,7 +86,7 @@ def test_a_scene_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.Monk
 
 
 def test_the_map_names_groups_types_and_overlap() -> None:
-    text = sharing_map(sharing())
+    text = record_figure(sharing())
     assert text is not None
     assert 'aria-label="4 agents in 2 groups; masks of the actor overlap by 0.25 to 1.00"' in text
     assert text.count("hidden type 0") == text.count("hidden type 1") == 2
@@ -96,10 +96,10 @@ def test_the_map_names_groups_types_and_overlap() -> None:
 
 
 def test_the_map_shows_schemes_that_look_for_no_groups() -> None:
-    text = sharing_map(sharing(assignment=None, summary={"agents": {f"agent_{i}": i for i in range(4)}}))
+    text = record_figure(sharing(assignment=None, summary={"agents": {f"agent_{i}": i for i in range(4)}}))
     assert text is not None
     assert re.findall(r">g(\d)<", text) == ["0", "1", "2", "3"]
-    assert sharing_map(sharing(assignment=None, summary={})) is None
+    assert record_figure(sharing(assignment=None, summary={})) is None
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_large_team_has_a_small_map() -> None:
         "agents": {f"agent_{i}": i for i in range(agents)},
         "actor_mask_overlap": np.random.default_rng(0).uniform(size=(agents, agents)).round(4).tolist(),
     }
-    text = sharing_map(sharing(assignment=None, agent_types=[0] * agents, summary=summary))
+    text = record_figure(sharing(assignment=None, agent_types=[0] * agents, summary=summary))
     assert text is not None
     assert len(text) < 250_000
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.records.reader import SUMS, RunRecord
 from baselines.leaderboard.report.data.values import decimal
-from baselines.leaderboard.report.figures.sharing_map import group_labels, sharing_map
+from baselines.leaderboard.report.figures.sharing_figure import group_labels, record_figure
 from baselines.leaderboard.report.pages.common import SitePages, commit_of, run_page, task_page
 from baselines.leaderboard.spec.config import seeds_of
 
@@ -35,7 +35,7 @@ def render_run_page(pages: SitePages, record: RunRecord) -> str:
         results=_results(record),
         curve=_curve(record),
         failure=record.failure,
-        map=_map(record),
+        map=record_figure(record.sharing),
         sharing=_sharing(record),
         provenance=_provenance(record),
         costs=_costs(record),
@@ -117,11 +117,6 @@ def _costs(record: RunRecord) -> Facts:
         else:
             facts.append((name.removesuffix("_at").replace("_", " "), str(value)))
     return facts
-
-
-def _map(record: RunRecord) -> Markup | None:
-    picture = None if record.sharing is None else sharing_map(record.sharing)
-    return None if picture is None else Markup(picture)
 
 
 def _curve(record: RunRecord) -> Markup | None:

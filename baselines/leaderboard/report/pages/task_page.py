@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from markupsafe import Markup
-
 from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.report.data.board import Board
@@ -16,7 +14,7 @@ from baselines.leaderboard.report.data.rows import typical_run
 from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.board_charts import task_charts
 from baselines.leaderboard.report.figures.pictures import Film, FilmError, film
-from baselines.leaderboard.report.figures.sharing_map import sharing_map
+from baselines.leaderboard.report.figures.sharing_figure import record_figure
 from baselines.leaderboard.report.pages.common import SitePages, distinct, run_page, span, task_page
 from baselines.leaderboard.report.pages.site import SiteFolder
 from baselines.leaderboard.spec.config import TaskConfig, evaluation_marks, seeds_of
@@ -112,10 +110,7 @@ def _scheme(pages: SitePages, group: Group, records: list[RunRecord]) -> dict[st
     }
     if group.done:
         record = typical_run(group)
-        assert record.sharing is not None
-        picture = sharing_map(record.sharing)
-        # Drawn from numbers that were checked to be numbers.
-        entry["map"] = None if picture is None else Markup(picture)
+        entry["map"] = record_figure(record.sharing)
         entry["map_run"] = f"seed-{record.config.seed}"
         entry["map_page"] = run_page(record.config.run_id)
     return entry
