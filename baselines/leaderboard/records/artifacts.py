@@ -30,8 +30,7 @@ __all__ = [
     "decode_metrics",
     "decode_weights",
     "decode_weights_metadata",
-    "encode_actions",
-    "encode_evaluation",
+    "encode_arrays",
     "encode_metrics",
     "encode_weights",
 ]
@@ -92,9 +91,9 @@ class ActionLog:
     absolute_lengths: NDArray[np.int64]
 
 
-def encode_evaluation(evaluation: Evaluation) -> bytes:
-    """Return ``evaluation.npz``."""
-    return encode_npz({field.name: getattr(evaluation, field.name) for field in fields(Evaluation)})
+def encode_arrays(arrays: Evaluation | ActionLog) -> bytes:
+    """Return ``evaluation.npz`` or ``actions.npz``."""
+    return encode_npz({field.name: getattr(arrays, field.name) for field in fields(arrays)})
 
 
 def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
@@ -127,11 +126,6 @@ def decode_evaluation(data: bytes, task: TaskConfig) -> Evaluation:
     if not 0 <= int(arrays["best_point"]) < points:
         raise ValueError(f"best_point {int(arrays['best_point'])} is not one of the {points} points")
     return Evaluation(**arrays)
-
-
-def encode_actions(actions: ActionLog) -> bytes:
-    """Return ``actions.npz``."""
-    return encode_npz({field.name: getattr(actions, field.name) for field in fields(ActionLog)})
 
 
 def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:

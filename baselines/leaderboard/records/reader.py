@@ -35,7 +35,6 @@ __all__ = [
     "encode_sums",
     "find_runs",
     "read_actions",
-    "read_part",
     "read_run",
     "read_weights",
 ]
@@ -157,24 +156,15 @@ def checked_files(directory: Path) -> dict[str, bytes]:
     return files
 
 
-def read_part(record: FinishedRun, name: str) -> Any:
-    """Read what one file of a finished run holds.
-
-    Raises:
-        DamagedRecordError: it is missing or damaged.
-    """
-    return _decode(record.directory, name, checked_files(record.directory), record.config)
-
-
 def read_actions(record: FinishedRun) -> ActionLog:
-    """Read the action log of a finished run; see :func:`read_part`."""
-    log: ActionLog = read_part(record, "actions.npz")
+    """Read the action log of a finished run; raises DamagedRecordError."""
+    log: ActionLog = _read_part(record, "actions.npz")
     return log
 
 
 def read_weights(record: FinishedRun, *, best: bool = False) -> Weights:
-    """Read the final policy's weights by parameter name, or the best ones; see :func:`read_part`."""
-    weights: WeightsFile = read_part(record, "policy_best.safetensors" if best else "policy.safetensors")
+    """Read the final policy's weights by parameter name, or the best ones; raises DamagedRecordError."""
+    weights: WeightsFile = _read_part(record, "policy_best.safetensors" if best else "policy.safetensors")
     return weights.arrays
 
 
@@ -205,6 +195,10 @@ def _read_bytes(directory: Path, name: str) -> bytes:
         raise _damaged(directory, name, "missing") from None
     except ValueError as error:
         raise _damaged(directory, name, str(error)) from None
+
+
+def _read_part(record: FinishedRun, name: str) -> Any:
+    return _decode(record.directory, name, checked_files(record.directory), record.config)
 
 
 def _decode(directory: Path, name: str, files: Mapping[str, bytes], config: RunConfig) -> Any:

@@ -1,7 +1,6 @@
 """The table of a run's files. Whatever reads, writes, checks, packs or describes them loops over it.
 
-To store one more value in a JSON file, change its model in :mod:`~baselines.leaderboard.records.metadata_files`; to
-store one more file, add a line here.
+To store one more value, change its model in ``metadata_files.py``; to store one more file, add it here.
 """
 
 from __future__ import annotations
@@ -43,17 +42,14 @@ class RunFile:
     """One file of a run.
 
     Attributes:
-        name: file name.
-        part: what it holds, as :class:`~baselines.leaderboard.records.writer.RunResult` and
-            :class:`~baselines.leaderboard.records.reader.FinishedRun` name it.
+        part: what it holds, by its name in ``RunResult`` and ``FinishedRun``.
         encode: from the part to bytes.
         decode: from bytes and the run's configuration to the part; raises ValueError.
         max_bytes: size beyond which it is not read.
-        written: ``running``: from the start, and again at the end; ``ended``: at the end of every run; ``finished``:
-            at the end of a run that did not fail.
+        written: from the start of a run on, when it has ended, or only when it has finished without a failure.
         repeats: whether two runs of one configuration on one machine give the same bytes.
         light: whether a record without weights keeps it.
-        on_demand: whether it is large, so that a record does not hold it in memory.
+        on_demand: whether a record in memory leaves it out, because it is large.
         content: what it holds, for the documentation.
     """
 
@@ -128,13 +124,13 @@ _TABLE = (
         "one line per evaluation step: mark, environment steps, means, the learner's own scalars",
     ),
     RunFile(
-        "evaluation.npz", "evaluation", artifacts.encode_evaluation,
+        "evaluation.npz", "evaluation", artifacts.encode_arrays,
         lambda data, config: artifacts.decode_evaluation(data, config.task),
         512 * _MIB, "finished",
         "`marks`, `steps` [P]; `greedy`, `sampled` [P, E]; `seeds` [E]; `absolute`, `absolute_seeds` [Q]; `best_point`",
     ),
     RunFile(
-        "actions.npz", "actions", artifacts.encode_actions,
+        "actions.npz", "actions", artifacts.encode_arrays,
         lambda data, config: artifacts.decode_actions(data, config.task),
         512 * _MIB, "finished",
         "actions of the last greedy evaluation and of the absolute episodes [T, E or Q, N] uint8, with episode lengths",

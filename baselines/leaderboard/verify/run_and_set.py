@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.leaderboard.files import sha256_hex
-from baselines.leaderboard.records.artifacts import Weights, encode_actions
+from baselines.leaderboard.records.artifacts import Weights, encode_arrays
 from baselines.leaderboard.records.reader import FinishedRun, RunRecord, read_actions, read_weights
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
@@ -78,7 +78,7 @@ def equal_play(records: list[RunRecord]) -> Iterator[str]:
     seen: dict[tuple[Row, str], RunRecord] = {}
     for record in records:
         if isinstance(record, FinishedRun):
-            played = sha256_hex(encode_actions(read_actions(record)))
+            played = sha256_hex(encode_arrays(read_actions(record)))
             first = seen.setdefault((_row(record), played), record)
             if first is not record:
                 yield f"{record.config.run_id} takes every recorded action that {first.config.run_id} takes"
