@@ -104,6 +104,7 @@ def train(
     """
     from rich.console import Console
 
+    import baselines.leaderboard  # noqa: F401  (says which extra is missing)
     from baselines.cli.train import train_once, training_config
 
     config = training_config(env, scheme, steps, seed, suite=suite, recurrent=recurrent)

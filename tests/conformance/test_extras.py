@@ -13,8 +13,9 @@ import pytest
 
 # Modules whose distribution is called otherwise, and those that another requirement always brings.
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "stable_baselines3": "stable-baselines3"}
-BROUGHT = {"cloudpickle": "gymnasium", "llvmlite": "numba"}
+BROUGHT = {"cloudpickle": "gymnasium", "llvmlite": "numba", "markupsafe": "jinja2"}
 OPTIONAL = {"pygame", "ray", "supersuit", "tensorboard", "threadpoolctl", "torchrl", "wandb"}
+OPTIONAL |= {"lbforaging", "mpe2", "rware"}  # peers, timed where they are installed
 WITHOUT = """
 import importlib.abc, sys
 class Missing(importlib.abc.MetaPathFinder):
