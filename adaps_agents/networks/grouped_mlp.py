@@ -176,6 +176,8 @@ class MaskedMLP(SubnetworkModule):
         hard = not any(mask.is_floating_point() for mask in self.hidden_masks)
         self.execution = "full" if all_on else "compact" if hard and self._wanted != "dense" else "dense"
         self._root = AgentGroups(torch.zeros_like(self.groups.labels))
+        for name in {"_entries", "_signs", "_read", "_read_signs"} & dict(self.named_buffers(recurse=False)).keys():
+            delattr(self, name)  # of the masks before
         if self.execution == "compact":
             self._index_subnetworks()
 

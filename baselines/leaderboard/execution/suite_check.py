@@ -10,7 +10,13 @@ import adaps_envs
 from adaps_envs.errors import AdapsError, suggest
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution.learner import LEARNERS, build_model
-from baselines.leaderboard.spec.config import RESERVED_SETTINGS, LearnerConfig, RunConfig, SuiteConfig
+from baselines.leaderboard.spec.config import (
+    RESERVED_SETTINGS,
+    LearnerConfig,
+    RunConfig,
+    SuiteConfig,
+    longest_training,
+)
 
 __all__ = ["check_suite"]
 
@@ -48,8 +54,15 @@ def _check_setting_names(task: str, learner: LearnerConfig) -> None:
 
 
 def _check_learner(config: RunConfig) -> None:
+    where = f"task {config.task.name!r}, scheme {config.scheme.label!r}"
     try:
-        build_model(config)
+        model = build_model(config)
     except (Exception, SystemExit) as error:  # whatever a plug-in scheme raises, every run would
-        where = f"task {config.task.name!r}, scheme {config.scheme.label!r}"
         raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error
+    rollout = max(1, config.learner.num_lanes * int(model.n_steps))
+    end = -(-config.task.budget // rollout) * rollout
+    if end > longest_training(config.task.budget):
+        raise ConfigError(
+            f"{where}: rollouts of {rollout} steps (num_lanes x n_steps) would end at {end} of a budget of "
+            f"{config.task.budget}; a quarter beyond it is allowed. Take a smaller n_steps or num_lanes."
+        )

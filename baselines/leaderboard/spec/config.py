@@ -40,6 +40,7 @@ __all__ = [
     "config_error",
     "evaluation_marks",
     "faults_of",
+    "longest_training",
     "names_alike",
     "seeds_of",
 ]
@@ -388,6 +389,11 @@ def seeds_of(config: RunConfig) -> EvaluationSeeds:
 def evaluation_marks(task: TaskConfig) -> list[int]:
     """Return the P environment-step marks at which a run is evaluated: equally spaced, 0 and the budget included."""
     return [point * task.budget // (task.eval_points - 1) for point in range(task.eval_points)]
+
+
+def longest_training(budget: int) -> int:
+    """Return how many environment steps a run may end with: the last rollout may go a quarter beyond the budget."""
+    return budget + budget // 4
 
 
 def config_error(source: str, error: ValidationError) -> ConfigError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from baselines.leaderboard.records.artifacts import Evaluation
 from baselines.leaderboard.records.metadata_files import Costs, Sharing
 from baselines.leaderboard.records.reader import RunRecord
-from baselines.leaderboard.spec.config import RunConfig, SchemeConfig, TaskConfig, evaluation_marks, seeds_of
+from baselines.leaderboard.spec.config import (
+    RunConfig,
+    SchemeConfig,
+    TaskConfig,
+    evaluation_marks,
+    longest_training,
+    seeds_of,
+)
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.verdict import Fault
 
@@ -37,28 +44,40 @@ _ROUNDED = 10.0**-_SECONDS_DIGITS
 
 
 def check_task(task: TaskConfig) -> Iterator[Fault]:
-    """A built-in task's name stands for its environment, parameters and frozen reference scores."""
-    known = builtin_tasks().get(task.name)
-    if known is None:
+    """A built-in task's name stands for its environment, parameters and reference scores, in whatever case it is."""
+    name = spelled(task.name, builtin_tasks())
+    if name is None:
         return
-    frozen: dict[str, Any] = {"params": {}, **known}
-    for name, value in frozen.items():
-        found = getattr(task, name)
+    if name != task.name:
+        yield Fault("config.json", "config.task.name", f"{task.name!r} differs from the built-in task {name!r} in case")
+    frozen: dict[str, Any] = {"params": {}, **builtin_tasks()[name]}
+    for key, value in frozen.items():
+        found = getattr(task, key)
         if found != value:
-            yield Fault("config.json", f"config.task.{name}", f"{found!r}; the built-in task {task.name} has {value!r}")
+            yield Fault("config.json", f"config.task.{key}", f"{found!r}; the built-in task {name} has {value!r}")
 
 
 def check_label(scheme: SchemeConfig) -> Iterator[Fault]:
-    """The name of a built-in scheme stands for that scheme, in whatever case it is written."""
-    known = {name.casefold(): name for name in BUILTIN_SCHEMES}.get(scheme.label.casefold())
-    if known is not None and known != scheme.name:
+    """The name of a built-in scheme stands for that scheme, and is written in its own case."""
+    name = spelled(scheme.label, BUILTIN_SCHEMES)
+    if name is None:
+        return
+    if name != scheme.name:
         message = f"{scheme.label!r} is the name of a built-in scheme; this one is {scheme.name!r}"
         yield Fault("config.json", "config.scheme.label", message)
+    elif name != scheme.label:
+        message = f"{scheme.label!r} differs from the built-in scheme {name!r} in case"
+        yield Fault("config.json", "config.scheme.label", message)
+
+
+def spelled(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of ``known`` names that ``name`` is, case apart."""
+    return {entry.casefold(): entry for entry in known}.get(name.casefold())
 
 
 def own_settings(scheme: SchemeConfig) -> bool:
     """Whether a built-in scheme has its own name as label, but settings that are not its defaults."""
-    return scheme.label in BUILTIN_SCHEMES and bool(scheme.settings)
+    return spelled(scheme.label, BUILTIN_SCHEMES) is not None and bool(scheme.settings)
 
 
 def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
@@ -171,6 +190,10 @@ def _check_steps(config: RunConfig, evaluation: Evaluation, sharing: Sharing) ->
             f"steps[{place}]",
             f"{evaluation.steps[place]}; its mark, the identity phase and the lanes give {expected[place]}",
         )
+    limit = longest_training(config.task.budget)
+    if evaluation.steps[-1] > limit:
+        message = f"{evaluation.steps[-1]}; with a budget of {config.task.budget} it may be {limit} at most"
+        yield Fault("evaluation.npz", f"steps[{len(marks) - 1}]", message)
     same = np.diff(evaluation.steps) == 0
     for name in ("greedy", "sampled"):
         returns = getattr(evaluation, name)

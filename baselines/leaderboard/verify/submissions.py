@@ -103,7 +103,13 @@ def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings."""
     rows = {_row(record) for record in standing}
+    finished = {_row(record) for record in fresh if record.status == "done"}
     for record in fresh:
+        if _row(record) not in finished:
+            raise ConfigMismatchError(
+                f"no run of the row {'/'.join(_row(record))} has finished, so it would only keep others off the board; "
+                "nothing was added. Leave the scheme out, or submit it with a finished run."
+            )
         if _row(record) in rows:
             raise ConfigMismatchError(
                 f"the board has runs of the row {'/'.join(_row(record))}, and {record.config.run_id} would add to it; "

@@ -9,11 +9,13 @@ import pytest
 import torch
 from agents_common import QUICK_IDENTITY, fingerprint, small_model
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adaps_agents import SharingA2C
 from adaps_agents.identity.collect import Transitions
 from adaps_agents.identity.reward_effects import measured_effects, relevance_gates
 from adaps_agents.networks.gated_mlp import GatedMLP
+from adaps_agents.networks.grouped_mlp import MaskedMLP
 from adaps_agents.schemes import AgentSpaces
 from adaps_agents.schemes.adaps_gates import AdaPSGates, told_apart
 from adaps_agents.schemes.registry import make_scheme
@@ -161,3 +163,18 @@ def test_options_that_cannot_work_are_refused() -> None:
         make_scheme("adaps_gates", masks="some")
     with pytest.raises(InvalidParameterError, match="gain_code is 2 for 3 groups"):
         _built("adaps_gates", labels=KINDS.tolist(), gains="mapped", gain_code=2)
+
+
+@pytest.mark.parametrize("gated", [0, 1])
+def test_a_network_that_loads_full_masks_keeps_nothing_of_those_before(gated: int) -> None:
+    """Costs of stored weights are those of the network that stored them."""
+    kept = torch.arange(8)[None] % 2 == torch.arange(2)[:, None]
+
+    def network(masks: Tensor) -> MaskedMLP:
+        labels = torch.tensor([0, 1, 1])
+        return MaskedMLP((4, 8, 2), labels, [masks] * (1 + gated), torch.relu, head_gain=1.0, seed=0, name="x")
+
+    full, loaded = network(torch.ones(2, 8, dtype=torch.bool)), network(kept)
+    loaded.load_state_dict(full.state_dict())
+    names = [[name for name, _ in net.named_buffers()] for net in (full, loaded)]
+    assert names[0] == names[1]

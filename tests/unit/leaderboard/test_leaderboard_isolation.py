@@ -125,7 +125,7 @@ KINDS: dict[str, tuple[dict[str, str], str, str, str]] = {
     "interrupts": ({"actor": "raise KeyboardInterrupt"}, "failed", "WorkerDied", "exit code 1"),
     "loses": ({"actor": LOSES_FILES}, "failed", "LostFilesError", "removed or blocked while it ran"),
     "blocks": ({"actor": BLOCKS_FILES}, "failed", "LostFilesError", "removed or blocked while it ran"),
-    "text": ({"steps": "'many'"}, "failed", "", ""),
+    "tells": ({"steps": "'many'"}, "done", "", ""),  # what the collector counted is charged
 }
 
 
@@ -180,8 +180,10 @@ def test_a_plugin_that_ends_or_hangs_while_the_suite_is_looked_over_is_named(tmp
         ("raises", "raise type('Own', (BaseException,), {})", "exit code 1"),
     ):
         write_scheme(site, name, make_networks=make_networks)
-        with WorkerPool(1) as workers, pytest.raises(ConfigError, match=f"scheme '{name}'.*{why}"):
-            workers.check(suite_of(tmp_path, "fups", name), timeout=20)
+        with WorkerPool(1) as workers:
+            workers.check(suite_of(tmp_path, "fups"))  # what takes long on a busy machine is loaded now
+            with pytest.raises(ConfigError, match=f"scheme '{name}'.*{why}"):
+                workers.check(suite_of(tmp_path, "fups", name), timeout=20)
 
 
 def test_a_worker_that_dies_after_its_record_is_in_place_has_finished(tmp_path: Path, site: Path) -> None:

@@ -242,6 +242,7 @@ def test_frozen_reference_scores_are_those_of_the_scripted_policies() -> None:
         ({"schemes": ["adap"]}, "Did you mean 'adaps'"),
         ({"learner": {"settings": {"n_step": 5}}}, "no setting 'n_step'. Did you mean 'n_steps'"),
         ({"learner": {"settings": {"n_steps": 0.5}}}, "scheme 'fups_id'"),
+        ({"learner": {"num_lanes": 512, "settings": {"n_steps": 50}}}, "rollouts of 25600 steps .* a budget of 2000"),
         ({"scheme_settings": {"adaps": {"keeep": 0.5}}}, "keeep"),
     ],
 )

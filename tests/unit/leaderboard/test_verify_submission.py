@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fabricate import snapshot
+from fabricate import fabricate_failure, snapshot
 from tamper import append_member, edit_config, edit_json, members_of, write_submission
 
 from baselines.cli import main as cli
@@ -26,6 +26,7 @@ from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.records.reader import find_runs
 from baselines.leaderboard.records.run_files import RUN_FILES
 from baselines.leaderboard.report import write_report
+from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify.submissions import add_submission
@@ -395,6 +396,15 @@ def test_a_board_that_an_older_version_half_filled_takes_the_rest_once_its_rows_
     assert addition.added == ["one/tiny/seed-0", "one/tiny/seed-1"]
     assert sorted(addition.present) == ["one/fups_id/seed-0", "one/fups_id/seed-1"]
     assert verify_directory(board).verified
+
+
+def test_a_row_without_a_finished_run_takes_no_place(suite: SuiteConfig, tmp_path: Path) -> None:
+    """Failures cost nobody anything: a board full of them would keep all others off."""
+    failed = tmp_path / "failed"
+    for config in suite.runs():
+        fabricate_failure(failed, config)
+    write_suite_file(suite, failed)
+    refused(packed(failed, tmp_path / "failed.zip"), tmp_path / "board", "no run of the row .* has finished")
 
 
 def test_the_name_of_a_built_in_scheme_is_its_own(file: Path, entering: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ from baselines.leaderboard.execution.episodes import play_episodes
 from baselines.leaderboard.records.artifacts import decode_weights, encode_weights
 from baselines.leaderboard.records.reader import SUMS, read_run
 from baselines.leaderboard.records.run_files import RUN_FILES
+from baselines.leaderboard.spec.config import SchemeConfig, TaskConfig
 from baselines.leaderboard.spec.loading import load_suite
 from baselines.leaderboard.verify import verify_directory
-from baselines.leaderboard.verify.checks import check_task
+from baselines.leaderboard.verify.checks import check_evaluation, check_label, check_task, own_settings
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
@@ -832,6 +834,31 @@ def test_a_built_in_name_stands_for_its_frozen_scores() -> None:
     assert [fault.where for fault in check_task(task.model_copy(update={"params": {"groups": [1]}}))] == [
         "config.task.params"
     ]
+
+
+def test_a_built_in_name_in_another_case_is_named() -> None:
+    """A board takes no two names that differ in case alone: one of these would keep the built-in one off."""
+    easy = TaskConfig(name="bps-1", env="BPS-1-v0", params={"groups": [2, 2]}, budget=1_000)
+    assert any("differs from the built-in task 'BPS-1' in case" in str(fault) for fault in check_task(easy))
+    labels = {name: list(check_label(SchemeConfig(name="fups_id", label=name))) for name in ("fups_id", "FUPS_ID", "x")}
+    assert [str(fault) for fault in labels["FUPS_ID"]] == [
+        "config.json: config.scheme.label: 'FUPS_ID' differs from the built-in scheme 'fups_id' in case"
+    ]
+    assert labels["fups_id"] == labels["x"] == []
+    assert own_settings(SchemeConfig(name="adaps", label="AdaPS", settings={"keep": 0.25}))
+
+
+def test_the_last_rollout_goes_a_quarter_beyond_the_budget_at_most(honest_runs: Path) -> None:
+    record = read_run(honest_runs / "one/fups_id/seed-0")
+    assert record.evaluation is not None
+    assert record.sharing is not None
+    for n_steps, end, allowed in ((500, 2_000, True), (625, 2_500, True), (626, 2_504, False), (5_000, 20_000, False)):
+        learner = record.config.learner.model_copy(update={"settings": {"n_steps": n_steps}})
+        config = record.config.model_copy(update={"learner": learner})
+        evaluation = replace(record.evaluation, steps=np.array([*record.evaluation.steps[:-1], end]))
+        faults = [str(fault) for fault in check_evaluation(config, evaluation, record.sharing)]
+        too_long = f"evaluation.npz: steps[2]: {end}; with a budget of 2000 it may be 2500 at most"
+        assert faults == ([] if allowed else [too_long])
 
 
 def test_at_least_forty_kinds() -> None:
