@@ -28,7 +28,7 @@ from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes import LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
-from baselines import madps
+from baselines.schemes import madps
 from baselines.schemes.madps import MADPS, reshared
 
 QUICK = {"epochs": 2}
