@@ -33,7 +33,7 @@ BINARISATIONS = {
     "sparse": ("top_k", "bernoulli"),
 }
 PAPER_KEEP = 0.5
-# With fewer neurons a layer, groups learn more slowly, however little their masks overlap (docs/explanation/results.md).
+# With fewer neurons a layer, groups learn more slowly, however little their masks overlap (results.md).
 SMALLEST_AUTO_WIDTH = 32
 NORMALISATIONS = ("z_score", "centre", "l2", "none")
 DISTINCTNESS = ("redraw", "contrast", "none")
