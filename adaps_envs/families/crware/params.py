@@ -205,8 +205,8 @@ class RWAREParams(WarehouseParams):
     Attributes:
         msg_bits: m message bits per robot; with messages an action is ``move + 5 * message`` with a message below 2^m.
         observation_type: ``flattened``, ``dict`` (the same numbers as named parts), ``image`` (layers of the window) or
-            ``image_dict`` (the image and six numbers). PettingZoo's and Gymnasium's adapters show that form; the
-            batched and stable-baselines3 adapters carry them flat, and ``structure`` shapes them.
+            ``image_dict`` (the image and six numbers). PettingZoo's and Gymnasium's adapters show them in that form;
+            the batched and stable-baselines3 adapters carry them flat, and ``structure`` shapes them.
         image_observation_layers: layers of an image, a selection of ``IMAGE_LAYERS`` in any order.
         image_observation_directional: turn images so that up is where the robot faces.
     """

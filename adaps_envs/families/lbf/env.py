@@ -23,7 +23,7 @@ __all__ = ["LBF"]
 class LBF(BatchedEnv):
     """Players of different levels collect food of different levels; strong food needs several of them at once.
 
-    N players walk on a board. By default levels are drawn anew in every episode and observed. With a roster they stay
+    N players walk on a board. By default levels are drawn again in every episode and observed. With a roster they stay
     with their players, and with ``zero_agent_levels`` nobody sees them: levels are the hidden types.
 
     Rules: players next to a food that load in the same step add up their levels; if they reach the food's level it is

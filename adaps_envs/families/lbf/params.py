@@ -38,7 +38,7 @@ class LBFParams:
     ``exclusive_max_food_level`` are added for players whose levels are fixed, and are their hidden types.
 
     Attributes:
-        players: number of players N, all of one type, whose levels are drawn anew at every reset; or give ``roster``.
+        players: number of players N, all of one type, whose levels are drawn again at every reset; or give ``roster``.
         roster: the types with their levels and sights; levels stay with their players over all episodes.
         roster_order: ``blocks`` numbers the players type after type; ``alternating`` deals the types in turn, so
             that player i of a game with three equally frequent types is of type ``i mod 3``.
@@ -48,8 +48,8 @@ class LBFParams:
         min_player_level, max_player_level: inclusive range of a drawn level (by default 1 to 2). A list gives N ranges
             that are dealt to the players in a new order at every reset. With a roster, ``max_player_level`` is only the
             bound that the observation space declares, so that types can be dialled at fixed spaces.
-        min_food_level, max_food_level: inclusive range of a food's level; a list gives one range a food, dealt anew at
-            every reset. Without an upper limit it is the sum of the three lowest player levels of the episode.
+        min_food_level, max_food_level: inclusive range of a food's level; a list gives one range per food, drawn again
+            at every reset. Without an upper limit it is the sum of the three lowest player levels of the episode.
         exclusive_max_food_level: foods stay below that sum, as in older versions of the game; not with ``force_coop``.
         force_coop: every food has the highest level of its range.
         normalize_reward: divide rewards so that a cleared board pays 1 to all players together.
