@@ -83,22 +83,26 @@ def identify(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
     identity: Annotated[
         list[str] | None,
-        typer.Option("--identity", "-i", metavar="K=V", help="A setting of the identity phase, e.g. -i method=paper."),
+        typer.Option(
+            "--identity",
+            "-i",
+            metavar="K=V",
+            help="A setting of the phase, as -i method=paper; or its name, -i seps-original.",
+        ),
     ] = None,
     env_steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of random play.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with one entry per seed.")] = False,
 ) -> None:
     """Run the identity phase alone and compare the groups that it finds with the hidden types."""
+    from dataclasses import replace
+
     from adaps_agents.identity.labels import identity_config
     from baselines.identify import print_study
 
-    settings = parse_params(identity)
-    if env_steps is not None:
-        settings["env_steps"] = env_steps
-    if shuffle:
-        settings["shuffle_agents"] = True
-    config = identity_config(settings)
+    named = identity is not None and len(identity) == 1 and "=" not in identity[0]
+    config = identity_config(identity[0] if identity and named else parse_params(identity))
+    config = replace(config, env_steps=env_steps or config.env_steps, shuffle_agents=shuffle or config.shuffle_agents)
     print_study(env, range(seeds), config=config, params=parse_params(params), as_json=as_json, say=typer.echo)
 
 
