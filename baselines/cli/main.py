@@ -126,7 +126,12 @@ def identify(
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
     identity: Annotated[
         list[str] | None,
-        typer.Option("--identity", "-i", metavar="K=V", help="A setting of the identity phase, e.g. -i method=paper."),
+        typer.Option(
+            "--identity",
+            "-i",
+            metavar="K=V",
+            help="A setting of the phase, as -i method=paper; or its name, -i seps-original.",
+        ),
     ] = None,
     env_steps: Annotated[int | None, typer.Option(min=1, help="Environment steps of random play.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Control: deal the transitions to random agents.")] = False,
@@ -136,16 +141,15 @@ def identify(
 
     Needs the extra `agents`.
     """
+    from dataclasses import replace
+
     import adaps_agents  # noqa: F401  (says which extra is missing)
     from adaps_agents.schemes.group_source import identity_config
     from baselines.cli.identify import print_study
 
-    settings = parse_params(identity)
-    if env_steps is not None:
-        settings["env_steps"] = env_steps
-    if shuffle:
-        settings["shuffle_agents"] = True
-    config = identity_config(settings)
+    named = identity is not None and len(identity) == 1 and "=" not in identity[0]
+    config = identity_config(identity[0] if identity and named else parse_params(identity))
+    config = replace(config, env_steps=env_steps or config.env_steps, shuffle_agents=shuffle or config.shuffle_agents)
     print_study(env, range(seeds), config=config, params=parse_params(params), as_json=as_json, say=typer.echo)
 
 

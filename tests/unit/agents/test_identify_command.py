@@ -45,6 +45,17 @@ def test_a_study_is_told_seed_by_seed() -> None:
     assert "BPS-1: exactly the hidden types in" in result.stdout
 
 
+def test_settings_may_have_a_name() -> None:
+    result = CliRunner().invoke(app, [*SMALL[:8], "-i", "seps-originals"])
+    assert "choose one of seps-original" in str(result.exception)
+    result = CliRunner().invoke(
+        app, ["identify", "BPS-1", "-p", "groups=[1,1]", "--seeds", "1", "--env-steps", "64", "-i", "seps-original"]
+    )
+    assert result.exit_code == 0
+    assert "environment steps 64 " in result.stdout
+    assert "untested" in result.stdout
+
+
 def test_unknown_settings_are_refused() -> None:
     result = CliRunner().invoke(app, [*SMALL, "-i", "methods=paper"])
     assert "Did you mean 'method'" in str(result.exception)
