@@ -369,7 +369,7 @@ BATCHED_FAULTS: list[tuple[str, type[BPS], str]] = [
     ("stream_continues", StartsAlike, "starts the same episode again"),
     ("stream_continues", UnseededStarts, "start differently"),
     ("snapshot", HiddenState, "restored snapshot against the original: rewards differ"),
-    ("pickle", ForgetsWhenPickled, "pickled environment against the original: obs differ"),
+    ("pickle", ForgetsWhenPickled, "pickled environment against the original: states differ"),
 ]
 
 

@@ -54,7 +54,8 @@ class StateOutOfSpace(ParallelFace):
 
 class FloatPictures(ParallelFace):
     def render(self) -> Any:
-        return super().render() / 255
+        picture = super().render()
+        return None if picture is None else picture / 255
 
 
 class IgnoresMaxCycles(ParallelFace):
