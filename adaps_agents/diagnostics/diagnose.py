@@ -113,8 +113,9 @@ def diagnose(
     pool = _pool(obs, scheme)
     chosen = np.arange(scheme.spaces.num_agents) if agents is None else np.asarray(agents)
     # Actions that agents lack are part of the policy, not of the scheme.
-    masked = getattr(getattr(model, "policy", model), "masked", lambda logits: logits)
-    logits = masked(_logits(scheme, pool))[:, chosen]
+    policy = getattr(model, "policy", model)
+    logits = _logits(scheme, pool)
+    logits = (logits if policy is scheme else policy.masked(logits))[:, chosen]
     distances = policy_distances(logits)
     groups = scheme.assignment()
     within_group, between_group = (None, None) if groups is None else within_and_between(distances, groups[chosen])

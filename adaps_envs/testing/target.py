@@ -160,7 +160,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _registered() -> list[str]:
-    return [str(name) for registry in (pettingzoo.parallel_registry, pettingzoo.aec_registry) for name in registry]
+    return [str(name) for api in ("parallel", "aec") for name in getattr(pettingzoo, f"{api}_registry", ())]
 
 
 def _from_callable(name: str, factory: Factory, given: dict[str, Any]) -> Target:

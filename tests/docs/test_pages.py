@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import tomllib
 import warnings
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 import typer.main
@@ -40,7 +41,9 @@ def test_python_blocks_run_in_order(page: str, tmp_path: Path, monkeypatch: pyte
     if page in OPTIONAL:
         pytest.importorskip(OPTIONAL[page])
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "page"}
+    page_module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", page_module)  # dataclasses look their module up
+    names = vars(page_module)
     for block in blocks(page, "python"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -32,7 +32,7 @@ SHUFFLED = [0, 1, 0, 1, 0, 1]
 # What methods do once in thousands of updates must happen within these.
 PACE: dict[str, dict[str, Any]] = {"gradps": {"interval": 5, "period": 10}, "madps": {"period": 100, "window": 50}}
 # Spectral masks act on few singular values here, and part late.
-LONGER = {"prism": 4}
+LONGER = {"prism": 4, "hypermarl": 4}
 IDENTIFIED = [name for name in list_schemes() if name != "oracle" and make_scheme(name).group_source]
 
 

@@ -117,7 +117,7 @@ class Beacons(BatchedEnv):
     def _write_global_state(self, out: NDArray[np.float32]) -> None:
         np.concatenate([self._arrays["agent_cell"], self._arrays["beacon_cell"]], axis=1, out=out, casting="unsafe")
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
+    def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[16 (N + 1), 16 cells, 3] uint8``: beacons on top, an agent in each row."""
         picture = np.full((self.num_agents + 1, self.params.cells, 3), 255, np.uint8)
         picture[0, self._arrays["beacon_cell"][lane]] = COLOURS[np.arange(self.sizes["K"]) % 4]

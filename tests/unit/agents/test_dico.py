@@ -22,6 +22,7 @@ from methods_common import (
 )
 from torch import Tensor
 
+from adaps_agents.networks.grouped_mlp import GroupedMLP
 from adaps_agents.schemes import AgentSpaces, LearningState
 from adaps_agents.testing import check_scheme
 from adaps_envs.errors import InvalidParameterError
@@ -105,7 +106,8 @@ def test_unconstrained_deviations_are_just_added() -> None:
     scheme, obs = randomised(build("dico", desired=None)), observations()
     scheme.learning = LearningState(observations=obs)
     scheme.after_update(1)
-    torch.testing.assert_close(scheme.actor(obs), scheme.actor_net(obs) + scheme.deviation_net(obs))
+    shared = GroupedMLP.forward(scheme.actor_net, obs)
+    torch.testing.assert_close(scheme.actor(obs), shared + scheme.deviation_net(obs))
     assert int(scheme.measurements) == 0
 
 

@@ -25,7 +25,7 @@ def _trained(scheme: str, labels: Any = None, seed: int = 0, **options: Any) -> 
     if labels is not None:
         settings["labels"] = labels
     model = small_model(SharingA2C, scheme, seed=seed, scheme_options=settings)
-    return model.learn(200)
+    return model.learn(2_000)
 
 
 @pytest.mark.parametrize("scheme", IDENTIFIED)

@@ -88,7 +88,7 @@ def test_steps_of_all_lanes_are_whole() -> None:
 def test_a_phase_that_outgrows_the_budget_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small_model(SharingA2C, "seps")
     prepare = model.scheme.prepare
-    monkeypatch.setattr(model.scheme, "prepare", lambda collector: prepare(collector) + 800)
+    monkeypatch.setattr(model.scheme, "prepare", lambda collector: collector.collect(800) and prepare(collector))
     with pytest.warns(UserWarning, match="took 960 environment steps and training may spend 500: nothing"):
         model.learn(500)
     assert (model.num_timesteps, model._n_updates) == (960, 0)

@@ -91,7 +91,7 @@ def test_loaded_weights_are_trained_on(way: Any, scheme: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("scheme", IDENTIFIED)
+@pytest.mark.parametrize("scheme", [name for name in IDENTIFIED if name != "adaps_gates"])  # it plays for given groups
 def test_weights_with_given_groups_bring_their_groups(algorithm: Any, scheme: str) -> None:
     """No identity step was spent on them, and yet there is nothing left to find."""
     source = small_model(algorithm, scheme, scheme_options={"labels": LABELS})
@@ -144,6 +144,7 @@ def test_a_model_loaded_into_another_environment_goes_on(tmp_path: Path) -> None
         assert (noted.weights, noted.steps) == (fingerprint(source.policy.state_dict()), 0 if reset else 240)
 
 
+@pytest.mark.filterwarnings("ignore:seps goes on with one group")
 def test_a_model_saved_before_its_identity_phase_still_has_it_to_come(tmp_path: Path) -> None:
     model = small_model(SharingA2C, "seps")
     model.save(tmp_path / "model")

@@ -21,6 +21,7 @@ COUNTS: dict[str, tuple[dict[str, Any], int, int]] = {
     "oracle": ({"types": TYPES}, 15_567, 30_354),
     "snp_ps": ({}, 5_189, 10_118),
     "adaps": (GROUPS, 5_189, 10_118),
+    "adaps_gates": (GROUPS, 5_189, 10_118),
     "kaleidoscope": ({"agent_index": False}, 81_029, 81_029 + P_CRITIC + 15 * (640 + 4_096 + 64)),
     "hypermarl_linear": ({}, 77_835, 151_770),
     "hypermarl": ({}, 340_861, 664_822),

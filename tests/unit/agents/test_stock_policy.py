@@ -106,7 +106,9 @@ def test_what_cannot_work_is_refused() -> None:
         _model("fups", type_game(4))
     with pytest.raises(InvalidParameterError, match="without agent_index=True"):
         SharingA2C("fups", AgentIndexed(type_game(4)))
-    with pytest.raises(InvalidParameterError, match=r"'kaleidoscope' needs aux_loss\(\), which stock learners"):
+    with pytest.raises(
+        InvalidParameterError, match=r"'kaleidoscope' needs aux_loss\(\) or after_update\(\), which stock learners"
+    ):
         _model("kaleidoscope")
     with pytest.raises(InvalidParameterError, match=r"'gradps' needs after_update\(\)"):
         _model("gradps")

@@ -282,7 +282,7 @@ def test_identity_steps_are_whole_steps_of_all_lanes(honest_runs: Path) -> None:
     """Of a scheme from outside nothing else is known."""
     record = read_run(honest_runs / FUPS)
     assert record.sharing is not None
-    scheme = SimpleNamespace(waits=lambda: True)
+    scheme = SimpleNamespace(needs_identity_phase=True, group_source=None)
     for steps, found in ((400, []), (401, ["401; 4 lanes play 4 steps at a time"])):
         told = replace(record, sharing=record.sharing.model_copy(update={"identity_steps": steps}))
         assert [fault.message for fault in identity_faults(told, scheme)] == found
