@@ -121,7 +121,8 @@ def _span(counts: np.ndarray) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    # Shares have four digits where they are stored: what is shown must not depend on the fifth.
+    return f"{100 * round(share, 3):.0f} %"
 
 
 def _aligned(cells: list[list[str]]) -> list[str]:

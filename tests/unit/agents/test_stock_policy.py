@@ -110,7 +110,7 @@ def test_what_cannot_work_is_refused() -> None:
         InvalidParameterError, match=r"'kaleidoscope' needs aux_loss\(\) or after_update\(\), which stock learners"
     ):
         _model("kaleidoscope")
-    with pytest.raises(InvalidParameterError, match=r"'gradps' needs after_update\(\)"):
+    with pytest.raises(InvalidParameterError, match=r"'gradps' needs aux_loss\(\) or after_update\(\)"):
         _model("gradps")
     with pytest.raises(InvalidParameterError, match=r"callback=adaps_agents\.IdentityPhase"):
         _model("adaps").learn(240)
