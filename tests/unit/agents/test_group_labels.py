@@ -37,7 +37,7 @@ def test_groups_by_name(scheme: str, labels: str, groups: int, steps: int) -> No
     # AdaPS maps each agent's code; gates are measured in the phase's steps, whoever gives the groups.
     needed = scheme == "adaps_gates" or (labels == "each" and scheme == "adaps")
     assert int(model.scheme.labels.max()) + 1 == groups
-    assert int(model.scheme.identity_steps) == (160 if needed else steps)
+    assert int(model.scheme.group_source.identity_steps) == (160 if needed else steps)
     summary = model.scheme.sharing_summary()
     assert summary["groups_from"] == labels
     assert summary["told_types"] is (labels == "true")
@@ -56,10 +56,10 @@ def test_the_verdict_is_told_and_kept(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="adaps_agents"):
         scheme = _trained("adaps", identity=quick).scheme
     summary = scheme.sharing_summary()
-    assert summary["identity_verdict"] == scheme.identity.verdict == "found"
-    assert summary["identity_reason"] == scheme.identity.reason
+    assert summary["identity_verdict"] == scheme.group_source.identity.verdict == "found"
+    assert summary["identity_reason"] == scheme.group_source.identity.reason
     assert "identity phase of adaps: found: 2 groups in 800 environment steps" in caplog.text
-    assert type(scheme.identity).from_arrays(scheme.extra_state()).verdict == "found"
+    assert type(scheme.group_source.identity).from_arrays(scheme.extra_state()).verdict == "found"
 
 
 @pytest.mark.parametrize("scheme", ["adaps", "seps"])

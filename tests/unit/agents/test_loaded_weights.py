@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from agents_common import ALGORITHMS, IDENTIFIED, fingerprint, small_model
+from agents_common import ALGORITHMS, IDENTIFIED, QUICK_IDENTITY, fingerprint, small_model
 from stable_baselines3 import A2C
 from stable_baselines3.common.callbacks import BaseCallback
 from type_game import type_game
@@ -144,13 +144,13 @@ def test_a_model_loaded_into_another_environment_goes_on(tmp_path: Path) -> None
         assert (noted.weights, noted.steps) == (fingerprint(source.policy.state_dict()), 0 if reset else 240)
 
 
-@pytest.mark.filterwarnings("ignore:seps goes on with one group")
 def test_a_model_saved_before_its_identity_phase_still_has_it_to_come(tmp_path: Path) -> None:
-    model = small_model(SharingA2C, "seps")
+    two = {"identity": {**QUICK_IDENTITY, "num_groups": 2}}
+    model = small_model(SharingA2C, "seps", scheme_options=two)
     model.save(tmp_path / "model")
     noted = _learnt(SharingA2C.load(tmp_path / "model", env=type_game(4)), 200)
     assert noted.steps == 160
-    twin = small_model(SharingA2C, "seps")
+    twin = small_model(SharingA2C, "seps", scheme_options=two)
     twin.set_parameters(model.get_parameters())
     assert _learnt(twin, 200).steps == 160
 

@@ -31,8 +31,8 @@ def honest_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from baselines.leaderboard.execution.job import execute_job
 
     out = tmp_path_factory.mktemp("honest") / "runs"
-    # So few steps are too few to compare agents; two groups are asked for.
-    identity = {"identity": {"env_steps": 400, "num_groups": 2, "encoder": {"updates": 20}}}
+    # So few steps are too few to compare agents: one group is asked for.
+    identity = {"identity": {"env_steps": 400, "num_groups": 1, "encoder": {"updates": 20}}}
     data = suite_data(scheme_settings={"adaps": identity})
     tiny = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]})
     for config in tiny.runs():
