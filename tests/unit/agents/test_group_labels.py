@@ -37,7 +37,7 @@ def test_groups_by_name(scheme: str, labels: str, groups: int, steps: int) -> No
     # AdaPS maps each agent's code; gates are measured in the phase's steps, whoever gives the groups.
     needed = scheme == "adaps_gates" or (labels == "each" and scheme == "adaps")
     assert int(model.scheme.labels.max()) + 1 == groups
-    assert int(model.scheme.group_source.identity_steps) == (160 if needed else steps)
+    assert int(model.scheme.identity_steps) == (160 if needed else steps)
     summary = model.scheme.sharing_summary()
     assert summary["groups_from"] == labels
     assert summary["told_types"] is (labels == "true")
