@@ -48,7 +48,6 @@ class RunFile:
         max_bytes: size beyond which it is not read.
         written: from the start of a run on, when it has ended, or only when it has finished without a failure.
         repeats: whether two runs of one configuration on one machine give the same bytes.
-        light: whether a record without weights keeps it.
         on_demand: whether a record in memory leaves it out, because it is large.
         content: what it holds, for the documentation.
     """
@@ -61,7 +60,6 @@ class RunFile:
     written: Literal["running", "ended", "finished"]
     content: str
     repeats: bool = True
-    light: bool = True
     on_demand: bool = False
 
 
@@ -139,12 +137,12 @@ _TABLE = (
     RunFile(
         "policy.safetensors", "final_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
         "weights, masks and groups at the end",
-        light=False, on_demand=True,
+        on_demand=True,
     ),
     RunFile(
         "policy_best.safetensors", "best_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
         "the same at the best evaluation step",
-        light=False, on_demand=True,
+        on_demand=True,
     ),
     RunFile(
         "sharing.json", "sharing", encode_metadata, _metadata(Sharing), 32 * _MIB, "finished",
