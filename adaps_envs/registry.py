@@ -99,6 +99,11 @@ class EnvSpec:
     description: str
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that the family takes."""
+        return tuple(item.name for item in fields(load(families()[self.family].params)))
+
+    @property
     def gym_id(self) -> str:
         """The id under which Gymnasium knows it."""
         return f"{NAMESPACE}/{self.id}"
@@ -284,10 +289,9 @@ def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
     known = spec(env_id)
     family = families()[known.family]
     params_class = load(family.params)
-    names = [item.name for item in fields(params_class)]
     for name in overrides:
-        if name not in names:
-            raise InvalidParameterError(f"{known.id} has no parameter {name!r}. {suggest(name, names)}")
+        if name not in known.parameters:
+            raise InvalidParameterError(f"{known.id} has no parameter {name!r}. {suggest(name, known.parameters)}")
     kwargs = {**known.kwargs, **overrides}
     for chosen in ("roster", "groups"):
         if overrides.get(chosen) is not None:

@@ -13,6 +13,7 @@ from adaps_envs.families.lbf.roster import ACTIONS as LBF_ACTIONS
 __all__ = ["coloured_warehouses", "foraging", "particles", "warehouses"]
 
 NUM_LANDMARKS = 3
+_DEALS = st.none() | st.integers(0, 99)
 
 
 def _actions(names: tuple[str, ...]) -> st.SearchStrategy[list[str] | None]:
@@ -43,6 +44,7 @@ def particles(draw: st.DrawFn) -> dict[str, Any]:
         "local_ratio": draw(st.floats(0.0, 1.0)),
         "shuffle_obs": draw(st.booleans()),
         "max_cycles": draw(st.integers(1, 9)),
+        "deal_seed": draw(_DEALS),
     }
 
 
@@ -99,6 +101,7 @@ def coloured_warehouses(draw: st.DrawFn) -> dict[str, Any]:
         "type_seed": draw(st.integers(0, 9)),
         "shuffle_obs": draw(st.booleans()),
         "unequal_spaces": draw(st.booleans()),
+        "deal_seed": draw(_DEALS),
     }
 
 
@@ -163,6 +166,7 @@ def foraging(draw: st.DrawFn) -> dict[str, Any]:
         params |= {"players": players, "min_player_level": low, "max_player_level": high}
     else:
         params |= {"roster": draw(_types(sides)), "roster_order": draw(st.sampled_from(["blocks", "alternating"]))}
+        params["deal_seed"] = draw(_DEALS)
     if draw(st.booleans()):
         low, high = draw(_levels(params["max_num_food"], 6))
         params |= {"min_food_level": low, "max_food_level": high}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 from adaps_envs.errors import InvalidParameterError, suggest
 from adaps_envs.types import AgentType
 
-__all__ = ["action_mask", "chosen_actions", "is_int", "is_list", "is_order", "listed_types", "plain"]
+__all__ = [
+    "action_mask",
+    "check_deal_seed",
+    "chosen_actions",
+    "deal_types",
+    "is_int",
+    "is_list",
+    "is_order",
+    "listed_types",
+    "plain",
+]
 
 T = TypeVar("T", bound=AgentType)
 
@@ -104,3 +115,29 @@ def action_mask(
         for kind, names in zip(kinds, meaning, strict=True)
     ]
     return np.array(rows)[types]
+
+
+def check_deal_seed(deal_seed: Any) -> None:
+    """Check a ``deal_seed`` as callers give it.
+
+    Raises:
+        InvalidParameterError: it is neither None nor an integer >= 0.
+    """
+    if deal_seed is not None and (not is_int(deal_seed) or deal_seed < 0):
+        raise InvalidParameterError(f"deal_seed is {deal_seed!r}; it must be an integer >= 0, or None.")
+
+
+def deal_types(types: Sequence[int] | NDArray[np.int64], deal_seed: int | None) -> NDArray[np.int64]:
+    """Return the type of each agent, ``[N] int64``, dealt in an order drawn from ``deal_seed``.
+
+    The order depends on the seed and N alone, so all copies of an environment agree.
+
+    Args:
+        types: ``[N]`` types in the roster's order.
+        deal_seed: integer >= 0; None leaves the order as it is.
+    """
+    dealt = [int(kind) for kind in types]
+    if deal_seed is not None:
+        # Python's generator, because its shuffle is the same in every version.
+        random.Random(f"types dealt by seed {deal_seed}").shuffle(dealt)
+    return np.array(dealt, np.int64)

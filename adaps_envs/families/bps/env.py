@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
-from adaps_envs.core.roster import action_mask
+from adaps_envs.core.roster import action_mask, deal_types
 from adaps_envs.families.bps import kernel
 from adaps_envs.families.bps.params import ACTIONS, BPSParams
 from adaps_envs.families.bps.state import (
@@ -67,7 +67,7 @@ class BPS(BatchedEnv):
         counts = [kind.count for kind in params.roster]
         self.num_agents = sum(counts)
         self.max_cycles = params.max_cycles
-        self.agent_types = np.repeat(np.arange(len(counts)), counts)
+        self.agent_types = deal_types(np.repeat(np.arange(len(counts)), counts), params.deal_seed)
         self.sizes = {"N": self.num_agents, "G": params.num_landmarks}
         self.state_table = state_table(params)
         self.obs_fields = obs_fields(params)

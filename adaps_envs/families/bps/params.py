@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
-from adaps_envs.core.roster import chosen_actions, is_int, is_list, is_order, listed_types
+from adaps_envs.core.roster import check_deal_seed, chosen_actions, is_int, is_list, is_order, listed_types
 from adaps_envs.core.validation import MAX_STEPS, check_observation_size, refuses_oddities
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.types import AgentType
@@ -62,6 +62,8 @@ class BPSParams:
         local_ratio: weight of the individual reward (the original's 0.5 halves the distance).
         cooperative: pay everyone ``(1 - local_ratio)`` times the sum of all agents' negative distances instead.
         shuffle_obs: give each type its own fixed order of observation entries (BPS-5 and BPS-6).
+        deal_seed: deal the types to the agents in an order drawn from this seed, so that an agent's index does not tell
+            its type; None leaves them in the roster's order, as the original has them.
         reward: ``individual``, ``team_sum`` or ``team_mean``.
     """
 
@@ -72,6 +74,7 @@ class BPSParams:
     local_ratio: float = 0.5
     cooperative: bool = False
     shuffle_obs: bool = False
+    deal_seed: int | None = None
     reward: str = "individual"
 
     @refuses_oddities
@@ -94,6 +97,7 @@ class BPSParams:
             raise InvalidParameterError(
                 f"max_cycles is {self.max_cycles!r}; it must be an integer from 1 to {MAX_STEPS}."
             )
+        check_deal_seed(self.deal_seed)
         if not _is_number(self.local_ratio) or not 0 <= self.local_ratio <= 1:
             raise InvalidParameterError(f"local_ratio is {self.local_ratio!r}; it must lie in [0, 1].")
         for name in ("cooperative", "shuffle_obs"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.observation_form import Form, Part
-from adaps_envs.core.roster import action_mask
+from adaps_envs.core.roster import action_mask, deal_types
 from adaps_envs.families.crware import kernel, tables
 from adaps_envs.families.crware.params import (
     IMAGE_FEATURES,
@@ -207,7 +207,7 @@ class CRWARE(Warehouse):
         assert colours is not None
         counts = [kind.count for kind in roster]
         self.num_agents = sum(counts)
-        self.agent_types = np.repeat(np.arange(len(counts)), counts)
+        self.agent_types = deal_types(np.repeat(np.arange(len(counts)), counts), self.params.deal_seed)
         self._num_colours = colours
         self.delivers = np.zeros((len(counts), colours), bool)
         for index, kind in enumerate(roster):

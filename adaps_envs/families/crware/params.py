@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from adaps_envs.core.batched import REWARD_MODES
-from adaps_envs.core.roster import is_int, is_list
+from adaps_envs.core.roster import check_deal_seed, is_int, is_list
 from adaps_envs.core.validation import MAX_STEPS, check_observation_size, refuses_oddities
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.families.crware.layout import Layout, grid_layout, text_layout
@@ -168,6 +168,8 @@ class CRWAREParams(WarehouseParams):
         rotate_actions: shift the actions of type k by k: it executes ``(action - k) mod 5``.
         unequal_spaces: cut the entries beyond a type's own ``sensor_range`` out of its observations in PettingZoo's
             adapters, so that spaces tell types apart; otherwise they are 0 and all spaces are equal.
+        deal_seed: deal the types to the agents in an order drawn from this seed, so that an agent's index does not tell
+            its type; None leaves them in the roster's order, as the original has them.
     """
 
     num_colours: int | None = None
@@ -178,12 +180,14 @@ class CRWAREParams(WarehouseParams):
     shuffle_obs: bool = True
     rotate_actions: bool = True
     unequal_spaces: bool = False
+    deal_seed: int | None = None
 
     def _build(self) -> None:
         for name in ("shuffle_obs", "rotate_actions", "unequal_spaces"):
             _check_bool(name, getattr(self, name))
         if not is_int(self.type_seed) or self.type_seed < 0:
             raise InvalidParameterError(f"type_seed is {self.type_seed!r}; it must be an integer >= 0.")
+        check_deal_seed(self.deal_seed)
         num_colours, roster = build_roster(self)
         self._set("num_colours", num_colours)
         self._set("num_types", len(roster))

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from adaps_envs.core.batched import REWARD_MODES
+from adaps_envs.core.roster import check_deal_seed, deal_types
 from adaps_envs.core.validation import MAX_STEPS, check_observation_size, refuses_oddities
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.families.lbf.roster import (
@@ -18,7 +19,7 @@ from adaps_envs.families.lbf.roster import (
     ROSTER_ORDERS,
     LBFType,
     checked_roster,
-    dealt_types,
+    ordered_types,
     whole_number,
 )
 
@@ -42,6 +43,8 @@ class LBFParams:
         roster: the types with their levels and sights; levels stay with their players over all episodes.
         roster_order: ``blocks`` numbers the players type after type; ``alternating`` deals the types in turn, so
             that player i of a game with three equally frequent types is of type ``i mod 3``.
+        deal_seed: deal the types to the agents in an order drawn from this seed, so that an agent's index does not tell
+            its type; None leaves them in the roster's order, as the original has them.
         field_size: rows and columns of the board; one integer for a square board.
         max_num_food: number of foods that are placed, as far as the board has room for them.
         sight: how far players see, in cells; None sees the whole board.
@@ -65,6 +68,7 @@ class LBFParams:
     players: int | None = None
     roster: tuple[LBFType, ...] | None = None
     roster_order: str = "blocks"
+    deal_seed: int | None = None
     field_size: tuple[int, int] | int = (8, 8)
     max_num_food: int = 3
     sight: int | None = None
@@ -115,7 +119,7 @@ class LBFParams:
         """The hidden type of each player; without a roster all are alike."""
         if self.roster is None:
             return (0,) * self.num_agents
-        return dealt_types(self.roster, self.roster_order)
+        return tuple(deal_types(ordered_types(self.roster, self.roster_order), self.deal_seed).tolist())
 
     @property
     def player_levels(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -191,6 +195,7 @@ class LBFParams:
         for name, choices in (("reward", REWARD_MODES), ("roster_order", ROSTER_ORDERS)):
             if getattr(self, name) not in choices:
                 raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        check_deal_seed(self.deal_seed)
         if self.zero_agent_levels and not self.observe_agent_levels:
             raise InvalidParameterError(
                 "zero_agent_levels is True, but observe_agent_levels=False leaves no entry for a level; "

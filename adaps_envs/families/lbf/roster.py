@@ -20,7 +20,7 @@ __all__ = [
     "ROSTER_ORDERS",
     "LBFType",
     "checked_roster",
-    "dealt_types",
+    "ordered_types",
     "whole_number",
 ]
 
@@ -64,7 +64,7 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None) -> in
     return int(value)
 
 
-def dealt_types(roster: Sequence[LBFType], order: str) -> tuple[int, ...]:
+def ordered_types(roster: Sequence[LBFType], order: str) -> tuple[int, ...]:
     """Return the type of each player: type after type (``blocks``), or in turn while they last (``alternating``)."""
     if order == "blocks":
         return tuple(chain.from_iterable([index] * kind.count for index, kind in enumerate(roster)))

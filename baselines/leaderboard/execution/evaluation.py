@@ -19,6 +19,7 @@ from adaps_agents.learners.resume import with_prefix, without_prefix
 from adaps_agents.policy.policy import with_noise
 from adaps_agents.random_streams import torch_stream
 from adaps_envs import make_batched
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.episodes import Episodes, play_episodes
 from baselines.leaderboard.records.artifacts import ActionLog, Evaluation, Weights
 from baselines.leaderboard.spec.config import RunConfig, evaluation_marks, seeds_of
@@ -26,10 +27,15 @@ from baselines.leaderboard.spec.config import RunConfig, evaluation_marks, seeds
 if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
 
-__all__ = ["Evaluator", "LeaderboardCallback", "copy_weights"]
+__all__ = ["Evaluator", "LeaderboardCallback", "action_noise", "copy_weights"]
 
 # Logged values that follow the clock; a record of them would differ between two equal runs.
 _CLOCK_PREFIX = "time/"
+
+
+def action_noise(config: RunConfig) -> torch.Generator:
+    """Return the stream from which a run samples its actions, the same at every point."""
+    return torch_stream(config.seed, "leaderboard", "sampled actions")
 
 
 class Evaluator:
@@ -54,9 +60,10 @@ class Evaluator:
         return self._play(policy, self._env, self._seeds.evaluation_start, deterministic=False)
 
     def absolute(self, policy: Any) -> Episodes:
-        """Play the Q absolute episodes with the most likely actions."""
-        env = self._make_env(self._config.task.absolute_episodes)
-        return self._play(policy, env, self._seeds.absolute_start, deterministic=True)
+        """Play the Q absolute episodes, as the task is scored."""
+        task = self._config.task
+        env = self._make_env(task.absolute_episodes)
+        return self._play(policy, env, self._seeds.absolute_start, deterministic=task.scored == "greedy")
 
     def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:
         """Play the ``greedy`` or the ``sampled`` episodes with actions ``[E, N]`` chosen by scores ``[E, N, A]``.
@@ -67,8 +74,7 @@ class Evaluator:
         return self._play(policy, self._env, self._seeds.evaluation_start, deterministic=greedy, choose=choose)
 
     def _make_env(self, episodes: int) -> BatchedEnv:
-        params: dict[str, Any] = self._config.task.params
-        return make_batched(self._config.task.env, episodes, **params)
+        return make_batched(self._config.task.env, episodes, **environment_params(self._config))
 
     def _play(
         self,
@@ -79,7 +85,7 @@ class Evaluator:
         deterministic: bool,
         choose: Callable[[torch.Tensor], NDArray[np.int64]] = lambda scores: np.asarray(scores.argmax(dim=-1)),
     ) -> Episodes:
-        generator = torch_stream(self._config.seed, "leaderboard", "sampled actions")
+        generator = action_noise(self._config)
         # Every lane is one episode: what follows its end is not looked at, so nothing need be forgotten in between.
         memory = policy.new_memory(env.num_envs)
 
@@ -118,6 +124,7 @@ class LeaderboardCallback(BaseCallback):
         """
         super().__init__()
         self._evaluator = evaluator
+        self._scored = config.task.scored
         self._on_evaluation = on_evaluation
         self._on_progress = on_progress
         self._on_rollout = on_rollout
@@ -173,16 +180,17 @@ class LeaderboardCallback(BaseCallback):
         """Return everything that was measured; call it after ``learn``."""
         assert self._final is not None, "learn() has not ended"
         seeds = seeds_of(config)
-        greedy = np.stack(self._greedy)
+        greedy, sampled = np.stack(self._greedy), np.stack(self._sampled)
+        scored = sampled if self._scored == "sampled" else greedy
         evaluation = Evaluation(
             marks=np.array(self._marks, np.int64),
             steps=np.array(self._steps, np.int64),
             greedy=greedy,
-            sampled=np.stack(self._sampled),
+            sampled=sampled,
             seeds=np.arange(seeds.evaluation_count, dtype=np.int64) + seeds.evaluation_start,
             absolute=absolute.returns,
             absolute_seeds=np.arange(seeds.absolute_count, dtype=np.int64) + seeds.absolute_start,
-            best_point=np.array(greedy.mean(axis=1).argmax(), np.int64),
+            best_point=np.array(scored.mean(axis=1).argmax(), np.int64),
         )
         actions = ActionLog(self._final.actions, self._final.lengths, absolute.actions, absolute.lengths)
         return evaluation, actions
@@ -193,8 +201,8 @@ class LeaderboardCallback(BaseCallback):
         if not due:
             return
         greedy, sampled = self._evaluator.greedy(self.model.policy), self._evaluator.sampled(self.model.policy)
-        self._final = greedy
-        self._keep_best(float(greedy.returns.mean()))
+        self._final = sampled if self._scored == "sampled" else greedy
+        self._keep_best(float(self._final.returns.mean()))
         scalars = self._learner_scalars()
         for point, mark in enumerate(due, start=first):
             self._steps.append(self.num_timesteps)
@@ -213,9 +221,9 @@ class LeaderboardCallback(BaseCallback):
                 }
             )
 
-    def _keep_best(self, greedy_mean: float) -> None:
-        if greedy_mean > self._best_mean:
-            self._best_mean = greedy_mean
+    def _keep_best(self, mean: float) -> None:
+        if mean > self._best_mean:
+            self._best_mean = mean
             self.best_weights = copy_weights(self.model.policy)
 
     def _learner_scalars(self) -> dict[str, float]:

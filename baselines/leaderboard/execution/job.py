@@ -31,7 +31,7 @@ _ERRORS_OF_ONE_DIRECTORY = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EAC
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How a job ended: ``score`` is the final normalised greedy mean (None if failed), ``error`` one line."""
+    """How a job ended: ``score`` is the final normalised mean return (None if failed), ``error`` one line."""
 
     status: str
     score: float | None = None
@@ -142,4 +142,4 @@ def _finish(config: RunConfig, writer: RunWriter, meter: CostMeter, training: Tr
     result = RunResult(evaluation, actions, *weights, sharing)
     costs = meter.costs(evaluation_seconds=evaluator.seconds)
     writer.finish(result, costs, provenance_of(config))
-    return JobOutcome("done", score=final_score(config, float(evaluation.greedy[-1].mean())))
+    return JobOutcome("done", score=final_score(config, float(evaluation.scored(config.task)[-1].mean())))

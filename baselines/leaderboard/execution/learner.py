@@ -6,6 +6,7 @@ from typing import Any
 
 import adaps_agents
 import adaps_envs
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.spec.config import RunConfig, seeds_of
 
 __all__ = ["LEARNERS", "build_model"]
@@ -16,7 +17,7 @@ LEARNERS: dict[str, Any] = {"a2c": adaps_agents.SharingA2C, "ppo": adaps_agents.
 def build_model(config: RunConfig) -> Any:
     """Return the untrained learner of a run, seeded with the run's training seeds."""
     task, learner = config.task, config.learner
-    vec_env = adaps_envs.make(task.env, api="sb3", num_envs=learner.num_lanes, **task.params)
+    vec_env = adaps_envs.make(task.env, api="sb3", num_envs=learner.num_lanes, **environment_params(config))
     settings: dict[str, Any] = dict(learner.settings)
     if learner.learning_rate_schedule == "linear":
         start = float(settings["learning_rate"])

@@ -194,12 +194,12 @@ def outcome_on_disk(job: Job) -> tuple[str, float | None, str] | None:
         return None  # that is the record of an earlier attempt
     if record.failure is not None:
         return "failed", None, f"{record.failure.type}: {record.failure.message}"
-    return "done", final_score(record.config, float(record.evaluation.greedy[-1].mean())), ""
+    return "done", final_score(record.config, float(record.evaluation.scored(record.config.task)[-1].mean())), ""
 
 
-def final_score(config: RunConfig, greedy_mean: float) -> float | None:
-    """Return the score of the last greedy point; None for a task without reference scores."""
-    return config.task.normalise(greedy_mean) if config.task.random_score is not None else None
+def final_score(config: RunConfig, final_mean: float) -> float | None:
+    """Return the score of the mean return at the last point; None for a task without reference scores."""
+    return config.task.normalise(final_mean) if config.task.random_score is not None else None
 
 
 def differences(found: RunConfig, wanted: RunConfig) -> str:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from adaps_envs import AdapsError, make_batched
 from adaps_envs.core.batched import BatchedEnv
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.files import canonical_json
-from baselines.leaderboard.spec.config import TaskConfig
+from baselines.leaderboard.spec.config import RunConfig
 
 __all__ = ["RETURN_TOLERANCE", "ReplayError", "first_difference", "open_environment", "replay"]
 
@@ -43,13 +44,13 @@ class ReplayError(ValueError):
         self.where = where
 
 
-def open_environment(task: TaskConfig, lanes: int = 1) -> BatchedEnv:
-    """Create a task's environment after checking that its parameters ask for nothing enormous.
+def open_environment(config: RunConfig, lanes: int = 1) -> BatchedEnv:
+    """Create a run's environment after checking that its parameters ask for nothing enormous.
 
     Raises:
         ReplayError: it is unknown here, its parameters are refused, or it would be too large.
     """
-    params: dict[str, Any] = task.params
+    params: dict[str, Any] = config.task.params
     if (size := len(canonical_json(params))) > MAX_PARAMETER_BYTES:
         raise ReplayError("config.task.params", f"{size:,} bytes; at most {MAX_PARAMETER_BYTES:,} are verified")
     values = list(_leaves(params))
@@ -59,7 +60,7 @@ def open_environment(task: TaskConfig, lanes: int = 1) -> BatchedEnv:
         if isinstance(value, (int, float)) and abs(value) > MAX_PARAMETER:
             raise ReplayError("config.task.params", f"the value {value} is above {MAX_PARAMETER}, the most verified")
     try:
-        env = make_batched(task.env, lanes, **params)
+        env = make_batched(config.task.env, lanes, **environment_params(config))
     except AdapsError as error:
         raise ReplayError("config.task.env", str(error)) from None
     except Exception as error:  # a family may raise anything on parameters of types that it did not expect
@@ -73,12 +74,12 @@ def open_environment(task: TaskConfig, lanes: int = 1) -> BatchedEnv:
 
 
 def replay(
-    task: TaskConfig, log: str, seeds: NDArray[np.int64], actions: NDArray[np.uint8], lengths: NDArray[np.int64]
+    config: RunConfig, log: str, seeds: NDArray[np.int64], actions: NDArray[np.uint8], lengths: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Play an action log.
 
     Args:
-        task: names environment and parameters.
+        config: names environment and parameters.
         log: field name of the log, for messages.
         seeds: ``[E] int64`` environment seeds.
         actions: ``[T, E, N] uint8``; 0 after the end of an episode.
@@ -90,13 +91,13 @@ def replay(
     Raises:
         ReplayError: the log does not fit its environment, or an episode does not end where the log ends.
     """
-    env = open_environment(task)
+    env = open_environment(config)
     _check_log(env, log, actions, lengths)
     chunk = max(1, _CHUNK_BYTES // _lane_bytes(env))
     parts = []
     for start in range(0, len(seeds), chunk):
         part = slice(start, start + chunk)
-        lanes = open_environment(task, len(seeds[part]))
+        lanes = open_environment(config, len(seeds[part]))
         parts.append(_replay_lanes(lanes, log, start, seeds[part], actions[:, part], lengths[part]))
     return np.concatenate(parts)
 

@@ -9,8 +9,10 @@ import adaps_agents
 import adaps_envs
 from adaps_envs.errors import AdapsError, suggest
 from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.execution.environments import DEAL_SEED
 from baselines.leaderboard.execution.learner import LEARNERS, build_model
 from baselines.leaderboard.spec.config import (
+    PROTOCOL,
     RESERVED_SETTINGS,
     LearnerConfig,
     RunConfig,
@@ -28,14 +30,24 @@ def check_suite(suite: SuiteConfig) -> None:
         UnknownNameError: an environment or a scheme is not registered.
         ConfigError: a parameter or setting that its environment, scheme or learner does not take.
     """
+    if suite.protocol != PROTOCOL:
+        raise ConfigError(
+            f"suite {suite.name!r} asks for protocol {suite.protocol}; runs are made by protocol {PROTOCOL}. Set "
+            f'protocol = "{PROTOCOL}" and choose another --out.'
+        )
     for scheme in suite.schemes:
         adaps_agents.scheme_spec(scheme.name)
     for task in suite.tasks:
         params: dict[str, Any] = task.params
         try:
-            adaps_envs.make_batched(task.env, 1, **params)
+            env = adaps_envs.make_batched(task.env, 1, **params)
         except AdapsError as error:
             raise type(error)(f"task {task.name!r}: {error}") from None
+        if len(set(env.agent_types.tolist())) > 1 and DEAL_SEED not in adaps_envs.spec(task.env).parameters:
+            raise ConfigError(
+                f"task {task.name!r}: {task.env} has several hidden types and no parameter {DEAL_SEED!r} to deal "
+                "them to its agents by; add it to the family and pass it to adaps_envs.core.roster.deal_types."
+            )
         _check_setting_names(task.name, suite.learner_for(task.name))
     for config in suite.runs():
         if config.seed == suite.seeds[0]:

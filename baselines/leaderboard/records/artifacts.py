@@ -51,9 +51,9 @@ class Evaluation:
         greedy: ``[P, E] float64`` returns with the most likely actions.
         sampled: ``[P, E] float64`` returns with sampled actions, the same episodes.
         seeds: ``[E] int64`` environment seeds of the episodes, the same at every point.
-        absolute: ``[Q] float64`` greedy returns of the best point's policy in fresh episodes.
+        absolute: ``[Q] float64`` returns of the best point's policy in fresh episodes, played as the task is scored.
         absolute_seeds: ``[Q] int64``.
-        best_point: ``[] int64`` index into P of the point with the highest greedy mean, the earliest of equals.
+        best_point: ``[] int64`` index into P of the point with the highest mean, the earliest of equals.
     """
 
     marks: NDArray[np.int64]
@@ -64,6 +64,10 @@ class Evaluation:
     absolute: NDArray[np.float64]
     absolute_seeds: NDArray[np.int64]
     best_point: NDArray[np.int64]
+
+    def scored(self, task: TaskConfig) -> NDArray[np.float64]:
+        """Return those of the returns ``[P, E]`` that count for the score of a task."""
+        return self.sampled if task.scored == "sampled" else self.greedy
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class ActionLog:
     """Actions of held-out episodes, so that returns can be replayed without weights. T is the longest episode.
 
     Attributes:
-        final: ``[T, E, N] uint8`` greedy actions of the last evaluation point.
+        final: ``[T, E, N] uint8`` actions of the last evaluation point, played as the task is scored.
         final_lengths: ``[E] int64`` steps of each episode; later entries of ``final`` are 0.
         absolute: ``[T, Q, N] uint8`` actions of the absolute episodes.
         absolute_lengths: ``[Q] int64``.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -45,8 +45,14 @@ __all__ = [
     "seeds_of",
 ]
 
-PROTOCOL: Literal["1"] = "1"
-"""Version of the evaluation protocol: seeds, points, metric. Numbers of different protocols are never compared."""
+Protocol: TypeAlias = Literal["1", "2"]
+
+PROTOCOL: Protocol = "2"
+"""Version of the evaluation protocol: seeds, points, metric. Numbers of different protocols are never compared.
+
+Protocol 1 left hidden types in the roster's order, so that an agent's index told its type. Runs of it can be read and
+verified.
+"""
 
 MAX_RUN_SEED = 99_999
 _LANES_PER_SEED = 4_096
@@ -73,7 +79,7 @@ RESERVED_SETTINGS = frozenset(
     {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "torch_threads", "_init_setup_model"}
 )
 # What the leaderboard itself hands to the environment.
-_RESERVED_PARAMS = frozenset({"env_id", "num_envs", "num_threads", "seed"})
+_RESERVED_PARAMS = frozenset({"deal_seed", "env_id", "num_envs", "num_threads", "seed"})
 _RESERVED_POLICY_SETTINGS = frozenset(
     {"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed", "action_mask"}
 )
@@ -134,7 +140,10 @@ class TaskConfig(StoredModel):
     ``budget`` counts environment steps (one step of one lane moves all N agents), identity steps included. The
     reference scores are team returns (summed over agents and steps) of random play and of the scripted policy that
     knows the types; they are frozen: a score of 0 and of 1 means them. Both may be absent for a run that is not ranked.
+    ``scored`` says whose returns are the score: play with the most likely actions (``greedy``) or with sampled ones.
     """
+
+    optional = frozenset({"scored"})
 
     name: Name
     env: str
@@ -144,6 +153,7 @@ class TaskConfig(StoredModel):
     eval_episodes: Annotated[int, Field(ge=1, le=100_000)] = 32
     absolute_episodes: Annotated[int, Field(ge=1, le=100_000)] = 320
     metric: Literal["return_sum"] = "return_sum"
+    scored: Literal["greedy", "sampled"] = "greedy"
     random_score: Score | None = None
     scripted_score: Score | None = None
 
@@ -254,7 +264,7 @@ class SchemeConfig(StoredModel):
 class RunConfig(StoredModel):
     """One run: everything that its result depends on, and nothing else."""
 
-    protocol: Literal["1"] = PROTOCOL
+    protocol: Protocol = PROTOCOL
     task: TaskConfig
     learner: LearnerConfig
     scheme: SchemeConfig
@@ -288,7 +298,7 @@ class SuiteConfig(StoredModel):
 
     name: Name
     description: str = ""
-    protocol: Literal["1"] = PROTOCOL
+    protocol: Protocol = PROTOCOL
     schemes: tuple[SchemeConfig, ...] = Field(min_length=1)
     seeds: tuple[RunSeed, ...] = Field(min_length=1)
     learner: LearnerConfig = LearnerConfig()
@@ -375,7 +385,7 @@ class EvaluationSeeds(StoredModel):
 
 
 def seeds_of(config: RunConfig) -> EvaluationSeeds:
-    """Return the environment seeds that protocol 1 gives to a run."""
+    """Return the environment seeds that the protocol gives to a run."""
     return EvaluationSeeds(
         training_start=config.seed * _LANES_PER_SEED,
         training_count=config.learner.num_lanes,

@@ -146,7 +146,7 @@ def _resolve_task(path: Path, entry: Any) -> Any:
     if not isinstance(entry["task"], str):
         raise ConfigError(f"{path}: task = {entry['task']!r} is no name; give one of a built-in task.")
     own = {key: value for key, value in entry.items() if key != "task"}
-    frozen = sorted({"env", "params", "metric", "random_score", "scripted_score"} & own.keys())
+    frozen = sorted({"env", "params", "metric", "scored", "random_score", "scripted_score"} & own.keys())
     if frozen:
         raise ConfigError(
             f"{path}: {', '.join(frozen)} of the built-in task {entry['task']!r} cannot be changed, because its "

@@ -15,7 +15,6 @@ from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.spec.config import (
     RunConfig,
     SchemeConfig,
-    TaskConfig,
     evaluation_marks,
     longest_training,
     seeds_of,
@@ -43,14 +42,17 @@ _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
 
 
-def check_task(task: TaskConfig) -> Iterator[Fault]:
+def check_task(config: RunConfig) -> Iterator[Fault]:
     """A built-in task's name stands for its environment, parameters and reference scores, in whatever case it is."""
+    task = config.task
     name = spelled(task.name, builtin_tasks())
     if name is None:
         return
     if name != task.name:
         yield Fault("config.json", "config.task.name", f"{task.name!r} differs from the built-in task {name!r} in case")
-    frozen: dict[str, Any] = {"params": {}, **builtin_tasks()[name]}
+    frozen: dict[str, Any] = {"params": {}, "scored": "greedy", **builtin_tasks()[name]}
+    if config.protocol == "1":
+        frozen["scored"] = "greedy"
     for key, value in frozen.items():
         found = getattr(task, key)
         if found != value:
@@ -97,9 +99,10 @@ def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing
                 "evaluation.npz", f"{name}[{place}]", f"{found[place]}; protocol {config.protocol} has {array[place]}"
             )
     yield from _check_steps(config, evaluation, sharing)
-    best = int(evaluation.greedy.mean(axis=1).argmax())
+    best = int(evaluation.scored(config.task).mean(axis=1).argmax())
     if int(evaluation.best_point) != best:
-        yield Fault("evaluation.npz", "best_point", f"{int(evaluation.best_point)}; the highest greedy mean is {best}")
+        message = f"{int(evaluation.best_point)}; the highest {config.task.scored} mean is {best}"
+        yield Fault("evaluation.npz", "best_point", message)
 
 
 def check_metrics(metrics: list[dict[str, Any]], evaluation: Evaluation) -> Iterator[Fault]:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adaps_agents.policy.policy import with_noise
 from baselines.leaderboard.execution.episodes import play_episodes
+from baselines.leaderboard.execution.evaluation import action_noise
 from baselines.leaderboard.execution.replay import open_environment
 from baselines.leaderboard.records.artifacts import ActionLog
 from baselines.leaderboard.spec.config import RunConfig, seeds_of
@@ -75,7 +77,8 @@ def choice_faults(
 ) -> Iterator[Fault]:
     """Yield a fault if the policy would not have taken all actions of a log.
 
-    Of equal logits the first counts, as in evaluation.
+    The action is that of the highest logit, or of the highest sum of logit and noise where the task is scored by
+    sampled play; of equals the first counts, as in evaluation.
 
     Args:
         config: the run.
@@ -88,10 +91,11 @@ def choice_faults(
     recorded, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
     seeds = seeds_of(config)
     first_seed = seeds.evaluation_start if log == "final" else seeds.absolute_start
-    env, memory = open_environment(config.task, len(lengths)), policy.new_memory(len(lengths))
+    env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lengths))
     decisions = int(lengths.sum()) * recorded.shape[2]
     allowed = 0 if near else math.ceil(MOST_TIES * decisions)
     margins = Margins(recorded.shape[2])
+    generator = action_noise(config) if config.task.scored == "sampled" else None
     others: list[tuple[str, int, float]] = []
     step = differing = 0
     broken = ""
@@ -99,16 +103,17 @@ def choice_faults(
     def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
         nonlocal step, differing, broken
         chosen: NDArray[np.int64] = recorded[step].astype(np.int64)
-        logits, running = policy.logits(obs, memory=memory).numpy(), lengths > step
-        highest, best = logits.max(axis=-1), logits.argmax(axis=-1)
+        logits, running = policy.logits(obs, memory=memory), lengths > step
+        scores = (logits if generator is None else with_noise(logits, generator)).numpy()
+        highest, best = scores.max(axis=-1), scores.argmax(axis=-1)
         if not np.isfinite(highest[running]).all():
             broken = broken or f"{log}[{step}]"
         elif not broken:
-            margins.add(logits[running])
+            margins.add(scores[running])
         differ = (best != chosen) & running[:, None]
         for episode, agent in np.argwhere(differ)[: allowed + 1 - len(others)].tolist():
             place = f"{log}[{step}, {episode}, {agent}] is {chosen[episode, agent]}"
-            below = float(highest[episode, agent]) - float(logits[episode, agent, chosen[episode, agent]])
+            below = float(highest[episode, agent]) - float(scores[episode, agent, chosen[episode, agent]])
             others.append((f"{place}; its weights choose {best[episode, agent]}", agent, below))
         differing += int(differ.sum())
         step += 1

@@ -81,7 +81,7 @@ def _faults(record: FinishedRun) -> Iterator[Fault]:
 
 
 def _size_faults(config: RunConfig) -> Iterator[Fault]:
-    env = open_environment(config.task)
+    env = open_environment(config)
     sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
     weights = sum(left * right for left, right in pairwise(sizes))
     if config.learner.recurrent != "none":
@@ -140,7 +140,9 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
     yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions, near=near)
     if best and point == last:
         return
-    name, place = ("greedy", point) if best else ("sampled", last)
+    scored = record.config.task.scored
+    other = "greedy" if scored == "sampled" else "sampled"
+    name, place = (scored, point) if best else (other, last)
     recorded = getattr(evaluation, name)[place]
     message = course_difference(evaluator, policy, name, recorded, near=near)
     if message:

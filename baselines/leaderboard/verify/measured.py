@@ -34,7 +34,7 @@ def sharing_faults(record: FinishedRun, policy: Any, *, near: bool) -> Iterator[
         near: whether this is the kind of machine that the record names.
     """
     sharing = record.sharing
-    types = open_environment(record.config.task).agent_types
+    types = open_environment(record.config).agent_types
     try:
         rule = sharing_of(record.config, policy, sharing.env_steps, types).model_dump(mode="json")
     except InvalidStateError as error:

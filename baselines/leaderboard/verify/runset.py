@@ -133,14 +133,14 @@ def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault
         expected.discard(entry.name)
     for name in sorted(expected):
         yield Fault(name, "", "missing")
-    yield from checks.check_task(record.config.task)
+    yield from checks.check_task(record.config)
     yield from checks.check_label(record.config.scheme)
 
 
 def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
     """Return how many episodes were replayed, and everything wrong with the results of a finished run."""
     config, evaluation, sharing = record.config, record.evaluation, record.sharing
-    env = open_environment(config.task)
+    env = open_environment(config)
     files = checked_files(record.directory)
     faults = list(
         chain(
@@ -157,17 +157,17 @@ def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
 
 
 def _replay_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
-    evaluation, actions = record.evaluation, read_actions(record)
+    evaluation, actions, task = record.evaluation, read_actions(record), record.config.task
     faults, replayed = [], 0
     last = len(evaluation.marks) - 1
     logs = (
-        ("final", evaluation.seeds, evaluation.greedy[last], f"greedy[{last}, {{}}]"),
+        ("final", evaluation.seeds, evaluation.scored(task)[last], f"{task.scored}[{last}, {{}}]"),
         ("absolute", evaluation.absolute_seeds, evaluation.absolute, "absolute[{}]"),
     )
     for log, seeds, recorded, field in logs:
         steps, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
         try:
-            returns = replay(record.config.task, log, seeds, steps, lengths)
+            returns = replay(record.config, log, seeds, steps, lengths)
         except ReplayError as error:
             faults.append(Fault("actions.npz", error.where, str(error)))
             continue

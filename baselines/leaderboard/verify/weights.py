@@ -13,6 +13,7 @@ import numpy as np
 
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.json_values import json_values
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.files import parse_json
 from baselines.leaderboard.records.artifacts import Evaluation, Weights, WeightsFile
 from baselines.leaderboard.records.metadata_files import Sharing
@@ -106,7 +107,8 @@ def _header_differences(
         options["types"] = np.unique(env.agent_types, return_inverse=True)[1].tolist()
     params = json_values(env.params)
     # An environment may have got parameters since; those that the task sets must be there.
-    known = {name: params[name] for name in params if name in said["environment_params"] or name in config.task.params}
+    wanted = {*said["environment_params"], *environment_params(config)}
+    known = {name: params[name] for name in params if name in wanted}
     for part, found, rule in (
         ("", {name: said.get(name) for name in facts}, facts),
         ("network.", {name: said["network"].get(name) for name in network}, network),

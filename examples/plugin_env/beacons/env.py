@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adaps_envs.core.batched import REWARD_MODES, BatchedEnv
 from adaps_envs.core.rng import below
+from adaps_envs.core.roster import check_deal_seed, deal_types
 from adaps_envs.core.validation import MAX_STEPS, refuses_oddities, whole_number
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.types import ArraySpec, ObsField
@@ -27,12 +28,14 @@ class BeaconsParams:
         groups: number of agents of each hidden type.
         cells: cells of the ring.
         max_cycles: episode length in steps; reaching it truncates.
+        deal_seed: deal the types to the agents in an order drawn from this seed; None leaves them in blocks.
         reward: ``individual``, ``team_sum`` or ``team_mean``.
     """
 
     groups: tuple[int, ...] = (3, 3)
     cells: int = 12
     max_cycles: int = 20
+    deal_seed: int | None = None
     reward: str = "individual"
 
     @refuses_oddities
@@ -43,6 +46,7 @@ class BeaconsParams:
             whole_number("groups", size, 1, 1000)
         whole_number("cells", self.cells, 3, 1000)
         whole_number("max_cycles", self.max_cycles, 1, MAX_STEPS)
+        check_deal_seed(self.deal_seed)
         if self.reward not in REWARD_MODES:
             raise InvalidParameterError(f"reward is {self.reward!r}; choose one of {', '.join(REWARD_MODES)}.")
 
@@ -72,7 +76,7 @@ class Beacons(BatchedEnv):
         groups, self.max_cycles = self.params.groups, self.params.max_cycles
         last, types = self.params.cells - 1, len(groups)
         self.num_agents = sum(groups)
-        self.agent_types = np.repeat(np.arange(types), groups)
+        self.agent_types = deal_types(np.repeat(np.arange(types), groups), self.params.deal_seed)
         self.sizes = {"N": self.num_agents, "K": types}
         self.state_table = (
             ArraySpec("agent_cell", ("N",), "int64", 0, last, "cells", "where the agents are"),

@@ -183,6 +183,8 @@ def test_area_stops_at_the_budget() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "ranks"),
     [
+        ([0.501, 0.5], [0.502, 0.5005], [1, 1]),  # apart, but by less than the margin
+        ([0.52, 0.5], [0.521, 0.501], [1, 2]),
         ([0.9, 0.5, 0.1], [1.0, 0.6, 0.2], [1, 2, 3]),
         ([0.9, 0.5, 0.1], [1.0, 0.95, 0.2], [1, 1, 3]),
         ([0.1, 0.9, 0.5], [0.2, 1.0, 0.95], [3, 1, 1]),
@@ -192,7 +194,8 @@ def test_area_stops_at_the_budget() -> None:
     ],
 )
 def test_ranks(low: list[float], high: list[float], ranks: list[int]) -> None:
-    assert stats.tie_ranks(low, high) == ranks
+    centre = [(bottom + top) / 2 for bottom, top in zip(low, high, strict=True)]
+    assert stats.tie_ranks(centre, low, high) == ranks
 
 
 @settings(max_examples=100, deadline=None)
@@ -200,7 +203,7 @@ def test_ranks(low: list[float], high: list[float], ranks: list[int]) -> None:
 def test_overlapping_rows_share_a_rank_and_better_rows_never_rank_below(ends: list[tuple[int, int]]) -> None:
     low = [float(start) for start, _ in ends]
     high = [float(start + width) for start, width in ends]
-    ranks = stats.tie_ranks(low, high)
+    ranks = stats.tie_ranks(low, low, high)
     assert min(ranks) == 1
     for i in range(len(ends)):
         for j in range(len(ends)):

@@ -25,7 +25,7 @@ from baselines.leaderboard.spec.config import PROTOCOL, RunConfig, faults_of
 from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.statistics.bootstrap import named_generator
 
-__all__ = ["ARCHIVE", "ArchiveRow", "ArchivedRun", "archive_rows", "find_archived", "read_archived"]
+__all__ = ["ARCHIVE", "ArchiveRow", "ArchivedRun", "archive_rows", "archived_run", "find_archived", "read_archived"]
 
 ARCHIVE = "archive"
 
@@ -39,7 +39,7 @@ class ArchivedRun:
         protocol: as the record names it.
         task, scheme: names; those of the path where the configuration cannot be read.
         context: hash of all but scheme and seed, as the record names it; runs of one row agree in it.
-        score: normalised greedy mean of the last point; None if it failed, or ``note`` says why.
+        score: normalised mean of the last point; None if it failed, or ``note`` says why.
         team_return: the same, not normalised.
         note: what could not be read; empty if all could.
     """
@@ -78,13 +78,31 @@ def find_archived(out: Path) -> Iterator[tuple[Path, str]]:
             yield directory, directory.relative_to(out).as_posix()
 
 
-def read_archived(directory: Path, run: str, *, any_protocol: bool = False) -> ArchivedRun | None:
+def archived_run(directory: Path, run: str) -> ArchivedRun:
+    """Return a run of any protocol for the archive; a damaged one has the reason as its note."""
+    try:
+        return _read(directory, run)
+    except DamagedRecordError as error:
+        task, scheme = directory.parts[-3:-1]
+        return ArchivedRun(run, "?", task, scheme, note=str(error))
+
+
+def read_archived(directory: Path, run: str) -> ArchivedRun | None:
     """Return a run of another protocol, its bytes held to their hashes; None if it is of this one.
 
     Args:
         directory: of the run.
         run: its path below the output directory.
-        any_protocol: take a run of the present protocol, too.
+
+    Raises:
+        DamagedRecordError: bytes are not those that were written, or the file does not say its protocol.
+    """
+    archived = _read(directory, run)
+    return None if archived.protocol == PROTOCOL else archived
+
+
+def _read(directory: Path, run: str) -> ArchivedRun:
+    """Return a run of any protocol.
 
     Raises:
         DamagedRecordError: bytes are not those that were written, or the file does not say its protocol.
@@ -97,8 +115,6 @@ def read_archived(directory: Path, run: str, *, any_protocol: bool = False) -> A
         known = payload["schema"] == SCHEMA
     except (ValueError, KeyError, TypeError):
         raise DamagedRecordError(f"damaged run {directory}: config.json: it names no protocol.") from None
-    if protocol == PROTOCOL and not any_protocol:
-        return None
     task, scheme = directory.parts[-3:-1]
     if not known:
         note = f"its files have schema {payload['schema']!s:.20}, which this version does not read"
@@ -143,9 +159,10 @@ def _row(key: tuple[str, str, str, str], runs: list[ArchivedRun]) -> ArchiveRow:
 def _read_known(run: str, protocol: str, context: str, config: dict[str, Any], files: dict[str, bytes]) -> ArchivedRun:
     """Read a record whose layout is today's; only the rules by which it was made are others."""
     parsed = RunConfig.model_validate({**config, "protocol": PROTOCOL})
+    task = parsed.task
     names = (parsed.task.name, parsed.scheme.label)
     if versioned_object(files["status.json"]).get("status") != "done":
         return ArchivedRun(run, protocol, *names, context, note="the run failed")
-    final = float(decode_evaluation(files["evaluation.npz"], parsed.task).greedy[-1].mean())
-    score = None if parsed.task.random_score is None else float(parsed.task.normalise(final))
+    final = float(decode_evaluation(files["evaluation.npz"], task).scored(task)[-1].mean())
+    score = None if task.random_score is None else float(task.normalise(final))
     return ArchivedRun(run, protocol, *names, context, score, final)

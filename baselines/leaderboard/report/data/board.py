@@ -41,7 +41,7 @@ from baselines.leaderboard.report.data.rows import (
     total_row,
 )
 from baselines.leaderboard.report.data.values import mean, or_nan
-from baselines.leaderboard.spec.config import SuiteConfig, TaskConfig
+from baselines.leaderboard.spec.config import PROTOCOL, SuiteConfig, TaskConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.statistics.bootstrap import named_generator
@@ -131,7 +131,8 @@ def collect_board(out: Path) -> Board:
     found = read_all(out)
     if not any(found):
         raise ConfigError(f"{out} holds no runs; make some with `adaps leaderboard run --suite quick --out {out}`.")
-    return board_of(found, read_suite_file(out))
+    suite = read_suite_file(out)
+    return board_of(found, suite if suite is not None and suite.protocol == PROTOCOL else None)
 
 
 def board_of(found: Found, suite: SuiteConfig | None) -> Board:
@@ -169,11 +170,21 @@ _ALL = "all tasks"
 
 def _placed(rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons) -> list[_Row]:
     """Return the rows with their ranks and their improvements over the baseline, as far as they have scores."""
-    ranked = [row for row in rows if row.iqm is not None]
-    ranks = stats.tie_ranks([or_nan(row.ci_low) for row in ranked], [or_nan(row.ci_high) for row in ranked])
+    ranked = [row for row in rows if row.iqm is not None and _enough(row)]
+    ranks = stats.tie_ranks(
+        [or_nan(row.iqm) for row in ranked],
+        [or_nan(row.ci_low) for row in ranked],
+        [or_nan(row.ci_high) for row in ranked],
+    )
     rank_of = {row.scheme: rank for row, rank in zip(ranked, ranks, strict=True)}
     pairs = {row.scheme: compare_with_baseline(scores, row.scheme, name, compared.improvement) for row in rows}
     return [replace(row, rank=rank_of.get(row.scheme), **_fields(pairs[row.scheme])) for row in rows]
+
+
+def _enough(row: Row) -> bool:
+    """Whether a row has runs enough for a rank, on each of its tasks."""
+    fewest = row.fewest_runs if isinstance(row, TotalRow) else row.runs
+    return fewest >= stats.RANKED_RUNS
 
 
 def _fields(pair: Pair | None) -> dict[str, Any]:
@@ -230,7 +241,7 @@ def _complete(groups: list[Group], tasks: dict[str, TaskConfig]) -> dict[str, st
 
 
 def _curve(group: Group, task: TaskConfig) -> Curve:
-    values = np.stack([task.normalise(run.greedy.mean(axis=1)) for run in evaluations(group)])
+    values = np.stack([task.normalise(run.scored(task).mean(axis=1)) for run in evaluations(group)])
     steps = np.median([run.steps for run in evaluations(group)], axis=0)
     centre, low, high = stats.curve_interval(values, named_generator("curve", group.task, group.scheme))
     identity = mean([record.sharing.identity_steps for record in group.done if record.sharing is not None])

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.records.reader import FinishedRun, RunRecord, find_runs, read_run
-from baselines.leaderboard.report.data.archive import ArchivedRun, find_archived, read_archived
-from baselines.leaderboard.spec.config import SuiteConfig, TaskConfig, names_alike
+from baselines.leaderboard.report.data.archive import ArchivedRun, archived_run, find_archived, read_archived
+from baselines.leaderboard.spec.config import PROTOCOL, SuiteConfig, TaskConfig, names_alike
 
 __all__ = ["Found", "Group", "Problem", "check_comparable", "group_runs", "read_all", "tasks_of"]
 
@@ -62,18 +62,15 @@ def read_all(out: Path) -> Found:
             else:
                 found.problems.append(Problem(task, scheme, run, "damaged", str(error)))
             continue
+        if record.config.protocol != PROTOCOL:
+            found.archived.append(archived_run(directory, run))
+            continue
         found.records.append(record)
         if record.failure is not None:
             text = f"{record.failure.type}: {record.failure.message}"
             found.problems.append(Problem(task, scheme, run, "failed", text))
     for directory, run in find_archived(out):
-        task, scheme = directory.parts[-3:-1]
-        try:
-            archived = read_archived(directory, run, any_protocol=True)
-        except DamagedRecordError as error:
-            archived = ArchivedRun(run, "?", task, scheme, note=str(error))
-        assert archived is not None
-        found.archived.append(archived)
+        found.archived.append(archived_run(directory, run))
     return found
 
 

@@ -20,9 +20,10 @@ ENVIRONMENT = "adaps"
 def marl_eval_of(records: list[FinishedRun], *, episodes: bool = True) -> dict[str, Any]:
     """Return ``{environment: {task: {scheme: {seed_<s>: {step_<k>: ..., absolute_metrics: ...}}}}}``.
 
-    Every step has ``step_count`` (environment steps, identity steps included) and the greedy ``return`` and, where the
-    task has reference scores, the normalised ``score``. marl-eval wants the same schemes and runs on every task: there
-    are only schemes that have runs on all of them, with the seeds that all of these have finished everywhere.
+    Every step has ``step_count`` (environment steps, identity steps included), the ``return``, played as the task is
+    scored, and, where the task has reference scores, the normalised ``score``. marl-eval wants the same schemes and
+    runs on every task: there are only schemes that have runs on all of them, with the seeds that all of these have
+    finished everywhere.
 
     Args:
         records: finished runs that can be compared.
@@ -57,7 +58,7 @@ def _run(record: FinishedRun, episodes: bool) -> dict[str, Any]:
 
 
 def _steps(evaluation: Evaluation, task: TaskConfig, episodes: bool) -> dict[str, Any]:
-    metrics = _metrics(evaluation.greedy, task, episodes)
+    metrics = _metrics(evaluation.scored(task), task, episodes)
     return {
         f"step_{point}": {"step_count": step, **{name: values[point] for name, values in metrics.items()}}
         for point, step in enumerate(evaluation.steps.tolist())

@@ -107,10 +107,10 @@ def _compare_on(task: str, a: str, b: str, records: list[FinishedRun]) -> Iterat
 
 
 def _final_returns(runs: list[FinishedRun]) -> NDArray[np.float64]:
-    """Normalised greedy returns of the last point, ``[R, E]``; all runs of a task meet the same episodes."""
+    """Normalised returns of the last point, ``[R, E]``; all runs of a task meet the same episodes."""
     rows = []
     for record in runs:
-        rows.append(record.config.task.normalise(record.evaluation.greedy[-1]))
+        rows.append(record.config.task.normalise(record.evaluation.scored(record.config.task)[-1]))
     return np.stack(rows)
 
 

@@ -27,8 +27,8 @@ class BoardRow:
     """The runs of one scheme on one task; None stands for what was not measured.
 
     ``board.json`` and ``board.csv`` hold every field under its name, the latter in this order. A score is a normalised
-    return at the budget, greedy unless the name says otherwise; ``ci_low`` and ``ci_high`` are the ends of the 95 %
-    interval of ``iqm``. docs/explanation/protocol.md explains the fields.
+    return at the budget, of greedy or sampled play as ``scored`` says unless the name does; ``ci_low`` and ``ci_high``
+    are the ends of the 95 % interval of ``iqm``. docs/explanation/protocol.md explains the fields.
     """
 
     task: str
@@ -43,6 +43,8 @@ class BoardRow:
     mean: float | None = None
     median: float | None = None
     optimality_gap: float | None = None
+    scored: str | None = None
+    greedy_iqm: float | None = None
     sampled_iqm: float | None = None
     absolute_iqm: float | None = None
     auc: float | None = None
@@ -87,6 +89,7 @@ class TotalRow:
     rank: int | None = None
     tasks: int
     runs: int
+    fewest_runs: int
     iqm: float
     ci_low: float | None
     ci_high: float | None
@@ -117,7 +120,7 @@ def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
     """
     config = group.done[0].config if group.done else None
     tuning = None if config is None else config.scheme.tuning or Tuning()
-    returns = [run.greedy[-1].mean() for run in evaluations(group)]
+    returns = [record.evaluation.scored(record.config.task)[-1].mean() for record in group.done]
     costs = [record.costs for record in group.done]
     sharing = [record.sharing for record in group.done if record.sharing is not None]
     partitions = [entry.assignment for entry in sharing if entry.assignment is not None]
@@ -163,6 +166,7 @@ def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
 
 def _with_scores(row: BoardRow, group: Group, task: TaskConfig) -> BoardRow:
     runs, final = evaluations(group), [final_scores(group, task)]
+    greedy = task.normalise(np.array([run.greedy[-1].mean() for run in runs]))
     sampled = task.normalise(np.array([run.sampled[-1].mean() for run in runs]))
     absolute = task.normalise(np.array([run.absolute.mean() for run in runs]))
     areas = np.array([_area(run, task) for run in runs])
@@ -176,6 +180,8 @@ def _with_scores(row: BoardRow, group: Group, task: TaskConfig) -> BoardRow:
         mean=float(stats.mean(final)),
         median=float(np.median(final[0])),
         optimality_gap=float(stats.optimality_gap(final)),
+        scored=task.scored,
+        greedy_iqm=float(stats.iqm([greedy])),
         sampled_iqm=float(stats.iqm([sampled])),
         absolute_iqm=float(stats.iqm([absolute])),
         auc=float(stats.mean([areas])),
@@ -197,6 +203,7 @@ def total_row(scheme: str, scores: stats.Scores, rows: Sequence[BoardRow]) -> To
         scheme=scheme,
         tasks=len(scores),
         runs=sum(len(task) for task in scores),
+        fewest_runs=min(len(task) for task in scores),
         iqm=float(stats.iqm(scores)),
         ci_low=finite(low),
         ci_high=finite(high),
@@ -218,18 +225,18 @@ def evaluations(group: Group) -> list[Evaluation]:
 
 
 def final_scores(group: Group, task: TaskConfig) -> Array:
-    """Return normalised greedy means of the last evaluation step, ``[R] float64``: the primary score."""
-    return np.asarray(task.normalise(np.array([run.greedy[-1].mean() for run in evaluations(group)])))
+    """Return normalised means of the last evaluation step, ``[R] float64``: the primary score."""
+    return np.asarray(task.normalise(np.array([run.scored(task)[-1].mean() for run in evaluations(group)])))
 
 
 def typical_run(group: Group) -> RunRecord:
     """Return the finished run whose final return is the median one (the lower of two), to stand for its row."""
-    finals = [run.greedy[-1].mean() for run in evaluations(group)]
+    finals = [record.evaluation.scored(record.config.task)[-1].mean() for record in group.done]
     return group.done[int(np.argsort(finals, kind="stable")[(len(finals) - 1) // 2])]
 
 
 def _area(run: Evaluation, task: TaskConfig) -> float:
-    heights = np.asarray(task.normalise(run.greedy.mean(axis=1)))
+    heights = np.asarray(task.normalise(run.scored(task).mean(axis=1)))
     return stats.area_under_curve(run.steps.astype(float), heights, task.budget)
 
 

@@ -35,7 +35,7 @@ __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 _TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval")
 _MORE_COLUMNS = (
     *("ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
-    *("sampled", "best", "area", "identity steps"),
+    *("greedy", "sampled", "best", "area", "identity steps"),
 )
 _UNBOUNDED = 100_000
 _SHORTEST_NAME = 6

@@ -59,7 +59,7 @@ def film(record: RunRecord) -> Film:
         FilmError: the actions are damaged, do not play, do not give the recorded return, or the scene is too large.
     """
     assert record.evaluation is not None
-    returns = record.evaluation.greedy[-1]
+    returns = record.evaluation.scored(record.config.task)[-1]
     episode = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
     try:
         log = read_actions(record)
@@ -67,10 +67,10 @@ def film(record: RunRecord) -> Film:
         actions = log.final[:length, episode]
         seeds = record.evaluation.seeds[episode : episode + 1]
         lengths = log.final_lengths[episode : episode + 1]
-        replayed = replay(record.config.task, "final", seeds, actions[:, None], lengths)
+        replayed = replay(record.config, "final", seeds, actions[:, None], lengths)
         if first_difference(replayed, returns[episode : episode + 1])[0]:
             raise FilmError(f"the actions give a return of {replayed[0]:.1f}, the record says {returns[episode]:.1f}")
-        env = open_environment(record.config.task)
+        env = open_environment(record.config)
     except (ReplayError, DamagedRecordError) as error:
         raise FilmError(str(error)) from None
     if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:

@@ -32,6 +32,7 @@ from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.board_charts import overall_charts, task_charts
 from baselines.leaderboard.report.figures.charts import Style, style_of
 from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL
+from baselines.leaderboard.statistics import scores as stats
 from baselines.text import printable
 
 __all__ = ["SitePages", "anchor", "distinct", "run_page", "task_page"]
@@ -89,6 +90,8 @@ class SitePages:
             heading=heading,
             site_title=self.title,
             protocol=PROTOCOL,
+            rank_margin=stats.RANK_MARGIN,
+            ranked_runs=stats.RANKED_RUNS,
             policy=_POLICY,
             marks_legend=LEGEND,
             **context,
@@ -191,7 +194,7 @@ class SitePages:
             "text": "failed",
         }
         if record.evaluation is not None:
-            final = float(record.evaluation.greedy[-1].mean())
+            final = float(record.evaluation.scored(config.task)[-1].mean())
             scored = config.task.random_score is not None
             entry["team_return"] = final
             entry["score"] = float(config.task.normalise(final)) if scored else None

@@ -126,7 +126,7 @@ def _curve(record: RunRecord) -> Markup | None:
         return None
     stride = -(-len(evaluation.steps) // _CURVE_POINTS)
     chosen = np.unique(np.append(np.arange(0, len(evaluation.steps), stride), len(evaluation.steps) - 1))
-    heights = evaluation.greedy.mean(axis=1)
+    heights = evaluation.scored(record.config.task).mean(axis=1)
     steps, shown = evaluation.steps[chosen].astype(float), heights[chosen]
     x = _MARGIN / 2 + _scaled(steps, _CURVE_WIDTH - _MARGIN)
     y = _MARGIN + _CURVE_HEIGHT - _scaled(shown, _CURVE_HEIGHT)

@@ -57,7 +57,7 @@ def write_task_page(pages: SitePages, folder: SiteFolder, task: str, films: int)
         styles=pages.styles,
         span=span(rows),
         films=list(_films(folder, [group for group in groups if group.done][:films])),
-        films_note="The evaluation episode of median return, of the run of median return: greedy, at the budget, "
+        films_note="The evaluation episode of median return, of the run of median return, at the budget, "
         "played again from its recorded actions. Agents have the colour of their hidden type.",
         charts=task_charts(board, task, pages.styles),
         legend=pages.legend(compared),

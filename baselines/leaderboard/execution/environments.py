@@ -1,0 +1,28 @@
+"""The environment of a run: that of its task, with the hidden types dealt by the run's seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adaps_envs import spec
+from baselines.leaderboard.spec.config import RunConfig
+
+__all__ = ["DEAL_SEED", "environment_params"]
+
+DEAL_SEED = "deal_seed"
+"""The parameter by which a family with several hidden types deals them to its agents."""
+
+
+def environment_params(config: RunConfig) -> dict[str, Any]:
+    """Return the parameters of a run's environment.
+
+    From protocol 2 on, which agent has which hidden type follows from the run's seed, so that no scheme can read it off
+    the agents' indices. Families without that parameter have one type; :mod:`~.suite_check` refuses others.
+
+    Raises:
+        UnknownNameError: the environment is not registered.
+    """
+    params: dict[str, Any] = dict(config.task.params)
+    if config.protocol != "1" and DEAL_SEED in spec(config.task.env).parameters:
+        params[DEAL_SEED] = config.seed
+    return params
