@@ -100,9 +100,12 @@ class AgentNetwork(nn.Module, ABC):
         """``[N] int64``, who uses which of K whole networks; None unless the network is nothing but such a stack."""
         return None
 
-    def private_networks(self) -> int:
-        """Return K if the leading axis of every parameter counts K networks that share nothing, else 1."""
-        return 1
+    def private_labels(self) -> Tensor | None:
+        """Return which agents have which of K networks to themselves, ``[N] int64``; None where networks share.
+
+        The leading axis of every parameter then counts the K networks.
+        """
+        return None
 
     def unit_labels(self) -> Tensor:
         """Return which agents share a recurrent unit, ``[N] int64``: all of them."""

@@ -83,10 +83,10 @@ class GroupedMLP(AgentNetwork):
         """``[N] int64``, the network of each agent."""
         return self.groups.labels
 
-    def private_networks(self) -> int:
-        """Return K, unless a recurrent unit is shared between the networks."""
+    def private_labels(self) -> Tensor | None:
+        """Return the network of each agent, unless there is but one or all share a recurrent unit."""
         shares_unit = self.cell is not None and self.cell.groups.number != self.groups.number
-        return 1 if shares_unit else self.groups.number
+        return None if shares_unit or self.groups.number == 1 else self.groups.labels
 
     def unit_labels(self) -> Tensor:
         """Return the network of each agent: private networks have private units."""

@@ -446,14 +446,19 @@ class SharingPolicy(ActorCriticPolicy):
         return scatter_by_agent(obs, self.num_agents) if self.indexed else (self.by_lane(obs), None)
 
     def clip_gradients(self, max_norm: float) -> None:
-        """Clip the joint gradient norm of actor and critic, network by network where networks are private."""
+        """Clip the joint gradient norm of actor and critic, network by network where networks are private.
+
+        Learners minimise the mean loss of all N agents, of which a private network of n agents gets a gradient n / N of
+        that of its own agents' mean loss. The latter's norm is what must not exceed ``max_norm``.
+        """
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
-        if not private_networks(self.scheme):
+        agents = private_networks(self.scheme)
+        if agents is None:
             nn.utils.clip_grad_norm_(held, max_norm)
             return
         grads = [p.grad for p in held if p.grad is not None]
         norms = torch.stack([grad.flatten(1).square().sum(dim=1) for grad in grads]).sum(dim=0).sqrt()
-        scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+        scale = (max_norm / (norms * self.num_agents / agents + 1e-6)).clamp(max=1.0)
         for grad in grads:
             grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
 

@@ -348,10 +348,17 @@ def network(scheme: SharingScheme, part: str) -> AgentNetwork:
     return scheme.actor_net if part == "actor" else scheme.critic_net
 
 
-def private_networks(scheme: SharingScheme) -> bool:
-    """Whether the leading axis of every parameter counts private networks, whose gradients are clipped one by one."""
-    number = scheme.actor_net.private_networks()
-    return number > 1 and scheme.critic_net.private_networks() == number
+def private_networks(scheme: SharingScheme) -> Tensor | None:
+    """Return the number of agents ``[K] int64`` of each of K actors with their critics, or None where agents share.
+
+    The leading axis of every trainable parameter counts these K.
+    """
+    actors, critics = (network(scheme, part).private_labels() for part in PARTS)
+    if actors is None or critics is None or not torch.equal(actors, critics):
+        return None
+    agents = torch.bincount(actors)
+    fits = all(p.shape[:1] == agents.shape for p in scheme.parameters() if p.requires_grad)
+    return agents if fits else None
 
 
 def checked_parts(recurrent: Any, hidden: Sequence[int]) -> tuple[str, ...]:

@@ -183,20 +183,6 @@ def test_slots_without_a_declared_team_train_when_told_its_size() -> None:
     assert (model.num_lanes, model.num_agents, model.num_timesteps) == (2, 2, 40)
 
 
-def test_private_networks_are_clipped_one_by_one() -> None:
-    model = small_model(SharingA2C, "nops")
-    for parameter in model.scheme.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-        parameter.grad[0] = 1.0
-        parameter.grad[1] = 1e-3
-    kept = model.scheme.actor_net.weights[0].grad[1].clone()
-    model.policy.clip_gradients(0.5)
-    grads = [parameter.grad for parameter in model.scheme.parameters()]
-    norms = torch.stack([grad.flatten(1).square().sum(dim=1) for grad in grads]).sum(dim=0).sqrt()
-    assert float(norms[0]) == pytest.approx(0.5, rel=1e-4)
-    torch.testing.assert_close(model.scheme.actor_net.weights[0].grad[1], kept)
-
-
 def test_a_scheme_may_add_a_loss_and_ask_for_a_new_optimiser() -> None:
     model = small_model(SharingA2C, "fups")
     net = model.scheme.actor_net

@@ -168,9 +168,9 @@ def test_low_rank_units_travel_through_state_dict() -> None:
 
 
 def test_private_units_are_clipped_one_by_one_and_shared_ones_together() -> None:
-    assert private_networks(build("nops", recurrent="gru"))
-    assert not private_networks(build("hypermarl_linear", recurrent="gru"))
-    assert private_networks(build("hypermarl_linear"))
+    assert private_networks(build("nops", recurrent="gru")) is not None
+    assert private_networks(build("hypermarl_linear", recurrent="gru")) is None
+    assert private_networks(build("hypermarl_linear")) is not None
 
 
 @pytest.mark.parametrize(
