@@ -17,7 +17,7 @@ from adaps_agents.networks.agent_network import AgentNetwork
 from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.grouped_mlp import EXECUTION, Activation
 from adaps_agents.networks.weight_masked_mlp import WeightMaskedMLP
-from adaps_agents.schemes.base import SharingScheme
+from adaps_agents.schemes.base import AgentSpaces, SharingScheme
 from adaps_agents.schemes.group_source import GroupSource
 from adaps_agents.schemes.mask_mapping import MappingConfig, group_masks
 from adaps_envs.errors import InvalidParameterError, suggest
@@ -25,6 +25,7 @@ from adaps_envs.errors import InvalidParameterError, suggest
 __all__ = ["SCHEME", "AdaPS"]
 
 MASKED = ("separate", "same", "actor")
+MAX_WIDTH = 64
 UNITS = ("neurons", "weights", "both")
 RESCALE = {"none": 0.0, "inverse": 1.0, "inverse_sqrt": 0.5}
 
@@ -57,6 +58,8 @@ class AdaPS(SharingScheme):
         units: what is masked: hidden ``neurons`` (default), single ``weights``, or ``both``.
         rescale: multiply hidden activations by ``1/keep`` (``inverse``) or its root (``inverse_sqrt``), or ``none``.
             ``keep`` is the nominal share, also where binarisation keeps more or less.
+        width: hidden layers are this many times as wide as ``net_arch`` says (rounded). ``width=2`` with ``keep=0.5``
+            runs as many neurons for each agent as full sharing does, and stores twice as many.
         execution: ``auto``, ``compact`` or ``dense``, see :class:`~adaps_agents.networks.grouped_mlp.MaskedMLP`.
         labels, types: where the groups come from, see :class:`~adaps_agents.schemes.group_source.GroupSource`.
             Groups that the identity phase does not find have one-hot vectors as centres; with ``random`` labels the
@@ -82,6 +85,7 @@ class AdaPS(SharingScheme):
         masked: str = "separate",
         units: str = "neurons",
         rescale: str = "none",
+        width: float = 1.0,
         execution: str = "auto",
         labels: Sequence[int] | str | None = None,
         identity: IdentityConfig | Mapping[str, Any] | None = None,
@@ -98,6 +102,8 @@ class AdaPS(SharingScheme):
         ):  # fmt: skip
             if value not in allowed:
                 raise InvalidParameterError(f"{option} is {value!r}; choose one of {', '.join(allowed)}.")
+        if not isinstance(width, (int, float)) or isinstance(width, bool) or not 0 < width <= MAX_WIDTH:
+            raise InvalidParameterError(f"width is {width!r}; it must be a number above 0, at most {MAX_WIDTH}.")
         if masked == "same" and units != "neurons":
             raise InvalidParameterError(
                 f"masked='same' with units={units!r}: actor and critic have different weights; "
@@ -107,8 +113,12 @@ class AdaPS(SharingScheme):
         groups = GroupSource(labels, identity, types)
         groups.uses_codes = settings.codes == "mapped"
         super().__init__(groups)
-        self.masked, self.units, self.rescale = masked, units, rescale
+        self.masked, self.units, self.rescale, self.width = masked, units, rescale, width
         self.execution, self.mapping = execution, settings
+
+    def build(self, spaces: AgentSpaces, hidden: Sequence[int], *args: Any, **kwargs: Any) -> None:
+        """Create the networks, ``width`` times as wide as ``hidden`` says."""
+        super().build(spaces, [max(1, round(self.width * layer)) for layer in hidden], *args, **kwargs)
 
     def make_networks(self) -> None:
         """Make actor and critic with the masks of the present groups."""
