@@ -1,0 +1,1 @@
+"""Moved to :mod:`adaps_agents.networks`."""
