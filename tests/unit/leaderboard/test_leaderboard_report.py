@@ -30,6 +30,7 @@ from baselines.leaderboard.report.data.columns import (
 from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
 from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
 from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.statistics import scores as stats
 
 REQUIRED_KEYS = {
     "task", "scheme", "runs", "failed", "iqm", "ci_low", "ci_high", "return_mean", "trainable_parameters", "ari",
@@ -37,7 +38,8 @@ REQUIRED_KEYS = {
 }  # fmt: skip
 
 
-def test_rows_hold_the_promised_numbers(tmp_path: Path, suite: SuiteConfig) -> None:
+def test_rows_hold_the_promised_numbers(tmp_path: Path, suite: SuiteConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "RANKED_RUNS", 2)
     fabricate_suite(tmp_path, suite)
     write_report(tmp_path)
     rows = json.loads((tmp_path / "board.json").read_text())
@@ -239,7 +241,9 @@ def wide_board(tmp_path_factory: pytest.TempPathFactory) -> Board:
     for run in suite.runs():
         fabricate_run(out, run, -1234.5 + run.seed + len(run.scheme.label))
     write_suite_file(suite, out)
-    return collect_board(out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stats, "RANKED_RUNS", 2)
+        return collect_board(out)
 
 
 def test_a_task_that_somebody_adds_does_not_empty_the_totals(tmp_path: Path, suite: SuiteConfig) -> None:

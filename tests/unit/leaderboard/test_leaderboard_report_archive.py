@@ -110,7 +110,7 @@ def test_older_runs_may_be_put_away_under_the_same_names(tmp_path: Path, suite: 
     assert board.archived[0].run == "archive/0/one/adaps/seed-0"
 
 
-@pytest.mark.parametrize("protocol", ["<script>alert(1)</script>", "2", 7, None, ["1"]])
+@pytest.mark.parametrize("protocol", ["<script>alert(1)</script>", "3", 7, None, ["1"]])
 def test_any_protocol_is_shown_as_text(tmp_path: Path, suite: SuiteConfig, protocol: object) -> None:
     fabricate_suite(tmp_path, suite)
     change_protocol(tmp_path / "one/adaps/seed-0", protocol)  # type: ignore[arg-type]

@@ -1,0 +1,124 @@
+"""Make the official board from its records: ``python docs/make_board.py``, or ``make board``.
+
+Reads ``docs/board/records`` and writes ``docs/board/board.{md,csv,json}``, a learning-curve picture for each task, and
+the generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from baselines.leaderboard.report import collect_board
+from baselines.leaderboard.report.data.board import Board
+from baselines.leaderboard.report.data.downloads import downloads
+from baselines.leaderboard.report.data.rows import BoardRow
+from baselines.leaderboard.report.figures.charts import curve_chart, style_of
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs/board"
+RECORDS = FOLDER / "records"
+BLOCK = "<!-- made by docs/make_board.py: {} -->"
+END = "<!-- end -->"
+
+
+def main() -> None:
+    """Write all files."""
+    board = collect_board(RECORDS)
+    files = downloads(board)
+    for name in ("board.md", "board.csv", "board.json"):
+        content = files[f"downloads/{name}"]
+        (FOLDER / name).write_text(content if isinstance(content, str) else content.decode())
+    for task in board.task_names():
+        (FOLDER / f"curves-{task}.svg").write_text(curves(board, task))
+    fill(ROOT / "README.md", {"scores": scores(board)})
+    fill(ROOT / "docs/explanation/results.md", {"scores": scores(board), "areas": areas(board), "costs": costs(board)})
+
+
+def curves(board: Board, task: str) -> str:
+    """Return the learning curves of one task as SVG."""
+    config = board.task(task)
+    assert config is not None
+    schemes = list(dict.fromkeys(row.scheme for row in board.rows))
+    styles = {scheme: style_of(place) for place, scheme in enumerate(sorted(schemes))}
+    return curve_chart(board.comparisons[task].curves, styles, config.budget, f"{task}: learning curves")
+
+
+def scores(board: Board) -> str:
+    """Return scores by scheme and task, with intervals."""
+    return by_task(board, lambda row: interval(row.iqm, row.ci_low, row.ci_high, row.rank == 1))
+
+
+def areas(board: Board) -> str:
+    """Return areas under the learning curve by scheme and task, with intervals."""
+    return by_task(board, lambda row: interval(row.auc, row.auc_low, row.auc_high, False))
+
+
+def by_task(board: Board, cell: Callable[[BoardRow], str]) -> str:
+    """Return a table with a row for each scheme and a column for each task."""
+    tasks = board.task_names()
+    rows = {(row.task, row.scheme): row for row in board.rows if row.runs}
+    schemes = list(dict.fromkeys(row.scheme for row in board.rows if row.runs))
+    mean = {scheme: sum(rows[task, scheme].iqm or 0 for task in tasks if (task, scheme) in rows) for scheme in schemes}
+    runs = {task: sorted({row.runs for row in board.rows_of(task) if row.runs}) for task in tasks}
+    heads = [f"{task}, {'/'.join(map(str, runs[task]))} runs" for task in tasks]
+    lines = [
+        [f"`{scheme}`", *(cell(rows[task, scheme]) if (task, scheme) in rows else "" for task in tasks)]
+        for scheme in sorted(schemes, key=lambda scheme: -mean[scheme])
+    ]
+    return table(["scheme", *heads], lines)
+
+
+def costs(board: Board) -> str:
+    """Return what each scheme costs on each task."""
+    lines = [
+        [
+            row.task, f"`{row.scheme}`", number(row.trainable_parameters), number(row.flops_per_decision),
+            number(row.identity_steps), number(row.cpu_seconds), "" if row.ari is None else f"{row.ari:.2f}",
+        ]
+        for row in board.rows
+        if row.runs
+    ]  # fmt: skip
+    heads = ["task", "scheme", "trainable parameters", "FLOPs a decision", "identity steps", "CPU seconds a run", "ARI"]
+    return table(heads, lines)
+
+
+def interval(value: float | None, low: float | None, high: float | None, best: bool) -> str:
+    """Return a value with the ends of its interval; bold if it is among the best."""
+    if value is None:
+        return ""
+    text = f"**{value:.3f}**" if best else f"{value:.3f}"
+    return text if low is None or high is None else f"{text} [{low:.2f}, {high:.2f}]"
+
+
+def number(value: float | None) -> str:
+    """Return a whole number with separators."""
+    return "" if value is None else f"{value:,.0f}"
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def fill(page: Path, blocks: dict[str, str]) -> None:
+    """Replace the generated blocks of a page.
+
+    Raises:
+        SystemExit: the page lacks the marks of a block.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, content in blocks.items():
+        begin = BLOCK.format(name)
+        text, count = re.subn(
+            f"{re.escape(begin)}.*?{re.escape(END)}", lambda _, b=begin, c=content: f"{b}\n{c}\n{END}", text, flags=re.S
+        )
+        if count != 1:
+            raise SystemExit(f"{page} has {count} blocks {begin} ... {END}; it needs one.")
+    page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
