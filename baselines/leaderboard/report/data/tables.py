@@ -27,6 +27,7 @@ from baselines.leaderboard.report.data.columns import (
     Column,
     present,
 )
+from baselines.leaderboard.statistics import scores as stats
 from baselines.text import printable
 
 __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
@@ -50,6 +51,8 @@ def print_board(board: Board, console: Console) -> None:
         console.print(_rich_table(task, chosen, rows))
     if board.totals:
         console.print(_rich_table("all tasks", _fitting(TOTAL_COLUMNS, [board.totals], console), board.totals))
+    if note := _note_on_ranks(board):
+        console.print(note, highlight=False)
     for problem in board.problems:
         line = printable(f"{problem.kind} {problem.run}: {problem.message}")
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -67,7 +70,7 @@ def markdown_board(board: Board) -> str:
     if board.problems:
         lines = [f"- {problem.kind} `{_cell(problem.run)}`: {_cell(problem.message)}" for problem in board.problems]
         parts.append("## Runs without a result\n\n" + "\n".join(lines) + "\n")
-    return "\n".join([*parts, f"{LEGEND}\n"])
+    return "\n".join([*parts, *_notes(board)])
 
 
 def markdown_table(board: Board) -> str:
@@ -78,7 +81,17 @@ def markdown_table(board: Board) -> str:
     for task in board.task_names():
         rows = board.rows_of(task)
         tables.append(_markdown_table(task, present(README_COLUMNS, rows), rows, level=3))
-    return "\n".join([*tables, f"{LEGEND}\n"])
+    return "\n".join([*tables, *_notes(board)])
+
+
+def _notes(board: Board) -> list[str]:
+    return [f"{note}\n" for note in (_note_on_ranks(board), LEGEND) if note]
+
+
+def _note_on_ranks(board: Board) -> str:
+    """Say that rows have too few runs for a rank, if any have."""
+    few = any(row.iqm is not None and row.rank is None for row in [*board.rows, *board.totals])
+    return f"Rows of fewer than {stats.RANKED_RUNS} runs have no rank." if few else ""
 
 
 def csv_rows(rows: Sequence[dict[str, Any]]) -> str:
