@@ -1,4 +1,4 @@
-"""``adaps leaderboard``: run, report, verify, submit, board, compare, export, references, suites."""
+"""``adaps leaderboard``: run, report, verify, submit, lighten, board, compare, export, references, suites."""
 
 from __future__ import annotations
 
@@ -159,6 +159,9 @@ def verify(
 def submit(
     directory: Annotated[Path, typer.Argument(help="Output directory of a finished `run`.")],
     out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
+    light: Annotated[
+        bool, typer.Option("--light", help="Leave out weights and actions of absolute episodes; their hashes stay.")
+    ] = False,
 ) -> None:
     """Verify a finished suite and pack its runs into one file, which `verify` and `board add` read on any machine.
 
@@ -170,8 +173,34 @@ def submit(
     if not verdict.verified:
         _print_verdict(verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
-    digest = pack_submission(directory, out)
+    digest = pack_submission(directory, out, light=light)
     typer.echo(f"{digest}  {out}")
+
+
+@app.command()
+def lighten(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `run`; the suite need not have finished.")],
+    out: Annotated[Path, typer.Option(help="Directory of light records; runs that it has already are kept.")],
+) -> None:
+    """Verify runs and copy them without weights and actions of absolute episodes, small enough for a repository.
+
+    The copy is a directory of runs like any other, for `verify`, `report` and `compare`. Exit codes: 0 written, 1 the
+    runs do not verify, 2 wrong use, or the directory has another run of that name.
+    """
+    from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
+    from baselines.leaderboard.records.light import write_light_runs
+    from baselines.leaderboard.verify import verify_directory
+
+    verdict = verify_directory(directory)
+    if not verdict.verified:
+        _print_verdict(verdict, as_json=False)
+        raise typer.Exit(EXIT_FAULTS)
+    runs = [directory / outcome.run for outcome in verdict.runs]
+    new = write_light_runs(runs, directory, out)
+    suite = read_suite_file(directory)
+    if suite is not None:
+        write_suite_file(suite, out)
+    typer.echo(f"{new} light runs written, {len(runs) - new} were there already: {out}")
 
 
 @board_app.command()

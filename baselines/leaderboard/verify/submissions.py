@@ -16,7 +16,13 @@ from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_s
 from baselines.leaderboard.execution.signals import signals_deferred
 from baselines.leaderboard.files import fsync_directory, make_directory, writing
 from baselines.leaderboard.records.locks import directory_lock
-from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, RunRecord, find_runs, read_run
+from baselines.leaderboard.records.reader import (
+    REPRODUCIBLE_FILES,
+    RunRecord,
+    find_runs,
+    listed_digests,
+    read_run,
+)
 from baselines.leaderboard.records.writer import install_run, remove_stale_partials
 from baselines.leaderboard.report.data.board import Board, board_of
 from baselines.leaderboard.report.data.collect import check_comparable, read_all
@@ -174,9 +180,10 @@ def _check_same(standing: RunRecord, offered: RunRecord) -> None:
     if standing.config.digest != offered.config.digest:
         apart = differences(standing.config, offered.config)
         raise ConfigMismatchError(f"the board has {run} with another configuration ({apart}); nothing was added.")
+    # Hashes, because one of the two may be light.
+    mine, theirs = listed_digests(standing.directory), listed_digests(offered.directory)
     for name in REPRODUCIBLE_FILES:
-        mine, theirs = standing.directory / name, offered.directory / name
-        if mine.exists() != theirs.exists() or (mine.exists() and mine.read_bytes() != theirs.read_bytes()):
+        if mine.get(name) != theirs.get(name):
             raise ConfigMismatchError(
                 f"the board has {run} with another {name}; nothing was added. "
                 "Give the scheme a label of its own, or take that run off the board first."

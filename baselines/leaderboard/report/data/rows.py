@@ -37,6 +37,7 @@ class BoardRow:
     runs: int
     failed: int
     open: int
+    light: int
     iqm: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
@@ -89,6 +90,7 @@ class TotalRow:
     rank: int | None = None
     tasks: int
     runs: int
+    light: int
     fewest_runs: int
     iqm: float
     ci_low: float | None
@@ -135,6 +137,7 @@ def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
         runs=len(group.done),
         failed=group.failed,
         open=group.open,
+        light=sum(record.light for record in group.done),
         return_mean=mean(returns),
         return_std=spread(returns),
         trainable_parameters=count("trainable"),
@@ -203,6 +206,7 @@ def total_row(scheme: str, scores: stats.Scores, rows: Sequence[BoardRow]) -> To
         scheme=scheme,
         tasks=len(scores),
         runs=sum(len(task) for task in scores),
+        light=sum(row.light for row in rows),
         fewest_runs=min(len(task) for task in scores),
         iqm=float(stats.iqm(scores)),
         ci_low=finite(low),

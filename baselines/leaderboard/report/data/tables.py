@@ -124,7 +124,7 @@ def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[AnyRow]) -
 
 def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[AnyRow], level: int = 2) -> str:
     lines = [f"{'#' * level} {_cell(title)}", ""]
-    lines.append("| " + " | ".join(_cell(column.marked) for column in columns) + " |")
+    lines.append("| " + " | ".join(_cell(column.marked(rows)) for column in columns) + " |")
     lines.append("|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|")
     lines += ["| " + " | ".join(_cell(column.show(row)) for column in columns) + " |" for row in rows]
     return "\n".join(lines) + "\n"
