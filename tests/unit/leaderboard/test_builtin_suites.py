@@ -116,3 +116,9 @@ def test_frozen_scores_are_measured_again(task: str, field: str) -> None:
     # Deliveries and cleared boards are rare or certain: a sample may have no spread at all.
     spread = max(found.standard_error, 0.02 * abs(definition["scripted_score"] - definition["random_score"]))
     assert found.mean == pytest.approx(definition[field], abs=5 * spread)
+
+
+def test_a_changed_definition_changes_no_other_reader() -> None:
+    name = next(iter(builtin_tasks()))
+    builtin_tasks()[name]["random_score"] = 1e6
+    assert builtin_tasks()[name]["random_score"] != 1e6
