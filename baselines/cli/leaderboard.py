@@ -119,17 +119,23 @@ def report(
         int | None, typer.Option(min=0, help="Schemes shown at play, a task; default: about 24 in all.")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table for a README instead.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs) for a paper instead.")] = False,
 ) -> None:
     """Compute the board of a directory, write board.json, board.md, board.csv and a site of static pages, and print it.
 
-    The site is one folder without a server, which can be put anywhere. --markdown prints a table and writes nothing.
+    The site is one folder without a server, which can be put anywhere. --markdown and --latex print tables and write
+    nothing.
     """
     from baselines.leaderboard.errors import ConfigError
-    from baselines.leaderboard.report import collect_board, markdown_table
+    from baselines.leaderboard.report import collect_board, latex_tables, markdown_table
 
     if not directory.is_dir():
         raise ConfigError(f"{directory} is not a directory; give the --out of a run.")
-    if markdown:
+    if markdown and latex:
+        raise ConfigError("--markdown and --latex print different tables; give one of them.")
+    if latex:
+        typer.echo(latex_tables(collect_board(directory)), nl=False)
+    elif markdown:
         typer.echo(markdown_table(collect_board(directory)), nl=False)
     else:
         _report(_console(), directory, site=out, pictures=pictures)

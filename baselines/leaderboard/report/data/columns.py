@@ -13,14 +13,21 @@ from baselines.leaderboard.report.data.values import decimal
 
 __all__ = [
     "ARCHIVE_COLUMNS",
+    "AREA",
     "COST_COLUMNS",
+    "INTERVAL",
     "LEGEND",
+    "RANK",
     "README_COLUMNS",
     "README_TOTAL_COLUMNS",
+    "RUNS",
     "SCHEME",
+    "SCORE",
     "SCORE_COLUMNS",
     "TASK",
     "TOTAL_COLUMNS",
+    "TOTAL_RUNS",
+    "TRAINABLE",
     "TYPES",
     "AnyRow",
     "Column",
@@ -249,7 +256,9 @@ TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER,
 
 README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
-README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, _count("runs", "finished runs", "runs"), TRAINABLE, CPU)
+TOTAL_RUNS = _count("runs", "finished runs", "runs")
+
+README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, TOTAL_RUNS, TRAINABLE, CPU)
 
 ARCHIVE_COLUMNS = (
     _plain(
