@@ -53,6 +53,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
+    probe: Annotated[bool, typer.Option(help="Tell beforehand about how long a large suite takes.")] = True,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
     ] = None,
@@ -91,8 +92,10 @@ def run(
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             if dry_run:
-                _print_plan(console, chosen, out, share, jobs, retry_failed)
+                _print_plan(console, chosen, out, share, jobs, retry_failed, probe)
                 return
+            if probe:
+                _print_cost(console, chosen, out, share, jobs, retry_failed)
 
             from baselines.leaderboard.execution.suite_runner import run_suite
 
@@ -350,20 +353,41 @@ def _show(console: Console, board: Board, page: Path) -> None:
 
 
 def _print_plan(
-    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool
-) -> None:
+    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool,
+    probe: bool,
+) -> None:  # fmt: skip
     """Show every job with its state, and what the rest will cost."""
     from baselines.leaderboard.execution.estimate import estimate_rest
     from baselines.leaderboard.execution.local_engine import available_cores
     from baselines.leaderboard.execution.plan import ledger, make_plan
+    from baselines.leaderboard.execution.probe import probe as measure
     from baselines.leaderboard.records.reader import find_runs, read_run
 
     plan = make_plan(suite, out).shard(*shard)
     lines = ledger(suite) if suite.tuning_budget else []
     lines += [f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps" for job in plan.jobs]
-    estimate = estimate_rest(plan.to_do(retry_failed=retry_failed), [read_run(path) for path in find_runs(out)])
+    todo, finished = plan.to_do(retry_failed=retry_failed), [read_run(path) for path in find_runs(out)]
+    estimate = estimate_rest(todo, finished, measure if probe else None)
     for line in [*lines, *estimate.lines(jobs or available_cores())]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_cost(
+    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool
+) -> None:
+    """Say what a large suite will cost that has no finished run; otherwise its progress does, soon enough."""
+    from baselines.leaderboard.execution.estimate import estimate_rest
+    from baselines.leaderboard.execution.local_engine import available_cores
+    from baselines.leaderboard.execution.plan import make_plan
+    from baselines.leaderboard.execution.probe import probe as measure
+    from baselines.leaderboard.records.reader import find_runs
+
+    if find_runs(out):
+        return
+    estimate = estimate_rest(make_plan(suite, out).shard(*shard).to_do(retry_failed=retry_failed), [], measure)
+    if estimate.probed:
+        for line in estimate.lines(jobs or available_cores()):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _same_command(context: typer.Context) -> str:
