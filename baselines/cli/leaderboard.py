@@ -1,4 +1,4 @@
-"""``adaps leaderboard``: run, report, verify, submit, lighten, board, compare, export, references, suites."""
+"""``adaps leaderboard``: run, report, verify, submit, board, compare, export and all the others."""
 
 from __future__ import annotations
 
@@ -198,6 +198,7 @@ def lighten(
     """
     from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
     from baselines.leaderboard.records.light import write_light_runs
+    from baselines.leaderboard.records.revealed import copy_revealed
     from baselines.leaderboard.verify import verify_directory
 
     verdict = verify_directory(directory)
@@ -209,7 +210,50 @@ def lighten(
     suite = read_suite_file(directory)
     if suite is not None:
         write_suite_file(suite, out)
+    copy_revealed(directory, out, [outcome.run for outcome in verdict.runs])
     typer.echo(f"{new} light runs written, {len(runs) - new} were there already: {out}")
+
+
+@app.command()
+def commit(
+    out: Annotated[Path, typer.Option(help="New file for the salt, to be kept secret until the board is closed.")],
+) -> None:
+    """Draw a salt, and print the line by which a suite commits to it: seeds that nobody can train on.
+
+    The file is readable for you alone. Who knows it knows the seeds; who loses it can never reveal them.
+    """
+    import os
+
+    from baselines.leaderboard.errors import OutputDirectoryError
+    from baselines.leaderboard.files import make_directory, writing
+    from baselines.leaderboard.records.revealed import commitment_of, new_salt
+
+    salt = new_salt()
+    make_directory(out.parent)
+    with writing(out):
+        try:
+            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise OutputDirectoryError(f"{out} exists and is never overwritten; choose another --out.") from None
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(f"{salt}\n")
+    typer.echo(f'seed_commitment = "{commitment_of(salt)}"')
+
+
+@app.command("reveal")
+def reveal_command(
+    directory: Annotated[
+        Path, typer.Argument(help="Output directory of a finished `run` whose suite commits to a salt.")
+    ],
+    salt: Annotated[Path, typer.Option(help="The file of `commit`.")],
+) -> None:
+    """Play the final policy of every finished run in the episodes of the salt, and write them to revealed/.
+
+    Needs torch and the weights. Afterwards `report` shows a second score and marks gaps, and `verify` replays it.
+    """
+    from baselines.leaderboard.execution.reveal import reveal
+
+    typer.echo(f"{reveal(directory, salt)} runs played in revealed episodes: {directory / 'revealed'}")
 
 
 @board_app.command()

@@ -36,7 +36,7 @@ from baselines.leaderboard.records.run_files import (
     files_of,
     max_bytes,
 )
-from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.spec.config import REVEALED, RunConfig
 
 __all__ = [
     "REPRODUCIBLE_FILES",
@@ -244,7 +244,11 @@ def read_weights(record: FinishedRun, *, best: bool = False) -> Weights:
 
 def find_runs(out: Path) -> list[Path]:
     """Return every run directory ``<task>/<scheme>/seed-<s>`` below ``out``, sorted; partial ones are not runs."""
-    return sorted(path for path in out.glob("*/*/seed-*") if path.is_dir() and _RUN_NAME.fullmatch(path.name))
+    return sorted(
+        path
+        for path in out.glob("*/*/seed-*")
+        if path.is_dir() and _RUN_NAME.fullmatch(path.name) and path.parts[-3] != REVEALED
+    )
 
 
 def encode_sums(files: Mapping[str, bytes]) -> bytes:

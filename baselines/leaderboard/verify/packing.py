@@ -25,8 +25,9 @@ from baselines.leaderboard.files import make_directory, parse_json, pretty_json,
 from baselines.leaderboard.records.light import light_files
 from baselines.leaderboard.records.metadata_files import SCHEMA
 from baselines.leaderboard.records.npz import check_zip_directory
+from baselines.leaderboard.records.revealed import SALT_FILE, revealed_files
 from baselines.leaderboard.records.run_files import LIGHT_FILES, LIGHT_SUMS, RUN_FILES, SUMS, max_bytes
-from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, SuiteConfig
+from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
 from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
@@ -41,7 +42,8 @@ _MEMBERS_INSIDE = 3
 _OWN_BYTES = {MANIFEST: 16 << 20, SUITE_FILE: MAX_SUITE_BYTES}
 
 _FILES = "|".join(re.escape(name) for name in sorted({*RUN_FILES, *LIGHT_FILES, SUMS, LIGHT_SUMS}))
-_RUN_FILE = re.compile(rf"(?P<run>{NAME_PATTERN}/{NAME_PATTERN}/seed-(0|[1-9]\d{{0,8}}))/({_FILES})", re.ASCII)
+_RUN = rf"{NAME_PATTERN}/{NAME_PATTERN}/seed-(0|[1-9]\d{{0,8}})"
+_RUN_FILE = re.compile(rf"{_RUN}/({_FILES})|{REVEALED}/({re.escape(SALT_FILE)}|{_RUN}\.npz)", re.ASCII)
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODE = (stat.S_IFREG | 0o644) << 16
 
@@ -127,6 +129,7 @@ def verify_submission(file: Path, *, deep: ExtraChecks | None = None) -> Verdict
 
 def _members(suite: SuiteConfig, directory: Path, *, light: bool) -> dict[str, bytes]:
     members = {SUITE_FILE: encode_suite(suite)}
+    members.update(revealed_files(directory, [config.run_id for config in suite.runs()]))
     for run in sorted(config.run_id for config in suite.runs()):
         if not (directory / run).is_dir():
             raise ConfigError(f"{directory} has no run {run}, which its suite names; finish the suite first.")

@@ -28,9 +28,10 @@ from baselines.leaderboard.records.reader import (
 from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
 from baselines.leaderboard.report.data.collect import check_comparable
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
+from baselines.leaderboard.verify.revealed import revealed_faults
 from baselines.leaderboard.verify.run_and_set import doubled_runs, equal_play, set_notes, unequal_diagnostics
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 from baselines.leaderboard.verify.weights import check_weights
@@ -78,6 +79,7 @@ def verify_directory(
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
+        verdict.faults += revealed_faults(directory, sound, verdict)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
@@ -106,6 +108,8 @@ def _run_directories(directory: Path, verdict: Verdict) -> Iterator[Path]:
     """Yield the run directories; what only looks like one is a fault, what a run has not finished yet a note."""
     for path in sorted(directory.glob("*/*/seed-*")):
         name = path.relative_to(directory).as_posix()
+        if name.startswith(f"{REVEALED}/"):
+            continue
         if any(part.is_symlink() for part in (path, *path.parents[:2])):
             verdict.faults.append(Fault(name, "", "a link; runs are plain directories"))
         elif UNFINISHED_NAME.fullmatch(path.name):

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from baselines.leaderboard.report.data.archive import ArchiveRow
 from baselines.leaderboard.report.data.comparisons import BASELINE
-from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
+from baselines.leaderboard.report.data.rows import GAP_ERRORS, BoardRow, TotalRow
 from baselines.leaderboard.report.data.values import decimal
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "RANK",
     "README_COLUMNS",
     "README_TOTAL_COLUMNS",
+    "REVEALED",
     "RUNS",
     "SCHEME",
     "SCORE",
@@ -137,6 +138,14 @@ def _runs(row: BoardRow) -> str:
     return ", ".join([str(row.runs), *(f"{count} {what}" for count, what in others if count)])
 
 
+def _revealed(row: BoardRow) -> str:
+    if row.revealed_iqm is None:
+        return ""
+    if not row.revealed_gap:
+        return decimal(row.revealed_iqm, 3)
+    return f"{decimal(row.revealed_iqm, 3)} (gap {row.revealed_difference:+.3f} ± {row.revealed_error:.3f})"
+
+
 def _types(row: BoardRow) -> str:
     return "told" if row.told_types else "given" if row.given_groups else ""
 
@@ -157,6 +166,14 @@ INTERVAL = Column(
     "ci_low",
     best_high=True,
     interval=True,
+)
+REVEALED = Column(
+    "revealed",
+    "score in episodes whose seeds were secret until the board was closed; gap: how far the mean of the score lies above "
+    f"its mean, where that is more than {GAP_ERRORS} standard errors of the episodes",
+    _revealed,
+    "revealed_iqm",
+    best_high=True,
 )
 AREA = _number(
     "area",
@@ -203,6 +220,7 @@ SCORE_COLUMNS = (
     SCHEME,
     SCORE,
     INTERVAL,
+    REVEALED,
     RETURN,
     _number("greedy", "score with the most likely actions", "greedy_iqm", best_high=True, mark=DEEP),
     _number("sampled", "score with sampled actions", "sampled_iqm", best_high=True, mark=DEEP),
@@ -254,7 +272,7 @@ COST_COLUMNS = (
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)
 
-README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, TYPES, RUNS, TRAINABLE, CPU)
+README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
 TOTAL_RUNS = _count("runs", "finished runs", "runs")
 

@@ -10,6 +10,7 @@ from baselines.leaderboard.report.data.columns import (
     AREA,
     INTERVAL,
     RANK,
+    REVEALED,
     RUNS,
     SCHEME,
     SCORE,
@@ -25,7 +26,7 @@ from baselines.text import printable
 
 __all__ = ["latex_tables"]
 
-_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, RUNS, TRAINABLE)
+_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, AREA, RUNS, TRAINABLE)
 _TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, TOTAL_RUNS, TRAINABLE)
 
 _ESCAPES = str.maketrans(

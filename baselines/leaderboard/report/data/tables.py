@@ -20,6 +20,7 @@ from baselines.leaderboard.report.data.columns import (
     LEGEND,
     README_COLUMNS,
     README_TOTAL_COLUMNS,
+    REVEALED,
     SCHEME,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
@@ -34,7 +35,7 @@ __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 # A terminal is narrow: the page has the rest. The first ones are always there, the others as far as there is room.
 _TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval")
 _MORE_COLUMNS = (
-    *("ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
+    *("revealed", "ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
     *("greedy", "sampled", "best", "area", "identity steps"),
 )
 _UNBOUNDED = 100_000
@@ -43,7 +44,7 @@ _SHORTEST_NAME = 6
 
 def print_board(board: Board, console: Console) -> None:
     """Print one table a task, and what went wrong."""
-    columns = (*SCORE_COLUMNS, *COST_COLUMNS[1:])
+    columns = _without_empty((*SCORE_COLUMNS, *COST_COLUMNS[1:]), board.rows)
     tasks = [(task, board.rows_of(task)) for task in board.task_names()]
     chosen = _fitting(columns, [rows for _, rows in tasks], console)
     for task, rows in tasks:
@@ -62,7 +63,7 @@ def markdown_board(board: Board) -> str:
         parts.append(_markdown_table("All tasks", TOTAL_COLUMNS, board.totals))
     for task in board.task_names():
         rows = board.rows_of(task)
-        parts.append(_markdown_table(task, SCORE_COLUMNS, rows))
+        parts.append(_markdown_table(task, _without_empty(SCORE_COLUMNS, rows), rows))
         parts.append(_markdown_table(f"{task}: parameters and cost", present(COST_COLUMNS, rows), rows))
     if board.problems:
         lines = [f"- {problem.kind} `{_cell(problem.run)}`: {_cell(problem.message)}" for problem in board.problems]
@@ -88,6 +89,11 @@ def csv_rows(rows: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return buffer.getvalue()
+
+
+def _without_empty(columns: Sequence[Column], rows: Sequence[AnyRow]) -> list[Column]:
+    """Return the columns, without that of revealed scores where there are none: most boards are not closed."""
+    return [column for column in columns if column is not REVEALED or present([column], rows)]
 
 
 def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[AnyRow]], console: Console) -> list[Column]:
