@@ -1,4 +1,4 @@
-"""``adaps leaderboard``: run, report, verify, submit, board, compare, export, references, suites."""
+"""``adaps leaderboard``: run, report, verify, submit, board, compare, export and all the others."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
+    probe: Annotated[bool, typer.Option(help="Tell beforehand about how long a large suite takes.")] = True,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
     ] = None,
@@ -91,8 +92,10 @@ def run(
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             if dry_run:
-                _print_plan(console, chosen, out, share, jobs, retry_failed)
+                _print_plan(console, chosen, out, share, jobs, retry_failed, probe)
                 return
+            if probe:
+                _print_cost(console, chosen, out, share, jobs, retry_failed)
 
             from baselines.leaderboard.execution.suite_runner import run_suite
 
@@ -119,17 +122,23 @@ def report(
         int | None, typer.Option(min=0, help="Schemes shown at play, a task; default: about 24 in all.")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table for a README instead.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs) for a paper instead.")] = False,
 ) -> None:
     """Compute the board of a directory, write board.json, board.md, board.csv and a site of static pages, and print it.
 
-    The site is one folder without a server, which can be put anywhere. --markdown prints a table and writes nothing.
+    The site is one folder without a server, which can be put anywhere. --markdown and --latex print tables and write
+    nothing.
     """
     from baselines.leaderboard.errors import ConfigError
-    from baselines.leaderboard.report import collect_board, markdown_table
+    from baselines.leaderboard.report import collect_board, latex_tables, markdown_table
 
     if not directory.is_dir():
         raise ConfigError(f"{directory} is not a directory; give the --out of a run.")
-    if markdown:
+    if markdown and latex:
+        raise ConfigError("--markdown and --latex print different tables; give one of them.")
+    if latex:
+        typer.echo(latex_tables(collect_board(directory)), nl=False)
+    elif markdown:
         typer.echo(markdown_table(collect_board(directory)), nl=False)
     else:
         _report(_console(), directory, site=out, pictures=pictures)
@@ -159,6 +168,9 @@ def verify(
 def submit(
     directory: Annotated[Path, typer.Argument(help="Output directory of a finished `run`.")],
     out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
+    light: Annotated[
+        bool, typer.Option("--light", help="Leave out weights and actions of absolute episodes; their hashes stay.")
+    ] = False,
 ) -> None:
     """Verify a finished suite and pack its runs into one file, which `verify` and `board add` read on any machine.
 
@@ -170,8 +182,78 @@ def submit(
     if not verdict.verified:
         _print_verdict(verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
-    digest = pack_submission(directory, out)
+    digest = pack_submission(directory, out, light=light)
     typer.echo(f"{digest}  {out}")
+
+
+@app.command()
+def lighten(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `run`; the suite need not have finished.")],
+    out: Annotated[Path, typer.Option(help="Directory of light records; runs that it has already are kept.")],
+) -> None:
+    """Verify runs and copy them without weights and actions of absolute episodes, small enough for a repository.
+
+    The copy is a directory of runs like any other, for `verify`, `report` and `compare`. Exit codes: 0 written, 1 the
+    runs do not verify, 2 wrong use, or the directory has another run of that name.
+    """
+    from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
+    from baselines.leaderboard.records.light import write_light_runs
+    from baselines.leaderboard.records.revealed import copy_revealed
+    from baselines.leaderboard.verify import verify_directory
+
+    verdict = verify_directory(directory)
+    if not verdict.verified:
+        _print_verdict(verdict, as_json=False)
+        raise typer.Exit(EXIT_FAULTS)
+    runs = [directory / outcome.run for outcome in verdict.runs]
+    new = write_light_runs(runs, directory, out)
+    suite = read_suite_file(directory)
+    if suite is not None:
+        write_suite_file(suite, out)
+    copy_revealed(directory, out, [outcome.run for outcome in verdict.runs])
+    typer.echo(f"{new} light runs written, {len(runs) - new} were there already: {out}")
+
+
+@app.command()
+def commit(
+    out: Annotated[Path, typer.Option(help="New file for the salt, to be kept secret until the board is closed.")],
+) -> None:
+    """Draw a salt, and print the line by which a suite commits to it: seeds that nobody can train on.
+
+    The file is readable for you alone. Who knows it knows the seeds; who loses it can never reveal them.
+    """
+    import os
+
+    from baselines.leaderboard.errors import OutputDirectoryError
+    from baselines.leaderboard.files import make_directory, writing
+    from baselines.leaderboard.records.revealed import commitment_of, new_salt
+
+    salt = new_salt()
+    make_directory(out.parent)
+    with writing(out):
+        try:
+            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise OutputDirectoryError(f"{out} exists and is never overwritten; choose another --out.") from None
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(f"{salt}\n")
+    typer.echo(f'seed_commitment = "{commitment_of(salt)}"')
+
+
+@app.command("reveal")
+def reveal_command(
+    directory: Annotated[
+        Path, typer.Argument(help="Output directory of a finished `run` whose suite commits to a salt.")
+    ],
+    salt: Annotated[Path, typer.Option(help="The file of `commit`.")],
+) -> None:
+    """Play the final policy of every finished run in the episodes of the salt, and write them to revealed/.
+
+    Needs torch and the weights. Afterwards `report` shows a second score and marks gaps, and `verify` replays it.
+    """
+    from baselines.leaderboard.execution.reveal import reveal
+
+    typer.echo(f"{reveal(directory, salt)} runs played in revealed episodes: {directory / 'revealed'}")
 
 
 @board_app.command()
@@ -315,20 +397,41 @@ def _show(console: Console, board: Board, page: Path) -> None:
 
 
 def _print_plan(
-    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool
-) -> None:
+    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool,
+    probe: bool,
+) -> None:  # fmt: skip
     """Show every job with its state, and what the rest will cost."""
     from baselines.leaderboard.execution.estimate import estimate_rest
     from baselines.leaderboard.execution.local_engine import available_cores
     from baselines.leaderboard.execution.plan import ledger, make_plan
+    from baselines.leaderboard.execution.probe import probe as measure
     from baselines.leaderboard.records.reader import find_runs, read_run
 
     plan = make_plan(suite, out).shard(*shard)
     lines = ledger(suite) if suite.tuning_budget else []
     lines += [f"{job.state.value:<7} {job.run_id}  {job.config.task.budget:,} environment steps" for job in plan.jobs]
-    estimate = estimate_rest(plan.to_do(retry_failed=retry_failed), [read_run(path) for path in find_runs(out)])
+    todo, finished = plan.to_do(retry_failed=retry_failed), [read_run(path) for path in find_runs(out)]
+    estimate = estimate_rest(todo, finished, measure if probe else None)
     for line in [*lines, *estimate.lines(jobs or available_cores())]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_cost(
+    console: Console, suite: SuiteConfig, out: Path, shard: tuple[int, int], jobs: int | None, retry_failed: bool
+) -> None:
+    """Say what a large suite will cost that has no finished run; otherwise its progress does, soon enough."""
+    from baselines.leaderboard.execution.estimate import estimate_rest
+    from baselines.leaderboard.execution.local_engine import available_cores
+    from baselines.leaderboard.execution.plan import make_plan
+    from baselines.leaderboard.execution.probe import probe as measure
+    from baselines.leaderboard.records.reader import find_runs
+
+    if find_runs(out):
+        return
+    estimate = estimate_rest(make_plan(suite, out).shard(*shard).to_do(retry_failed=retry_failed), [], measure)
+    if estimate.probed:
+        for line in estimate.lines(jobs or available_cores()):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _same_command(context: typer.Context) -> str:

@@ -65,6 +65,10 @@ class Evaluator:
         env = self._make_env(task.absolute_episodes)
         return self._play(policy, env, self._seeds.absolute_start, deterministic=task.scored == "greedy")
 
+    def scored(self, policy: Any, first_seed: int) -> Episodes:
+        """Play E episodes from other seeds, as the task is scored."""
+        return self._play(policy, self._env, first_seed, deterministic=self._config.task.scored == "greedy")
+
     def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:
         """Play the ``greedy`` or the ``sampled`` episodes with actions ``[E, N]`` chosen by scores ``[E, N, A]``.
 

@@ -24,9 +24,11 @@ from baselines.leaderboard.spec.config import TaskConfig
 __all__ = [
     "ActionLog",
     "Evaluation",
+    "FinalActions",
     "WeightsFile",
     "decode_actions",
     "decode_evaluation",
+    "decode_final_actions",
     "decode_metrics",
     "decode_weights",
     "decode_weights_metadata",
@@ -79,24 +81,34 @@ class WeightsFile:
 
 
 @dataclass(frozen=True)
-class ActionLog:
-    """Actions of held-out episodes, so that returns can be replayed without weights. T is the longest episode.
+class FinalActions:
+    """Actions of the episodes that give the score, so that it can be replayed without weights.
 
     Attributes:
-        final: ``[T, E, N] uint8`` actions of the last evaluation point, played as the task is scored.
+        final: ``[T, E, N] uint8`` actions of the last evaluation point, played as the task is scored. T is the longest
+            episode.
         final_lengths: ``[E] int64`` steps of each episode; later entries of ``final`` are 0.
-        absolute: ``[T, Q, N] uint8`` actions of the absolute episodes.
-        absolute_lengths: ``[Q] int64``.
     """
 
     final: NDArray[np.uint8]
     final_lengths: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ActionLog(FinalActions):
+    """Actions of all held-out episodes whose policies are stored.
+
+    Attributes:
+        absolute: ``[T, Q, N] uint8`` actions of the absolute episodes.
+        absolute_lengths: ``[Q] int64``.
+    """
+
     absolute: NDArray[np.uint8]
     absolute_lengths: NDArray[np.int64]
 
 
-def encode_arrays(arrays: Evaluation | ActionLog) -> bytes:
-    """Return ``evaluation.npz`` or ``actions.npz``."""
+def encode_arrays(arrays: Evaluation | FinalActions) -> bytes:
+    """Return ``evaluation.npz``, ``actions.npz`` or, of the final actions alone, ``actions_final.npz``."""
     return encode_npz({field.name: getattr(arrays, field.name) for field in fields(arrays)})
 
 
@@ -138,18 +150,28 @@ def decode_actions(data: bytes, task: TaskConfig) -> ActionLog:
     Raises:
         ValueError: wrong members, shapes or dtypes.
     """
+    return ActionLog(**_decode_logs(data, final=task.eval_episodes, absolute=task.absolute_episodes))
+
+
+def decode_final_actions(data: bytes, task: TaskConfig) -> FinalActions:
+    """Read ``actions_final.npz`` and hold it to its task; raises ValueError as :func:`decode_actions` does."""
+    return FinalActions(**_decode_logs(data, final=task.eval_episodes))
+
+
+def _decode_logs(data: bytes, **logs: int) -> dict[str, NDArray[Any]]:
+    """Read action logs, given by name with their numbers of episodes."""
     arrays = decode_npz(data)
     expected: dict[str, tuple[tuple[int, ...], str]] = {}
-    for name, episodes in (("final", task.eval_episodes), ("absolute", task.absolute_episodes)):
+    for name, episodes in logs.items():
         shape = arrays[name].shape if name in arrays and arrays[name].ndim == 3 else (1, 1, 1)
         expected[name] = ((shape[0], episodes, shape[2]), "uint8")
         expected[f"{name}_lengths"] = ((episodes,), "int64")
     _check_members(arrays, expected)
-    for name in ("final", "absolute"):
+    for name in logs:
         lengths = arrays[f"{name}_lengths"]
         if (lengths < 1).any() or (lengths > len(arrays[name])).any():
             raise ValueError(f"{name}_lengths must lie in 1..{len(arrays[name])}")
-    return ActionLog(**arrays)
+    return arrays
 
 
 def encode_weights(weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:

@@ -1,6 +1,7 @@
 """A run directory: what it holds, and how it is read back with every byte checked.
 
-``SHA256SUMS`` lists every other file (``sha256sum -c`` reads it), so a changed byte is noticed.
+``SHA256SUMS`` lists every other file (``sha256sum -c`` reads it), so a changed byte is noticed. A light record leaves
+out the large ones and has ``LIGHT256SUMS``, which says so; see :mod:`~baselines.leaderboard.records.light`.
 
 Reproducible content (configuration, points, returns, actions, weights, sharing, status) and what depends on clock and
 machine (``costs.json``, ``provenance.json``) are different files: the former are equal byte for byte between two runs
@@ -17,10 +18,25 @@ from typing import Any, ClassVar, Literal
 
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.files import read_plain_file, sha256_hex
-from baselines.leaderboard.records.artifacts import ActionLog, Evaluation, Weights, WeightsFile
+from baselines.leaderboard.records.artifacts import (
+    ActionLog,
+    Evaluation,
+    FinalActions,
+    Weights,
+    WeightsFile,
+)
 from baselines.leaderboard.records.metadata_files import Costs, Failure, Provenance, Sharing, Status
-from baselines.leaderboard.records.run_files import RUN_FILES, SUMS, decode_config, files_of, max_bytes
-from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.records.run_files import (
+    LEFT_OUT,
+    LIGHT_FILES,
+    LIGHT_SUMS,
+    RUN_FILES,
+    SUMS,
+    decode_config,
+    files_of,
+    max_bytes,
+)
+from baselines.leaderboard.spec.config import REVEALED, RunConfig
 
 __all__ = [
     "REPRODUCIBLE_FILES",
@@ -34,7 +50,9 @@ __all__ = [
     "encode_digests",
     "encode_sums",
     "find_runs",
+    "listed_digests",
     "read_actions",
+    "read_final_actions",
     "read_run",
     "read_weights",
 ]
@@ -53,6 +71,7 @@ class _Run:
     metrics: list[dict[str, Any]]
     costs: Costs
     provenance: Provenance
+    light: bool
 
 
 @dataclass(frozen=True)
@@ -103,15 +122,16 @@ def decode_run(directory: Path, files: Mapping[str, bytes], *, metrics: bool = T
     except ValueError as error:
         raise _damaged(directory, "config.json", str(error)) from None
     status: Status = _decode(directory, "status.json", files, config)
+    light = LIGHT_SUMS in files
     parts = {
         file.part: _decode(directory, file.name, files, config)
-        for file in files_of(failed=status.status == "failed")
+        for file in files_of(failed=status.status == "failed", light=light)
         if not file.on_demand and file.part not in ("config", "status", "metrics")
     }
     parts["metrics"] = _decode(directory, "metrics.jsonl", files, config) if metrics else []
     if status.error is not None:
-        return FailedRun(directory, config, failure=status.error, **parts)
-    return FinishedRun(directory, config, **parts)
+        return FailedRun(directory, config, light=light, failure=status.error, **parts)
+    return FinishedRun(directory, config, light=light, **parts)
 
 
 def check_readable(files: Mapping[str, bytes]) -> None:
@@ -135,42 +155,100 @@ def check_readable(files: Mapping[str, bytes]) -> None:
 def checked_files(directory: Path) -> dict[str, bytes]:
     """Return every file that ``SHA256SUMS`` lists, its bytes held to the listed hash.
 
+    Of a light record, those that it leaves out are missing; those in their place, and ``LIGHT256SUMS``, are there.
+
     Raises:
         DamagedRecordError: naming the file and the fault.
     """
-    sums = _read_bytes(directory, SUMS)
-    files: dict[str, bytes] = {}
+    listed = listed_digests(directory)
+    for file in files_of(failed=True):
+        if file.name not in listed:
+            raise _damaged(directory, SUMS, f"does not list {file.name}")
+    light = _light_sums(directory)
+    if light is None:
+        return _hashed(directory, listed, SUMS)
+    for name in sorted(LEFT_OUT):
+        if name not in listed:
+            raise _damaged(directory, SUMS, f"does not list {name}, which a light record leaves out")
+    kept = {name: digest for name, digest in listed.items() if name not in LEFT_OUT}
+    instead = _digests(directory, LIGHT_SUMS, light)
+    if instead.keys() != LIGHT_FILES.keys():
+        raise _damaged(directory, LIGHT_SUMS, f"lists {', '.join(instead)}, not {', '.join(LIGHT_FILES)}")
+    return {
+        **_hashed(directory, kept, SUMS),
+        **_hashed(directory, instead, LIGHT_SUMS),
+        LIGHT_SUMS: light,
+    }
+
+
+def listed_digests(directory: Path) -> dict[str, str]:
+    """Return the hashes that ``SHA256SUMS`` lists, by name, those of left-out files included.
+
+    Raises:
+        DamagedRecordError: it is missing, or not laid out as it is written.
+    """
+    return _digests(directory, SUMS, _read_bytes(directory, SUMS))
+
+
+def _light_sums(directory: Path) -> bytes | None:
+    try:
+        return read_plain_file(directory / LIGHT_SUMS, max_bytes(LIGHT_SUMS))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise _damaged(directory, LIGHT_SUMS, str(error)) from None
+
+
+def _digests(directory: Path, name: str, sums: bytes) -> dict[str, str]:
+    digests: dict[str, str] = {}
     for number, line in enumerate(sums.decode("ascii", "replace").splitlines(), start=1):
         match = _SUMS_LINE.fullmatch(line)
-        if match is None or match["name"] in files:
-            raise _damaged(directory, SUMS, f"line {number} is not '<sha256>  <file>' for a new file")
-        data = _read_bytes(directory, match["name"])
-        if sha256_hex(data) != match["digest"]:
-            raise _damaged(directory, match["name"], f"its bytes are not those that {SUMS} lists")
-        files[match["name"]] = data
-    for file in files_of(failed=True):
-        if file.name not in files:
-            raise _damaged(directory, SUMS, f"does not list {file.name}")
-    if sums != encode_sums(files):
-        raise _damaged(directory, SUMS, "its lines are not those of the files in alphabetical order")
+        if match is None or match["name"] in digests:
+            raise _damaged(directory, name, f"line {number} is not '<sha256>  <file>' for a new file")
+        digests[match["name"]] = match["digest"]
+    if sums != encode_digests(digests):
+        raise _damaged(directory, name, "its lines are not those of the files in alphabetical order")
+    return digests
+
+
+def _hashed(directory: Path, digests: Mapping[str, str], sums: str) -> dict[str, bytes]:
+    files = {}
+    for name, digest in digests.items():
+        files[name] = _read_bytes(directory, name)
+        if sha256_hex(files[name]) != digest:
+            raise _damaged(directory, name, f"its bytes are not those that {sums} lists")
     return files
 
 
 def read_actions(record: FinishedRun) -> ActionLog:
-    """Read the action log of a finished run; raises DamagedRecordError."""
+    """Read the action log of a finished run that is not light; raises DamagedRecordError."""
     log: ActionLog = _read_part(record, "actions.npz")
     return log
 
 
+def read_final_actions(record: FinishedRun) -> FinalActions:
+    """Read the actions of the last evaluation of a finished run, light or not; raises DamagedRecordError."""
+    actions: FinalActions = _read_part(record, "actions_final.npz" if record.light else "actions.npz")
+    return actions
+
+
 def read_weights(record: FinishedRun, *, best: bool = False) -> Weights:
-    """Read the final policy's weights by parameter name, or the best ones; raises DamagedRecordError."""
+    """Read the final policy's weights by parameter name, or the best ones, of a run that is not light.
+
+    Raises:
+        DamagedRecordError: naming the file and the fault.
+    """
     weights: WeightsFile = _read_part(record, "policy_best.safetensors" if best else "policy.safetensors")
     return weights.arrays
 
 
 def find_runs(out: Path) -> list[Path]:
     """Return every run directory ``<task>/<scheme>/seed-<s>`` below ``out``, sorted; partial ones are not runs."""
-    return sorted(path for path in out.glob("*/*/seed-*") if path.is_dir() and _RUN_NAME.fullmatch(path.name))
+    return sorted(
+        path
+        for path in out.glob("*/*/seed-*")
+        if path.is_dir() and _RUN_NAME.fullmatch(path.name) and path.parts[-3] != REVEALED
+    )
 
 
 def encode_sums(files: Mapping[str, bytes]) -> bytes:
@@ -203,8 +281,10 @@ def _read_part(record: FinishedRun, name: str) -> Any:
 
 def _decode(directory: Path, name: str, files: Mapping[str, bytes], config: RunConfig) -> Any:
     if name not in files:
-        raise _damaged(directory, name, "missing")
+        raise _damaged(
+            directory, name, "missing" if LIGHT_SUMS not in files else "left out, because the record is light"
+        )
     try:
-        return RUN_FILES[name].decode(files[name], config)
+        return {**RUN_FILES, **LIGHT_FILES}[name].decode(files[name], config)
     except ValueError as error:
         raise _damaged(directory, name, str(error)) from None

@@ -27,10 +27,24 @@ from baselines.leaderboard.records.metadata_files import (
 )
 from baselines.leaderboard.spec.config import RunConfig, faults_of, seeds_of
 
-__all__ = ["RUN_FILES", "SUMS", "RunFile", "config_payload", "decode_config", "files_of", "max_bytes"]
+__all__ = [
+    "LEFT_OUT",
+    "LIGHT_FILES",
+    "LIGHT_SUMS",
+    "RUN_FILES",
+    "SUMS",
+    "RunFile",
+    "config_payload",
+    "decode_config",
+    "files_of",
+    "max_bytes",
+]
 
 SUMS = "SHA256SUMS"
 """Lists the hash of every file of the table; ``sha256sum -c`` reads it."""
+
+LIGHT_SUMS = "LIGHT256SUMS"
+"""Says that a record is light, and lists the hashes of :data:`LIGHT_FILES`; ``sha256sum -c`` reads it."""
 
 _KIB, _MIB = 1 << 10, 1 << 20
 _MAX_SUMS_BYTES = 64 * _KIB
@@ -49,6 +63,7 @@ class RunFile:
         written: from the start of a run on, when it has ended, or only when it has finished without a failure.
         repeats: whether two runs of one configuration on one machine give the same bytes.
         on_demand: whether a record in memory leaves it out, because it is large.
+        light: whether a light record has it, too; of the others it keeps the hash.
         content: what it holds, for the documentation.
     """
 
@@ -61,6 +76,7 @@ class RunFile:
     content: str
     repeats: bool = True
     on_demand: bool = False
+    light: bool = True
 
 
 def config_payload(config: RunConfig) -> dict[str, Any]:
@@ -131,18 +147,19 @@ _TABLE = (
         "actions.npz", "actions", artifacts.encode_arrays,
         lambda data, config: artifacts.decode_actions(data, config.task),
         512 * _MIB, "finished",
-        "actions of the last greedy evaluation and of the absolute episodes [T, E or Q, N] uint8, with episode lengths",
-        on_demand=True,
+        "actions of the last evaluation, as the task is scored, and of the absolute episodes [T, E or Q, N] uint8, "
+        "with episode lengths",
+        on_demand=True, light=False,
     ),
     RunFile(
         "policy.safetensors", "final_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
         "weights, masks and groups at the end",
-        on_demand=True,
+        on_demand=True, light=False,
     ),
     RunFile(
         "policy_best.safetensors", "best_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
         "the same at the best evaluation step",
-        on_demand=True,
+        on_demand=True, light=False,
     ),
     RunFile(
         "sharing.json", "sharing", encode_metadata, _metadata(Sharing), 32 * _MIB, "finished",
@@ -168,14 +185,32 @@ _TABLE = (
 RUN_FILES = {file.name: file for file in _TABLE}
 """All files of a run but ``SHA256SUMS``, by name."""
 
+LEFT_OUT = frozenset(file.name for file in _TABLE if not file.light)
+"""Files that a light record leaves out; its ``SHA256SUMS`` has their hashes."""
 
-def files_of(*, failed: bool) -> list[RunFile]:
-    """Return the files that a run which has ended holds."""
-    return [file for file in RUN_FILES.values() if not failed or file.written != "finished"]
+_LIGHT_TABLE = (
+    RunFile(
+        "actions_final.npz", "final_actions", artifacts.encode_arrays,
+        lambda data, config: artifacts.decode_final_actions(data, config.task),
+        512 * _MIB, "finished",
+        "`final`, `final_lengths` of `actions.npz`",
+        on_demand=True,
+    ),
+)  # fmt: skip
+
+LIGHT_FILES = {file.name: file for file in _LIGHT_TABLE}
+"""Files that a light record has in place of those that it leaves out, by name."""
+
+
+def files_of(*, failed: bool, light: bool = False) -> list[RunFile]:
+    """Return the files that a run which has ended holds; a failed run is never light."""
+    table = [*(file for file in _TABLE if file.light), *_LIGHT_TABLE] if light else list(_TABLE)
+    return [file for file in table if not failed or file.written != "finished"]
 
 
 def max_bytes(name: str) -> int:
     """Return how many bytes a file of a run may have; names that other versions gave get what a log may have."""
-    if name == SUMS:
+    if name in (SUMS, LIGHT_SUMS):
         return _MAX_SUMS_BYTES
-    return RUN_FILES[name].max_bytes if name in RUN_FILES else _MAX_OTHER_BYTES
+    file = RUN_FILES.get(name) or LIGHT_FILES.get(name)
+    return _MAX_OTHER_BYTES if file is None else file.max_bytes

@@ -29,6 +29,7 @@ __all__ = [
     "NAME_PATTERN",
     "PROTOCOL",
     "RESERVED_NAMES",
+    "REVEALED",
     "EvaluationSeeds",
     "LearnerConfig",
     "RunConfig",
@@ -67,9 +68,23 @@ Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
 
+REVEALED = "revealed"
+"""Folder of an output directory: what runs played in the episodes of a revealed salt."""
+
 # What else lies in an output directory, beside the directories of the tasks.
 RESERVED_NAMES = frozenset(
-    {"aggregate.json", "archive", "board.csv", "board.json", "board.md", "logs", "manifest.json", "site", "suite.json"}
+    {
+        "aggregate.json",
+        "archive",
+        "board.csv",
+        "board.json",
+        "board.md",
+        "logs",
+        "manifest.json",
+        REVEALED,
+        "site",
+        "suite.json",
+    }
 )
 # A value is a part of the file that holds it, which may have some levels more.
 _MAX_DEPTH = 48
@@ -291,10 +306,11 @@ class SuiteConfig(StoredModel):
 
     ``learner`` holds for all tasks; ``learner_overrides`` replaces single fields of it for one task (``settings`` are
     merged key by key). ``scheme_settings`` gives a scheme its own settings on every task. ``tuning_budget`` bounds what
-    each scheme may have spent on tuning; without it, no scheme may have been tuned.
+    each scheme may have spent on tuning; without it, no scheme may have been tuned. ``seed_commitment`` is the SHA-256
+    of a salt that gives a second set of evaluation seeds, once it is revealed.
     """
 
-    optional = frozenset({"tuning_budget"})
+    optional = frozenset({"tuning_budget", "seed_commitment"})
 
     name: Name
     description: str = ""
@@ -305,6 +321,7 @@ class SuiteConfig(StoredModel):
     learner_overrides: dict[str, dict[str, JsonValue]] = {}
     scheme_settings: dict[str, dict[str, JsonValue]] = {}
     tuning_budget: Tuning | None = None
+    seed_commitment: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     tasks: tuple[TaskConfig, ...] = Field(min_length=1)
 
     @field_validator("schemes", mode="before")

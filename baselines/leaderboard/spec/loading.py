@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,11 @@ def load_suite(name_or_path: str | Path) -> SuiteConfig:
 
 def builtin_tasks() -> dict[str, dict[str, Any]]:
     """Return the built-in task definitions by name: environment, parameters and frozen reference scores."""
+    return deepcopy(_builtin_tasks())
+
+
+@cache  # verification asks for every run
+def _builtin_tasks() -> dict[str, dict[str, Any]]:
     tasks: dict[str, dict[str, Any]] = {}
     for path in sorted((_HERE / "tasks").glob("*.toml")):
         for name, definition in _read_toml(path).items():

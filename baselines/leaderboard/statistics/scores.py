@@ -22,6 +22,8 @@ from baselines.leaderboard.statistics.bootstrap import (
 )
 
 __all__ = [
+    "DRAWN_FLIPS",
+    "MOST_FLIPPED",
     "RANKED_RUNS",
     "RANK_MARGIN",
     "Scores",
@@ -37,6 +39,9 @@ __all__ = [
     "paired_interval",
     "performance_profile",
     "profile_interval",
+    "sign_flip_test",
+    "standardised_difference",
+    "superiority",
     "tie_ranks",
 ]
 
@@ -49,6 +54,12 @@ _CHUNK_VALUES = 4_000_000
 
 RANK_MARGIN = 0.01
 """Scores that differ by less share a rank, however narrow their intervals."""
+
+MOST_FLIPPED = 20
+"""Pairs up to which :func:`sign_flip_test` tries all signs."""
+
+DRAWN_FLIPS = 100_000
+"""Signs that it draws beyond."""
 
 RANKED_RUNS = 5
 """A row of fewer runs has no rank: with three runs, the interval holds the true value in 3 of 4 cases only."""
@@ -191,6 +202,52 @@ def paired_interval(
     columns = generator.multinomial(episodes, np.full(episodes, 1 / episodes), size=resamples) / episodes
     low, high = percentile_interval(((rows @ differences) * columns).sum(axis=1), runs)
     return float(low), float(high)
+
+
+def sign_flip_test(differences: Array, generator: np.random.Generator) -> tuple[float, float]:
+    """Test paired differences against a mean of 0: where two schemes are equal, each may as well have the other sign.
+
+    Args:
+        differences: ``[R] float64``, one a pair.
+        generator: draws the signs where there are more than :data:`MOST_FLIPPED` pairs; else all are tried.
+
+    Returns:
+        Two-sided p: the share of all choices of signs whose mean is at least as far from 0; and the smallest p that so
+        many pairs can give.
+    """
+    runs = len(differences)
+    exact = runs <= MOST_FLIPPED
+    # Turning all signs leaves the distance from 0 as it is: the first pair keeps its sign.
+    count = 2 ** (runs - 1) if exact else DRAWN_FLIPS
+    observed = abs(float(differences.sum()))
+    margin = 1e-12 * float(np.abs(differences).sum())
+    reached = 0
+    chunk = max(1, _CHUNK_VALUES // runs)
+    for start in range(0, count, chunk):
+        size = min(chunk, count - start)
+        if exact:
+            flips = (np.arange(start, start + size)[:, None] >> np.arange(runs - 1)) & 1
+            flips = np.concatenate([np.zeros((size, 1), flips.dtype), flips], axis=1)
+        else:
+            flips = generator.integers(0, 2, (size, runs))
+        reached += int((np.abs((1 - 2 * flips) @ differences) >= observed - margin).sum())
+    if exact:
+        return reached / count, 1 / count
+    return (reached + 1) / (count + 1), 1 / (count + 1)
+
+
+def standardised_difference(differences: Array) -> float:
+    """Return Cohen's d_z: the mean of paired differences ``[R] float64`` over their standard deviation.
+
+    NaN with fewer than two pairs, or where all differences are equal.
+    """
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    return float(differences.mean()) / spread if spread > 1e-12 * float(np.abs(differences).max()) else math.nan
+
+
+def superiority(x: Array, y: Array) -> float:
+    """Return the probability that a random one of ``x`` is above a random one of ``y``; ties count half."""
+    return float(_beaten(x, y).mean())
 
 
 def curve_interval(

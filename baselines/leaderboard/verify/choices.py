@@ -17,7 +17,7 @@ from adaps_agents.policy.policy import with_noise
 from baselines.leaderboard.execution.episodes import play_episodes
 from baselines.leaderboard.execution.evaluation import action_noise
 from baselines.leaderboard.execution.replay import open_environment
-from baselines.leaderboard.records.artifacts import ActionLog
+from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.spec.config import RunConfig, seeds_of
 from baselines.leaderboard.verify.verdict import Fault
 
@@ -73,7 +73,14 @@ class Margins:
 
 
 def choice_faults(
-    config: RunConfig, policy: Any, file: str, log: str, actions: ActionLog, *, near: bool
+    config: RunConfig,
+    policy: Any,
+    file: str,
+    log: str,
+    actions: FinalActions,
+    *,
+    near: bool,
+    first_seed: int | None = None,
 ) -> Iterator[Fault]:
     """Yield a fault if the policy would not have taken all actions of a log.
 
@@ -87,10 +94,12 @@ def choice_faults(
         log: ``final`` or ``absolute``.
         actions: logs that the environment can replay.
         near: whether this is the kind of machine that the record names: no decision may differ.
+        first_seed: environment seed of the first episode; default: that of the log.
     """
     recorded, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
     seeds = seeds_of(config)
-    first_seed = seeds.evaluation_start if log == "final" else seeds.absolute_start
+    if first_seed is None:
+        first_seed = seeds.evaluation_start if log == "final" else seeds.absolute_start
     env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lengths))
     decisions = int(lengths.sum()) * recorded.shape[2]
     allowed = 0 if near else math.ceil(MOST_TIES * decisions)

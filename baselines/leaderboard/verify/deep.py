@@ -18,9 +18,15 @@ from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.replay import open_environment
 from baselines.leaderboard.files import parse_json
-from baselines.leaderboard.records.artifacts import Evaluation, Weights, decode_weights_metadata
+from baselines.leaderboard.records.artifacts import (
+    Evaluation,
+    FinalActions,
+    Weights,
+    decode_weights_metadata,
+)
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
+from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
 from baselines.leaderboard.verify.choices import choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
@@ -29,7 +35,7 @@ from baselines.leaderboard.verify.measured import identity_faults, sharing_fault
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
-__all__ = ["deep_checks"]
+__all__ = ["deep_checks", "revealed_choice_faults"]
 
 # What of the policy's settings decides of its networks' shapes.
 _NETWORK_SETTINGS = frozenset({"critic"})
@@ -49,6 +55,24 @@ def deep_checks(record: FinishedRun) -> Iterator[Fault]:
     torch.set_num_threads(1)
     try:
         yield from _faults(record)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def revealed_choice_faults(record: FinishedRun, play: RevealedPlay, first_seed: int) -> Iterator[Fault]:
+    """Yield a fault if the final policy of a run would not have taken all actions of its revealed play."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if list(_size_faults(record.config)):
+            return  # named by the other deep checks, as is what cannot be built or loaded
+        policy = build_model(_network_only(record.config)).policy
+        _load(policy, read_weights(record))
+        near = _same_kind_of_machine(record)
+        actions = FinalActions(play.actions, play.lengths)
+        yield from choice_faults(record.config, policy, FINAL, "final", actions, near=near, first_seed=first_seed)
+    except Exception as error:
+        yield Fault(FINAL, "", f"cannot be played in the revealed episodes ({type(error).__name__}: {error})")
     finally:
         torch.set_num_threads(threads)
 

@@ -22,10 +22,12 @@ from baselines.leaderboard.bounds import MAX_SUITE_BYTES
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
 from baselines.leaderboard.execution.plan import SUITE_FILE, encode_suite, read_suite_file
 from baselines.leaderboard.files import make_directory, parse_json, pretty_json, sha256_hex, writing
+from baselines.leaderboard.records.light import light_files
 from baselines.leaderboard.records.metadata_files import SCHEMA
 from baselines.leaderboard.records.npz import check_zip_directory
-from baselines.leaderboard.records.run_files import RUN_FILES, SUMS, max_bytes
-from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, SuiteConfig
+from baselines.leaderboard.records.revealed import SALT_FILE, revealed_files
+from baselines.leaderboard.records.run_files import LIGHT_FILES, LIGHT_SUMS, RUN_FILES, SUMS, max_bytes
+from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
 from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
@@ -39,8 +41,9 @@ MAX_MEMBERS = 50_000
 _MEMBERS_INSIDE = 3
 _OWN_BYTES = {MANIFEST: 16 << 20, SUITE_FILE: MAX_SUITE_BYTES}
 
-_FILES = "|".join(re.escape(name) for name in sorted({*RUN_FILES, SUMS}))
-_RUN_FILE = re.compile(rf"(?P<run>{NAME_PATTERN}/{NAME_PATTERN}/seed-(0|[1-9]\d{{0,8}}))/({_FILES})", re.ASCII)
+_FILES = "|".join(re.escape(name) for name in sorted({*RUN_FILES, *LIGHT_FILES, SUMS, LIGHT_SUMS}))
+_RUN = rf"{NAME_PATTERN}/{NAME_PATTERN}/seed-(0|[1-9]\d{{0,8}})"
+_RUN_FILE = re.compile(rf"{_RUN}/({_FILES})|{REVEALED}/({re.escape(SALT_FILE)}|{_RUN}\.npz)", re.ASCII)
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODE = (stat.S_IFREG | 0o644) << 16
 
@@ -57,8 +60,13 @@ class SubmissionError(AdapsError, ValueError):
         self.faults = faults
 
 
-def pack_submission(directory: Path, out: Path) -> str:
+def pack_submission(directory: Path, out: Path, *, light: bool = False) -> str:
     """Pack the runs of the suite in ``directory``, which should have been verified as complete, into one file.
+
+    Args:
+        directory: output directory of ``run``.
+        out: new file.
+        light: whether to pack light records.
 
     Returns:
         SHA-256 of the file.
@@ -75,7 +83,7 @@ def pack_submission(directory: Path, out: Path) -> str:
     make_directory(out.parent)
     with writing(out), tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as beside:
         staged = Path(beside) / out.name
-        _write_archive(staged, _members(suite, directory))
+        _write_archive(staged, _members(suite, directory, light=light))
         staged.replace(out)
         return sha256_hex(out.read_bytes())
 
@@ -119,13 +127,17 @@ def verify_submission(file: Path, *, deep: ExtraChecks | None = None) -> Verdict
         return Verdict(str(file), deep=deep is not None, faults=error.faults)
 
 
-def _members(suite: SuiteConfig, directory: Path) -> dict[str, bytes]:
+def _members(suite: SuiteConfig, directory: Path, *, light: bool) -> dict[str, bytes]:
     members = {SUITE_FILE: encode_suite(suite)}
+    members.update(revealed_files(directory, [config.run_id for config in suite.runs()]))
     for run in sorted(config.run_id for config in suite.runs()):
         if not (directory / run).is_dir():
             raise ConfigError(f"{directory} has no run {run}, which its suite names; finish the suite first.")
-        for path in sorted((directory / run).iterdir()):
-            members[f"{run}/{path.name}"] = path.read_bytes()
+        if light:
+            files = light_files(directory / run)
+        else:
+            files = {path.name: path.read_bytes() for path in (directory / run).iterdir()}
+        members.update({f"{run}/{name}": data for name, data in files.items()})
     return _in_order(members)
 
 

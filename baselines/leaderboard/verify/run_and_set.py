@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard.files import sha256_hex
 from baselines.leaderboard.records.artifacts import Weights, encode_arrays
-from baselines.leaderboard.records.reader import FinishedRun, RunRecord, read_actions, read_weights
+from baselines.leaderboard.records.reader import (
+    FinishedRun,
+    RunRecord,
+    listed_digests,
+    read_final_actions,
+    read_weights,
+)
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
 
@@ -26,19 +32,21 @@ Row = tuple[str, str]
 def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
     """Yield a fault for each of some sound runs that was handed in as another one, too.
 
-    Two seeds of one scheme never learn the same weights, nor the same ones but for some noise.
+    Two seeds of one scheme never learn the same weights, nor the same ones but for some noise. Of a light run, the hash
+    must do.
     """
-    seen: dict[Row, list[tuple[RunRecord, Print]]] = {}
+    seen: dict[Row, list[tuple[RunRecord, str, Print | None]]] = {}
     for record in records:
         if not isinstance(record, FinishedRun):
             continue
-        own = _print(read_weights(record))
+        listed = listed_digests(record.directory)[FINAL]
+        own = None if record.light else _print(read_weights(record))
         others = seen.setdefault(_row(record), [])
-        first = next((other for other, theirs in others if _is_copy(own, theirs)), None)
+        first = next((other for other, sha, theirs in others if sha == listed or _is_copy(own, theirs)), None)
         if first is not None:
             where = f"{record.config.run_id}/{FINAL}"
             yield Fault(where, "", f"the weights of {first.config.run_id} once more")
-        others.append((record, own))
+        others.append((record, listed, own))
 
 
 def unequal_diagnostics(records: list[RunRecord]) -> Iterator[Fault]:
@@ -71,17 +79,17 @@ def set_notes(records: list[RunRecord], *, complete: bool) -> list[str]:
 
 
 def equal_play(records: list[RunRecord]) -> Iterator[str]:
-    """Yield a note for each of some sound runs that takes the same recorded actions as another one of its row.
+    """Yield a note for each of some sound runs that plays its last evaluation as another run of its row does.
 
     Two policies may well solve a simple game alike; or one was disguised as another seed's.
     """
     seen: dict[tuple[Row, str], RunRecord] = {}
     for record in records:
         if isinstance(record, FinishedRun):
-            played = sha256_hex(encode_arrays(read_actions(record)))
+            played = sha256_hex(encode_arrays(read_final_actions(record)))
             first = seen.setdefault((_row(record), played), record)
             if first is not record:
-                yield f"{record.config.run_id} takes every recorded action that {first.config.run_id} takes"
+                yield f"{record.config.run_id} takes every action of {first.config.run_id} in the last evaluation"
 
 
 def _row(record: RunRecord) -> Row:
@@ -93,7 +101,9 @@ def _print(weights: Weights) -> Print:
     return np.concatenate([np.zeros(0), *values]).astype(np.float64)
 
 
-def _is_copy(own: Print, theirs: Print) -> bool:
+def _is_copy(own: Print | None, theirs: Print | None) -> bool:
+    if own is None or theirs is None:
+        return False
     if len(own) != len(theirs):
         return False
     if len(own) < _FEWEST_WEIGHTS:

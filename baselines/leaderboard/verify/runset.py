@@ -17,13 +17,21 @@ from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, Damag
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
 from baselines.leaderboard.files import canonical_json, parse_json
-from baselines.leaderboard.records.reader import FinishedRun, RunRecord, checked_files, read_actions, read_run
-from baselines.leaderboard.records.run_files import SUMS, files_of
+from baselines.leaderboard.records.reader import (
+    FinishedRun,
+    RunRecord,
+    checked_files,
+    read_actions,
+    read_final_actions,
+    read_run,
+)
+from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
 from baselines.leaderboard.report.data.collect import check_comparable
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
+from baselines.leaderboard.verify.revealed import revealed_faults
 from baselines.leaderboard.verify.run_and_set import doubled_runs, equal_play, set_notes, unequal_diagnostics
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 from baselines.leaderboard.verify.weights import check_weights
@@ -71,22 +79,37 @@ def verify_directory(
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
+        verdict.faults += revealed_faults(directory, sound, verdict)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
             verdict.notes.append(
                 f"{scheme.label} has settings of its own; a board takes it under a label that is no built-in scheme"
             )
+    light = sum(record.light for record in records)
+    if light:
+        verdict.notes.append(light_note(light, len(records)))
     for task in dict.fromkeys(record.config.task.name for record in records):
         if task not in builtin_tasks():
             verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")
     return verdict
 
 
+def light_note(light: int, runs: int) -> str:
+    """Say what cannot be checked of so many light records."""
+    return (
+        f"{light} of {runs} runs are light: of their weights and the actions of their absolute episodes only the "
+        "hashes are there, so nothing that rests on them was checked: absolute returns, groups, counts, diagnostics, "
+        "and all that --deep does"
+    )
+
+
 def _run_directories(directory: Path, verdict: Verdict) -> Iterator[Path]:
     """Yield the run directories; what only looks like one is a fault, what a run has not finished yet a note."""
     for path in sorted(directory.glob("*/*/seed-*")):
         name = path.relative_to(directory).as_posix()
+        if name.startswith(f"{REVEALED}/"):
+            continue
         if any(part.is_symlink() for part in (path, *path.parents[:2])):
             verdict.faults.append(Fault(name, "", "a link; runs are plain directories"))
         elif UNFINISHED_NAME.fullmatch(path.name):
@@ -108,7 +131,7 @@ def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[Ru
             with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
                 replayed, found = _result_faults(record)
             faults += found
-            if deep is not None and not faults:
+            if deep is not None and not faults and not record.light:
                 faults += deep(record)
     except DamagedRecordError as error:
         faults.append(Fault(error.file, "", error.fault))
@@ -117,17 +140,20 @@ def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[Ru
     except Exception as error:  # foreign content must never end the verification of the other runs
         faults.append(Fault("", "", f"cannot be verified ({type(error).__name__}: {error})"))
     named = tuple(Fault(f"{run}/{fault.file}".rstrip("/"), fault.where, fault.message) for fault in faults)
-    return record, RunVerdict(run, None if record is None else record.status, replayed, named)
+    if record is None:
+        return None, RunVerdict(run, None, replayed, named)
+    return record, RunVerdict(run, record.status, replayed, named, record.light)
 
 
 def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault]:
     """The directory must hold the files of its kind and no others."""
     if record.config.run_id != run:
         yield Fault("config.json", "config", f"it belongs to {record.config.run_id}, not to this directory")
-    expected = {SUMS, *(file.name for file in files_of(failed=record.failure is not None))}
+    files = files_of(failed=record.failure is not None, light=record.light)
+    expected = {SUMS, *([LIGHT_SUMS] if record.light else []), *(file.name for file in files)}
     for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
         if entry.name not in expected:
-            yield Fault(entry.name, "", "a run has no such file")
+            yield Fault(entry.name, "", f"a {'light ' if record.light else ''}run has no such file")
         elif not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
             yield Fault(entry.name, "", "not a plain file")
         expected.discard(entry.name)
@@ -147,7 +173,7 @@ def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
             checks.check_evaluation(config, evaluation, sharing),
             checks.check_metrics(record.metrics, evaluation),
             checks.check_sharing(config, sharing, evaluation, env.agent_types),
-            check_weights(record, files, env),
+            () if record.light else check_weights(record, files, env),
             checks.check_costs(record.costs),
             checks.environment_faults(record, _digest(config.task.env, canonical_json(config.task.params))),
         )
@@ -157,24 +183,25 @@ def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
 
 
 def _replay_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
-    evaluation, actions, task = record.evaluation, read_actions(record), record.config.task
+    evaluation, task = record.evaluation, record.config.task
+    actions = read_final_actions(record) if record.light else read_actions(record)
+    file = "actions_final.npz" if record.light else "actions.npz"
     faults, replayed = [], 0
     last = len(evaluation.marks) - 1
-    logs = (
-        ("final", evaluation.seeds, evaluation.scored(task)[last], f"{task.scored}[{last}, {{}}]"),
-        ("absolute", evaluation.absolute_seeds, evaluation.absolute, "absolute[{}]"),
-    )
+    logs = [("final", evaluation.seeds, evaluation.scored(task)[last], f"{task.scored}[{last}, {{}}]")]
+    if not record.light:
+        logs.append(("absolute", evaluation.absolute_seeds, evaluation.absolute, "absolute[{}]"))
     for log, seeds, recorded, field in logs:
         steps, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
         try:
             returns = replay(record.config, log, seeds, steps, lengths)
         except ReplayError as error:
-            faults.append(Fault("actions.npz", error.where, str(error)))
+            faults.append(Fault(file, error.where, str(error)))
             continue
         replayed += len(returns)
         count, first = first_difference(returns, recorded)
         if count:
-            message = f"{recorded[first]!r}; replaying actions.npz gives {returns[first]!r} ({count} episodes differ)"
+            message = f"{recorded[first]!r}; replaying {file} gives {returns[first]!r} ({count} episodes differ)"
             faults.append(Fault("evaluation.npz", field.format(first), message))
     return replayed, faults
 

@@ -16,12 +16,19 @@ from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_s
 from baselines.leaderboard.execution.signals import signals_deferred
 from baselines.leaderboard.files import fsync_directory, make_directory, writing
 from baselines.leaderboard.records.locks import directory_lock
-from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, RunRecord, find_runs, read_run
+from baselines.leaderboard.records.reader import (
+    REPRODUCIBLE_FILES,
+    RunRecord,
+    find_runs,
+    listed_digests,
+    read_run,
+)
+from baselines.leaderboard.records.revealed import copy_revealed, read_revealed
 from baselines.leaderboard.records.writer import install_run, remove_stale_partials
 from baselines.leaderboard.report.data.board import Board, board_of
 from baselines.leaderboard.report.data.collect import check_comparable, read_all
 from baselines.leaderboard.report.write import SITE, publish_site, write_site
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify.checks import own_settings
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
@@ -83,6 +90,8 @@ def _merge(directory: Path, board: Path, verdict: Verdict) -> Addition:
         (addition.present if run in standing else addition.added).append(run)
     fresh = [record for record in offered if record.config.run_id not in standing]
     _check_rows(list(standing.values()), fresh)
+    if addition.added:
+        _check_open(directory, board, standing=bool(standing))
     try:
         check_comparable([*standing.values(), *fresh])
     except ConfigMismatchError as error:
@@ -90,8 +99,11 @@ def _merge(directory: Path, board: Path, verdict: Verdict) -> Addition:
     verdict.faults += doubled_runs([*standing.values(), *fresh])
     if not verdict.verified:
         return Addition(verdict)
-    suite = read_suite_file(board) or _suite_of_board(read_suite_file(directory))
-    addition.report = _add(fresh, suite, board)
+    offered_suite = read_suite_file(directory)
+    # Revealed seeds are worth nothing without the commitment of their suite.
+    first = offered_suite if (directory / REVEALED).exists() else _suite_of_board(offered_suite)
+    suite = read_suite_file(board) or first
+    addition.report = _add(fresh, suite, board, directory)
     return addition
 
 
@@ -127,19 +139,29 @@ def _row(record: RunRecord) -> tuple[str, str]:
     return record.config.task.name, record.config.scheme.label
 
 
-def _add(fresh: list[RunRecord], suite: SuiteConfig | None, board: Path) -> tuple[Board, Path]:
+def _check_open(directory: Path, board: Path, *, standing: bool) -> None:
+    """Once seeds are revealed, anybody can train on them: such a board is closed, and such a submission begins one."""
+    closed = (board / REVEALED).exists()
+    if closed or (standing and (directory / REVEALED).exists()):
+        what = "the board is closed" if closed else "the submission can only begin a board"
+        raise ConfigMismatchError(f"seeds are revealed, so {what}; nothing was added. Choose another --board.")
+
+
+def _add(fresh: list[RunRecord], suite: SuiteConfig | None, board: Path, source: Path) -> tuple[Board, Path]:
     """Make everything in a folder of its own; only then change the board."""
     prepared = board / _PREPARED
     shutil.rmtree(prepared, ignore_errors=True)
     try:
         make_directory(prepared)
         found = read_all(board)
-        whole = board_of(found._replace(records=[*found.records, *fresh]), suite)
+        revealed = read_revealed(source if fresh else board, suite, fresh or found.records)
+        whole = board_of(found._replace(records=[*found.records, *fresh]), suite, revealed)
         write_site(whole, prepared / SITE)
         for record in fresh:
             install_run(record.directory, prepared / _RUNS / record.config.run_id)
         if suite is not None:
             write_suite_file(suite, prepared)
+        copy_revealed(source, prepared, [record.config.run_id for record in fresh])
         with writing(board), signals_deferred():
             os.rename(prepared, board / _DECIDED)
             fsync_directory(board)
@@ -163,6 +185,8 @@ def _carry_out(board: Path) -> Path | None:
             fsync_directory(place.parent)
         if (decided / SUITE_FILE).exists():
             os.replace(decided / SUITE_FILE, board / SUITE_FILE)
+        if (decided / REVEALED).exists():
+            os.rename(decided / REVEALED, board / REVEALED)
         page = publish_site(decided / SITE, board)
         shutil.rmtree(decided)
     return page
@@ -174,9 +198,10 @@ def _check_same(standing: RunRecord, offered: RunRecord) -> None:
     if standing.config.digest != offered.config.digest:
         apart = differences(standing.config, offered.config)
         raise ConfigMismatchError(f"the board has {run} with another configuration ({apart}); nothing was added.")
+    # Hashes, because one of the two may be light.
+    mine, theirs = listed_digests(standing.directory), listed_digests(offered.directory)
     for name in REPRODUCIBLE_FILES:
-        mine, theirs = standing.directory / name, offered.directory / name
-        if mine.exists() != theirs.exists() or (mine.exists() and mine.read_bytes() != theirs.read_bytes()):
+        if mine.get(name) != theirs.get(name):
             raise ConfigMismatchError(
                 f"the board has {run} with another {name}; nothing was added. "
                 "Give the scheme a label of its own, or take that run off the board first."

@@ -49,12 +49,14 @@ class RunVerdict:
         status: ``done`` or ``failed`` as recorded; None where that cannot be read.
         replayed: episodes whose recorded actions were played again.
         faults: nothing, if the run verifies.
+        light: whether its weights and the actions of its absolute episodes were left out.
     """
 
     run: str
     status: str | None
     replayed: int
     faults: tuple[Fault, ...]
+    light: bool = False
 
 
 @dataclass
@@ -94,7 +96,13 @@ class Verdict:
             "verified": self.verified,
             "deep": self.deep,
             "runs": [
-                {"run": run.run, "status": run.status, "verified": not run.faults, "replayed_episodes": run.replayed}
+                {
+                    "run": run.run,
+                    "status": run.status,
+                    "verified": not run.faults,
+                    "replayed_episodes": run.replayed,
+                    "light": run.light,
+                }
                 for run in self.runs
             ],
             "faults": [asdict(fault) for fault in self.all_faults],
@@ -105,8 +113,9 @@ class Verdict:
         """Yield the verdict as lines for a terminal; text from records cannot control it."""
         for run in self.runs:
             episodes = f"{run.replayed} episodes replayed" if run.status == "done" else "nothing to replay"
+            light = "light, " if run.light else ""
             word = "FAULT" if run.faults else "ok"
-            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {episodes}")
+            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {light}{episodes}")
         for fault in self.all_faults:
             yield f"fault: {fault}"
         for note in self.notes:

@@ -40,7 +40,7 @@ def test_every_task_belongs_to_a_suite() -> None:
 @pytest.mark.parametrize("name", list_suites())
 def test_dry_run(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main(["leaderboard", "run", "--suite", name, "--out", str(tmp_path / "out"), "--dry-run"])
+        cli.main(["leaderboard", "run", "--suite", name, "--out", str(tmp_path / "out"), "--dry-run", "--no-probe"])
     assert not stop.value.code
     suite = load_suite(name)
     assert sum(line.startswith("open ") for line in capsys.readouterr().out.splitlines()) == len(suite.runs())
@@ -116,3 +116,9 @@ def test_frozen_scores_are_measured_again(task: str, field: str) -> None:
     # Deliveries and cleared boards are rare or certain: a sample may have no spread at all.
     spread = max(found.standard_error, 0.02 * abs(definition["scripted_score"] - definition["random_score"]))
     assert found.mean == pytest.approx(definition[field], abs=5 * spread)
+
+
+def test_a_changed_definition_changes_no_other_reader() -> None:
+    name = next(iter(builtin_tasks()))
+    builtin_tasks()[name]["random_score"] = 1e6
+    assert builtin_tasks()[name]["random_score"] != 1e6

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,46 @@ def test_a_comparison_pairs_seeds_and_episodes(fabricated: Path) -> None:
     assert (one.runs_better, one.episodes_better) == (1.0, 1.0)
     assert (two.seeds, two.low, two.high) == ((0,), None, None), "a failed run has no partner"
     assert two.difference == pytest.approx(0.4)
+
+
+def test_effect_size_and_test_are_those_of_the_seeds(fabricated: Path) -> None:
+    one, two = compare_schemes(fabricated, "adaps", "fups_id")
+    assert one.effect_size == pytest.approx(0.25 / np.std([0.4, 0.1], ddof=1))
+    assert one.superiority == 1.0
+    assert (one.p, one.p_smallest) == (0.5, 0.5), "two seeds can show no more"
+    assert (two.effect_size, two.p, two.p_smallest) == (None, 1.0, 1.0), "one seed shows nothing"
+
+
+@pytest.mark.parametrize("runs", [3, 7, 11])
+def test_the_sign_flip_test_counts_every_choice_of_signs(runs: int) -> None:
+    generator = np.random.default_rng(runs)
+    differences = np.round(generator.normal(0.3, 1, runs), 1)
+    signs = np.array(list(product((-1, 1), repeat=runs)))
+    expected = np.mean(np.abs((signs * differences).mean(axis=1)) >= abs(differences.mean()) - 1e-9)
+    p, smallest = stats.sign_flip_test(differences, generator)
+    assert p == pytest.approx(expected)
+    assert smallest == 2 / 2**runs
+    assert stats.sign_flip_test(np.ones(runs), generator) == (smallest, smallest)
+    assert stats.sign_flip_test(np.zeros(runs), generator)[0] == 1.0
+
+
+def test_the_sign_flip_test_keeps_its_level_and_draws_where_pairs_are_many() -> None:
+    generator = np.random.default_rng(0)
+    found = [stats.sign_flip_test(generator.normal(size=8), generator)[0] for _ in range(400)]
+    assert 0.02 < np.mean(np.array(found) <= 0.05) < 0.09
+    many = generator.normal(0.2, 1, stats.MOST_FLIPPED + 5)
+    drawn, smallest = stats.sign_flip_test(many, generator)
+    assert smallest == 1 / (stats.DRAWN_FLIPS + 1)
+    # By the central limit, near the normal law.
+    z = abs(many.sum()) / np.sqrt((many**2).sum())
+    assert drawn == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.01)
+
+
+def test_superiority_and_effect_size_at_their_ends() -> None:
+    assert stats.superiority(np.array([1.0, 2.0]), np.array([0.0, 2.0])) == (1 + 1 + 0 + 0.5) / 4
+    assert math.isnan(stats.standardised_difference(np.array([0.5])))
+    assert math.isnan(stats.standardised_difference(np.array([0.3, 0.3, 0.3])))
+    assert stats.standardised_difference(np.array([1.0, 3.0])) == pytest.approx(2 / math.sqrt(2))
 
 
 def test_a_comparison_turned_round_changes_its_sign(fabricated: Path) -> None:
@@ -113,7 +155,10 @@ def test_the_commands(fabricated: Path, tmp_path: Path, capsys: pytest.CaptureFi
         return int(stop.value.code or 0)
 
     assert run("compare", "adaps", "fups_id", "--runs", fabricated) == 0
-    assert "one: adaps - fups_id = +0.250 [" in capsys.readouterr().out
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("one: adaps - fups_id = +0.250 [")
+    assert "d_z = +1.18; P(a run beats one of the other) = 1.00" in line
+    assert "p = 0.5, the smallest possible is 0.5" in line
     assert run("compare", "adaps", "fups_id", "--runs", fabricated, "--json") == 0
     assert json.loads(capsys.readouterr().out)[0]["seeds"] == [0, 1]
     assert run("compare", "adaps", "x", "--runs", fabricated) == 2

@@ -634,7 +634,7 @@ def test_a_policy_disguised_as_another_seeds_is_noted(runs: Path) -> None:
         )
     verdict = verify_directory(runs)
     assert verdict.verified, [str(fault) for fault in verdict.all_faults]
-    assert f"{OTHER} takes every recorded action that {RUN} takes" in verdict.notes
+    assert f"{OTHER} takes every action of {RUN} in the last evaluation" in verdict.notes
 
 
 @pytest.mark.parametrize("kind", SET_KINDS)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution.plan import read_suite_file
 from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.records.revealed import RevealedSet, read_revealed
 from baselines.leaderboard.report.data.archive import ArchivedRun
 from baselines.leaderboard.report.data.collect import (
     Found,
@@ -127,20 +128,23 @@ def collect_board(out: Path) -> Board:
     Raises:
         ConfigError: there are no runs.
         ConfigMismatchError: runs of one task differ in more than scheme and seed.
+        DamagedRecordError: what was revealed is not what the suite commits to, or cannot be read.
     """
     found = read_all(out)
     if not any(found):
         raise ConfigError(f"{out} holds no runs; make some with `adaps leaderboard run --suite quick --out {out}`.")
     suite = read_suite_file(out)
-    return board_of(found, suite if suite is not None and suite.protocol == PROTOCOL else None)
+    revealed = read_revealed(out, suite, found.records)
+    return board_of(found, suite if suite is not None and suite.protocol == PROTOCOL else None, revealed)
 
 
-def board_of(found: Found, suite: SuiteConfig | None) -> Board:
+def board_of(found: Found, suite: SuiteConfig | None, revealed: RevealedSet | None = None) -> Board:
     """Compute the board of some runs.
 
     Args:
         found: the runs.
         suite: that they were made for, if any; its tasks are those that totals are over.
+        revealed: what they played after the seeds were revealed, if they were.
 
     Raises:
         ConfigMismatchError: runs of one task differ in more than scheme and seed.
@@ -153,7 +157,7 @@ def board_of(found: Found, suite: SuiteConfig | None) -> Board:
     comparisons = {}
     for name in dict.fromkeys(group.task for group in groups):
         own = [group for group in groups if group.task == name]
-        of_task = [board_row(group, scored.get(name)) for group in own]
+        of_task = [board_row(group, scored.get(name), revealed) for group in own]
         done = {group.scheme: group for group in own if group.done}
         if name in scored and done:
             comparisons[name], scores = _compare(name, done, scored[name])

@@ -8,19 +8,27 @@ from typing import Any, TypeAlias
 
 from baselines.leaderboard.report.data.archive import ArchiveRow
 from baselines.leaderboard.report.data.comparisons import BASELINE
-from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
+from baselines.leaderboard.report.data.rows import GAP_ERRORS, BoardRow, TotalRow
 from baselines.leaderboard.report.data.values import decimal
 
 __all__ = [
     "ARCHIVE_COLUMNS",
+    "AREA",
     "COST_COLUMNS",
+    "INTERVAL",
     "LEGEND",
+    "RANK",
     "README_COLUMNS",
     "README_TOTAL_COLUMNS",
+    "REVEALED",
+    "RUNS",
     "SCHEME",
+    "SCORE",
     "SCORE_COLUMNS",
     "TASK",
     "TOTAL_COLUMNS",
+    "TOTAL_RUNS",
+    "TRAINABLE",
     "TYPES",
     "AnyRow",
     "Column",
@@ -37,7 +45,8 @@ LEGEND = (
     "Columns without a mark follow from recorded actions, which verification replays, from the groups in the stored "
     f"weights and from the hidden types. {DEEP} follows from the stored policies, which deep verification plays and "
     f"measures anew. {TOLD} is the word of whoever made the runs, and so is the number of failed ones: no verification "
-    "can recompute it."
+    "can recompute it. Where a row has light runs, which lack the weights and the actions of the absolute episodes, "
+    f"all that follows from these is {TOLD}, too."
 )
 """The one explanation of the marks, for pages and tables."""
 
@@ -55,6 +64,7 @@ class Column:
         best_high: whether a reader who sorts by it wants the highest first.
         interval: whether it shows a score's interval, which a page may draw.
         mark: how far it can be verified, see :data:`LEGEND`.
+        light_mark: the same in a table that has light runs.
     """
 
     heading: str
@@ -65,11 +75,15 @@ class Column:
     best_high: bool = False
     interval: bool = False
     mark: str = ""
+    light_mark: str = ""
 
-    @property
-    def marked(self) -> str:
-        """The heading with its mark."""
-        return f"{self.heading} {self.mark}".rstrip()
+    def marked(self, rows: Sequence[AnyRow]) -> str:
+        """The heading with its mark, over some rows."""
+        return f"{self.heading} {self.mark_over(rows)}".rstrip()
+
+    def mark_over(self, rows: Sequence[AnyRow]) -> str:
+        """How far the column can be verified in all of some rows."""
+        return self.light_mark if any(getattr(row, "light", 0) for row in rows) else self.mark
 
     def value(self, row: AnyRow) -> Any:
         """Return what the row sorts by; None sorts last."""
@@ -83,7 +97,7 @@ def present(columns: Sequence[Column], rows: Sequence[AnyRow]) -> list[Column]:
 
 def _plain(
     heading: str, meaning: str, key: str, text: Callable[[Any], str], *, numeric: bool = True, best_high: bool = False,
-    mark: str = "",
+    mark: str = "", light_mark: str = "",
 ) -> Column:  # fmt: skip
     """Return a column that shows one field, and nothing where it is None."""
 
@@ -91,13 +105,18 @@ def _plain(
         value = getattr(row, key)
         return "" if value is None else text(value)
 
-    return Column(heading, meaning, show, key, numeric=numeric, best_high=best_high, mark=mark)
+    light_mark = light_mark or (TOLD if mark == DEEP else mark)
+    return Column(heading, meaning, show, key, numeric=numeric, best_high=best_high, mark=mark, light_mark=light_mark)
 
 
 def _number(
-    heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False, mark: str = ""
-) -> Column:
-    return _plain(heading, meaning, key, lambda value: decimal(value, digits), best_high=best_high, mark=mark)
+    heading: str, meaning: str, key: str, digits: int = 3, *, best_high: bool = False, mark: str = "",
+    light_mark: str = "",
+) -> Column:  # fmt: skip
+    return _plain(
+        heading, meaning, key, lambda value: decimal(value, digits), best_high=best_high, mark=mark,
+        light_mark=light_mark,
+    )  # fmt: skip
 
 
 def _count(heading: str, meaning: str, key: str, *, mark: str = "") -> Column:
@@ -115,8 +134,16 @@ def _improvement(row: BoardRow | TotalRow) -> str:
 
 
 def _runs(row: BoardRow) -> str:
-    missing = [f"{count} {what}" for count, what in ((row.failed, "failed"), (row.open, "open")) if count]
-    return ", ".join([str(row.runs), *missing])
+    others = ((row.light, "light"), (row.failed, "failed"), (row.open, "open"))
+    return ", ".join([str(row.runs), *(f"{count} {what}" for count, what in others if count)])
+
+
+def _revealed(row: BoardRow) -> str:
+    if row.revealed_iqm is None:
+        return ""
+    if not row.revealed_gap:
+        return decimal(row.revealed_iqm, 3)
+    return f"{decimal(row.revealed_iqm, 3)} (gap {row.revealed_difference:+.3f} ± {row.revealed_error:.3f})"
 
 
 def _types(row: BoardRow) -> str:
@@ -140,6 +167,14 @@ INTERVAL = Column(
     best_high=True,
     interval=True,
 )
+REVEALED = Column(
+    "revealed",
+    "score in episodes whose seeds were secret until the board was closed; gap: how far the mean of the score lies above "
+    f"its mean, where that is more than {GAP_ERRORS} standard errors of the episodes",
+    _revealed,
+    "revealed_iqm",
+    best_high=True,
+)
 AREA = _number(
     "area",
     "mean height of the learning curve up to the budget, identity steps included; its inner points have no actions",
@@ -154,7 +189,14 @@ BETTER = Column(
     "improvement",
     best_high=True,
 )
-ARI = _number("ARI", "adjusted Rand index of the partition used against the hidden types", "ari", 2, best_high=True)
+ARI = _number(
+    "ARI",
+    "adjusted Rand index of the partition used against the hidden types",
+    "ari",
+    2,
+    best_high=True,
+    light_mark=TOLD,
+)
 TYPES = Column(
     "types",
     "told: the scheme is handed the hidden types, so that its ARI is 1 by definition; given: it is handed its groups",
@@ -162,8 +204,9 @@ TYPES = Column(
     "told_types",
     numeric=False,
     mark=DEEP,
+    light_mark=TOLD,
 )
-RUNS = Column("runs", "finished runs; failed and open ones are named", _runs, "runs", best_high=True)
+RUNS = Column("runs", "finished runs; light, failed and open ones are named", _runs, "runs", best_high=True)
 TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters", mark=DEEP)
 FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision", mark=DEEP)
 CPU = _number("CPU s", "processor seconds of a run, evaluation included (mean)", "cpu_seconds", 1, mark=TOLD)
@@ -177,11 +220,16 @@ SCORE_COLUMNS = (
     SCHEME,
     SCORE,
     INTERVAL,
+    REVEALED,
     RETURN,
     _number("greedy", "score with the most likely actions", "greedy_iqm", best_high=True, mark=DEEP),
     _number("sampled", "score with sampled actions", "sampled_iqm", best_high=True, mark=DEEP),
     _number(
-        "best", "score of the best point's policy in fresh episodes (absolute metric)", "absolute_iqm", best_high=True
+        "best",
+        "score of the best point's policy in fresh episodes (absolute metric)",
+        "absolute_iqm",
+        best_high=True,
+        light_mark=TOLD,
     ),
     AREA,
     BETTER,
@@ -224,9 +272,11 @@ COST_COLUMNS = (
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)
 
-README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, ARI, TYPES, RUNS, TRAINABLE, CPU)
+README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
-README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, _count("runs", "finished runs", "runs"), TRAINABLE, CPU)
+TOTAL_RUNS = _count("runs", "finished runs", "runs")
+
+README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, TOTAL_RUNS, TRAINABLE, CPU)
 
 ARCHIVE_COLUMNS = (
     _plain(

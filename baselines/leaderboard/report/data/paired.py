@@ -33,6 +33,11 @@ class Comparison:
         low, high: 95 % interval of it, seeds and episodes resampled in pairs; None with fewer than two seeds.
         runs_better: share of the seeds in which ``a`` is ahead, ties half.
         episodes_better: share of the pairs of episodes in which ``a`` is ahead, ties half.
+        effect_size: Cohen's d_z, the mean difference of the seeds over its standard deviation; None with fewer than two
+            seeds, or where all seeds differ by the same.
+        superiority: probability that a run of ``a`` beats one of ``b``, whatever their seeds; ties half.
+        p: of the exact two-sided sign-flip test over seeds.
+        p_smallest: the smallest p that so many seeds can give.
     """
 
     task: str
@@ -45,6 +50,10 @@ class Comparison:
     high: float | None
     runs_better: float
     episodes_better: float
+    effect_size: float | None
+    superiority: float
+    p: float
+    p_smallest: float
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
@@ -77,10 +86,13 @@ def compare_schemes(out: Path, a: str, b: str) -> list[Comparison]:
 def comparison_line(comparison: Comparison) -> str:
     """Return the comparison as one line of text."""
     interval = "" if comparison.low is None else f" [{comparison.low:+.3f}, {comparison.high:+.3f}]"
+    effect = "" if comparison.effect_size is None else f"; d_z = {comparison.effect_size:+.2f}"
     return (
         f"{comparison.task}: {comparison.a} - {comparison.b} = {comparison.difference:+.3f}{interval}; ahead in "
         f"{comparison.runs_better:.0%} of {len(comparison.seeds)} seeds and "
         f"{comparison.episodes_better:.0%} of {len(comparison.seeds) * comparison.episodes} paired episodes"
+        f"{effect}; P(a run beats one of the other) = {comparison.superiority:.2f}; sign-flip test over seeds: "
+        f"p = {comparison.p:.3g}, the smallest possible is {comparison.p_smallest:.3g}"
     )
 
 
@@ -98,11 +110,15 @@ def _compare_on(task: str, a: str, b: str, records: list[FinishedRun]) -> Iterat
         return
     mine, theirs = (_final_returns([runs[label][seed] for seed in seeds]) for label in (a, b))
     differences = mine - theirs
+    by_seed = differences.mean(axis=1)
+    p, p_smallest = stats.sign_flip_test(by_seed, named_generator("sign flips", task, a, b))
     low, high = stats.paired_interval(differences, named_generator("compare", task, a, b))
     yield Comparison(
         task, a, b, seeds, differences.shape[1], float(differences.mean()),
         finite(low), finite(high),
-        _ahead(differences.mean(axis=1)), _ahead(differences),
+        _ahead(by_seed), _ahead(differences),
+        finite(stats.standardised_difference(by_seed)), stats.superiority(mine.mean(axis=1), theirs.mean(axis=1)),
+        p, p_smallest,
     )  # fmt: skip
 
 

@@ -11,15 +11,31 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard.records.artifacts import Evaluation
 from baselines.leaderboard.records.reader import RunRecord
+from baselines.leaderboard.records.revealed import RevealedSet
 from baselines.leaderboard.report.data.collect import Group
 from baselines.leaderboard.report.data.values import finite, mean, minimum, spread, whole
 from baselines.leaderboard.spec.config import TaskConfig, Tuning
 from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.statistics.bootstrap import named_generator
 
-__all__ = ["BoardRow", "Row", "TotalRow", "board_row", "evaluations", "final_scores", "total_row", "typical_run"]
+__all__ = [
+    "GAP_ERRORS",
+    "BoardRow",
+    "Row",
+    "TotalRow",
+    "board_row",
+    "evaluations",
+    "final_scores",
+    "total_row",
+    "typical_run",
+]
 
 Array = NDArray[np.float64]
+
+GAP_ERRORS = 3
+"""Standard errors by which the scores in public and in revealed episodes may differ."""
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +53,7 @@ class BoardRow:
     runs: int
     failed: int
     open: int
+    light: int
     iqm: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
@@ -47,6 +64,10 @@ class BoardRow:
     greedy_iqm: float | None = None
     sampled_iqm: float | None = None
     absolute_iqm: float | None = None
+    revealed_iqm: float | None = None
+    revealed_difference: float | None = None
+    revealed_error: float | None = None
+    revealed_gap: bool | None = None
     auc: float | None = None
     auc_low: float | None = None
     auc_high: float | None = None
@@ -89,6 +110,7 @@ class TotalRow:
     rank: int | None = None
     tasks: int
     runs: int
+    light: int
     fewest_runs: int
     iqm: float
     ci_low: float | None
@@ -111,12 +133,13 @@ class TotalRow:
 Row: TypeAlias = BoardRow | TotalRow
 
 
-def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
+def board_row(group: Group, task: TaskConfig | None, revealed: RevealedSet | None = None) -> BoardRow:
     """Return the row of a group, without rank and improvement, which need other rows.
 
     Args:
         group: runs of one scheme on one task.
         task: the task, if it has reference scores.
+        revealed: what the runs played after the seeds were revealed, if they were.
     """
     config = group.done[0].config if group.done else None
     tuning = None if config is None else config.scheme.tuning or Tuning()
@@ -135,6 +158,7 @@ def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
         runs=len(group.done),
         failed=group.failed,
         open=group.open,
+        light=sum(record.light for record in group.done),
         return_mean=mean(returns),
         return_std=spread(returns),
         trainable_parameters=count("trainable"),
@@ -161,7 +185,37 @@ def board_row(group: Group, task: TaskConfig | None) -> BoardRow:
         protocol=None if config is None else config.protocol,
         context_digest=None if config is None else config.context_digest,
     )
-    return _with_scores(row, group, task) if group.done and task is not None else row
+    if not group.done or task is None:
+        return row
+    row = _with_scores(row, group, task)
+    return row if revealed is None else _with_revealed(row, group, task, revealed)
+
+
+def _with_revealed(row: BoardRow, group: Group, task: TaskConfig, revealed: RevealedSet) -> BoardRow:
+    """Add the score in the revealed episodes, and whether it differs from the other one by more than chance.
+
+    The policies are the same and all runs of a task meet the same episodes, so that episodes alone are drawn: each
+    counts by its mean over the runs.
+    """
+    public = task.normalise(np.stack([run.scored(task)[-1] for run in evaluations(group)]))
+    secret = task.normalise(np.stack([revealed.plays[record.config.run_id].returns for record in group.done]))
+    episodes = [returns.mean(axis=0) for returns in (public, secret)]
+    difference = float(episodes[0].mean() - episodes[1].mean())
+    error = _standard_error(episodes)
+    return replace(
+        row,
+        revealed_iqm=float(stats.iqm([secret.mean(axis=1)])),
+        revealed_difference=difference,
+        revealed_error=error,
+        revealed_gap=None if error is None else abs(difference) > GAP_ERRORS * error + _ROUNDING,
+    )
+
+
+def _standard_error(samples: Sequence[Array]) -> float | None:
+    """Return the standard error of the difference of two means; None where one has a single value."""
+    if min(map(len, samples)) < 2:
+        return None
+    return float(np.sqrt(sum(values.var(ddof=1) / len(values) for values in samples)))
 
 
 def _with_scores(row: BoardRow, group: Group, task: TaskConfig) -> BoardRow:
@@ -203,6 +257,7 @@ def total_row(scheme: str, scores: stats.Scores, rows: Sequence[BoardRow]) -> To
         scheme=scheme,
         tasks=len(scores),
         runs=sum(len(task) for task in scores),
+        light=sum(row.light for row in rows),
         fewest_runs=min(len(task) for task in scores),
         iqm=float(stats.iqm(scores)),
         ci_low=finite(low),

@@ -20,6 +20,7 @@ from baselines.leaderboard.report.data.columns import (
     LEGEND,
     README_COLUMNS,
     README_TOTAL_COLUMNS,
+    REVEALED,
     SCHEME,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
@@ -35,7 +36,7 @@ __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 # A terminal is narrow: the page has the rest. The first ones are always there, the others as far as there is room.
 _TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval")
 _MORE_COLUMNS = (
-    *("ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
+    *("revealed", "ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
     *("greedy", "sampled", "best", "area", "identity steps"),
 )
 _UNBOUNDED = 100_000
@@ -44,7 +45,7 @@ _SHORTEST_NAME = 6
 
 def print_board(board: Board, console: Console) -> None:
     """Print one table a task, and what went wrong."""
-    columns = (*SCORE_COLUMNS, *COST_COLUMNS[1:])
+    columns = _without_empty((*SCORE_COLUMNS, *COST_COLUMNS[1:]), board.rows)
     tasks = [(task, board.rows_of(task)) for task in board.task_names()]
     chosen = _fitting(columns, [rows for _, rows in tasks], console)
     for task, rows in tasks:
@@ -65,7 +66,7 @@ def markdown_board(board: Board) -> str:
         parts.append(_markdown_table("All tasks", TOTAL_COLUMNS, board.totals))
     for task in board.task_names():
         rows = board.rows_of(task)
-        parts.append(_markdown_table(task, SCORE_COLUMNS, rows))
+        parts.append(_markdown_table(task, _without_empty(SCORE_COLUMNS, rows), rows))
         parts.append(_markdown_table(f"{task}: parameters and cost", present(COST_COLUMNS, rows), rows))
     if board.problems:
         lines = [f"- {problem.kind} `{_cell(problem.run)}`: {_cell(problem.message)}" for problem in board.problems]
@@ -103,6 +104,11 @@ def csv_rows(rows: Sequence[dict[str, Any]]) -> str:
     return buffer.getvalue()
 
 
+def _without_empty(columns: Sequence[Column], rows: Sequence[AnyRow]) -> list[Column]:
+    """Return the columns, without that of revealed scores where there are none: most boards are not closed."""
+    return [column for column in columns if column is not REVEALED or present([column], rows)]
+
+
 def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[AnyRow]], console: Console) -> list[Column]:
     """Return the columns that a terminal has room for in all of some tables, the first of those that may go first."""
     by_heading = {column.heading: column for column in columns}
@@ -137,7 +143,7 @@ def _rich_table(title: str, columns: Sequence[Column], rows: Sequence[AnyRow]) -
 
 def _markdown_table(title: str, columns: Sequence[Column], rows: Sequence[AnyRow], level: int = 2) -> str:
     lines = [f"{'#' * level} {_cell(title)}", ""]
-    lines.append("| " + " | ".join(_cell(column.marked) for column in columns) + " |")
+    lines.append("| " + " | ".join(_cell(column.marked(rows)) for column in columns) + " |")
     lines.append("|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|")
     lines += ["| " + " | ".join(_cell(column.show(row)) for column in columns) + " |" for row in rows]
     return "\n".join(lines) + "\n"

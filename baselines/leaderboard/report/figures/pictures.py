@@ -12,7 +12,7 @@ from PIL import Image
 from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
-from baselines.leaderboard.records.reader import RunRecord, read_actions
+from baselines.leaderboard.records.reader import RunRecord, read_final_actions
 
 __all__ = ["Film", "FilmError", "film"]
 
@@ -62,7 +62,7 @@ def film(record: RunRecord) -> Film:
     returns = record.evaluation.scored(record.config.task)[-1]
     episode = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
     try:
-        log = read_actions(record)
+        log = read_final_actions(record)
         length = int(log.final_lengths[episode])
         actions = log.final[:length, episode]
         seeds = record.evaluation.seeds[episode : episode + 1]

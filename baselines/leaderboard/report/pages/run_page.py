@@ -50,6 +50,8 @@ def render_run_page(pages: SitePages, record: RunRecord) -> str:
 
 def _results(record: RunRecord) -> Facts:
     facts: Facts = [("status", record.status), ("protocol", record.config.protocol)]
+    if record.light:
+        facts.append(("record", "light: without weights and without the actions of the absolute episodes"))
     evaluation, task = record.evaluation, record.config.task
     if evaluation is None:
         return facts
