@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quick
 
-.PHONY: leaderboard test test-slow lint format type bench docs clean
+.PHONY: leaderboard test test-slow lint format type bench board docs clean
 
 leaderboard: $(VENV)/.installed
 	$(BIN)/adaps leaderboard run --suite quick --out $(OUT)
@@ -26,6 +26,11 @@ format: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/adaps bench
+
+# The official board from its records: tables and pictures in docs, and the board's own site in build/board.
+board: $(VENV)/.installed
+	$(BIN)/adaps leaderboard report docs/board/records --out build/board
+	$(BIN)/python docs/make_board.py
 
 # The site, into build/site; a broken link or an unresolved reference is an error.
 docs: $(VENV)/.installed-test

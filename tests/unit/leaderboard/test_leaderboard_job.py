@@ -16,6 +16,7 @@ from adaps_envs import make_batched
 from adaps_envs.errors import InvalidWeightsError
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.execution import job, training
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.learner import build_model
@@ -139,8 +140,7 @@ def test_the_action_log_replays_to_the_recorded_returns(tmp_path: Path, config_o
         (actions.final, evaluation.seeds, evaluation.greedy[-1]),
         (actions.absolute, evaluation.absolute_seeds, evaluation.absolute),
     ):
-        params: dict[str, Any] = found.config.task.params
-        env = make_batched(found.config.task.env, len(seeds), **params)
+        env = make_batched(found.config.task.env, len(seeds), **environment_params(found.config))
         env.reset(seed=seeds.tolist())
         returns = np.zeros(len(seeds))
         for step in log:

@@ -18,6 +18,7 @@ from tamper import arrays_of, edit_json, edit_returns, edit_weights, mend, write
 
 from adaps_envs import make_batched, make_policy
 from baselines.leaderboard.execution.diagnosis import sharing_of
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.episodes import Episodes, play_episodes
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.job import execute_job
@@ -64,7 +65,7 @@ def policy_of(run: Path) -> Any:
 def expert(run: Path, first_seed: int, episodes: int) -> Episodes:
     """What the scripted policy that knows the types plays."""
     config = read_run(run).config
-    env = make_batched(config.task.env, episodes, **config.task.params)
+    env = make_batched(config.task.env, episodes, **environment_params(config))
     scripted, rng = make_policy("expert", env), np.random.default_rng(0)
     return play_episodes(env, lambda obs: scripted(obs, rng), first_seed)
 
@@ -97,7 +98,7 @@ def forge(run: Path, edit: Edit, *, processor: str | None = None, agents: Any = 
     assert int(returns["best_point"]) == len(returns["greedy"]) - 1, "the forged point is not even the best one"
     edit_returns(run, lambda arrays: arrays.update(returns))
     write_arrays(run, "actions.npz", logs)
-    sharing, types = record.sharing, make_batched(config.task.env, 1, **config.task.params).agent_types
+    sharing, types = record.sharing, make_batched(config.task.env, 1, **environment_params(config)).agent_types
     assert sharing is not None
     measured = sharing_of(config, policy, sharing.env_steps, types).model_dump(mode="json")
     edit_json(run, "sharing.json", lambda value: value.update(measured))
@@ -113,7 +114,7 @@ def read_run_unchecked(run: Path) -> Any:
 def team_of(run: Path, policy: Any, agents: Any, first_seed: int, episodes: int) -> Episodes:
     """Some agents follow the expert, the others the policy."""
     config = read_run(run).config
-    env = make_batched(config.task.env, episodes, **config.task.params)
+    env = make_batched(config.task.env, episodes, **environment_params(config))
     scripted, rng, memory = make_policy("expert", env), np.random.default_rng(0), policy.new_memory(episodes)
 
     def act(obs: np.ndarray) -> np.ndarray:

@@ -216,7 +216,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
         "suite.json: ",
     ),
     "a damaged member": (break_checksum, "cannot be unpacked"),
-    "a manifest of the future": (other_manifest(lambda m: m.update(protocol="2")), "MANIFEST.json: protocol: '2'"),
+    "a manifest of the future": (other_manifest(lambda m: m.update(protocol="3")), "MANIFEST.json: protocol: '3'"),
     "a manifest of another kind": (other_manifest(lambda m: m.update(kind="x")), "MANIFEST.json: kind"),
     "a manifest without files": (other_manifest(lambda m: m.pop("files")), "MANIFEST.json: files"),
     "a manifest with another hash": (

@@ -32,11 +32,12 @@ from tamper import (
 
 from adaps_agents import export
 from adaps_envs import make_batched, make_policy
+from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.episodes import play_episodes
 from baselines.leaderboard.records.artifacts import decode_weights, encode_weights
 from baselines.leaderboard.records.reader import SUMS, read_run
 from baselines.leaderboard.records.run_files import RUN_FILES
-from baselines.leaderboard.spec.config import SchemeConfig, TaskConfig
+from baselines.leaderboard.spec.config import RunConfig, SchemeConfig, TaskConfig
 from baselines.leaderboard.spec.loading import load_suite
 from baselines.leaderboard.verify import verify_directory
 from baselines.leaderboard.verify.checks import check_evaluation, check_label, check_task, own_settings
@@ -145,12 +146,13 @@ def double(run: Path) -> None:
 def double_and_relabel(run: Path) -> None:
     double(run)
     edit_config(run, lambda config: config.update(seed=0))
+    edit_header(run, lambda header: header["environment_params"].update(deal_seed=0))
 
 
 def other_weights(run: Path) -> None:
     for name in ("policy.safetensors", "policy_best.safetensors"):
         shutil.copy(run.with_name("seed-1") / name, run / name)
-    mend(run)
+    edit_header(run, lambda header: header["environment_params"].update(deal_seed=0))
 
 
 def pickled(run: Path) -> None:
@@ -378,7 +380,7 @@ KINDS: dict[str, Kind] = {
     "training seeds as evaluation seeds": (
         evaluation(lambda a: a.update(seeds=np.arange(4), absolute_seeds=np.arange(5))),
         "evaluation.npz",
-        r"seeds\[0\]: 0; protocol 1 has 3000000000",
+        r"seeds\[0\]: 0; protocol 2 has 3000000000",
     ),
     "other absolute seed": (evaluation(add("absolute_seeds", 0, 1)), "evaluation.npz", r"absolute_seeds\[0\]"),
     "seeds rewritten in the configuration": (
@@ -450,7 +452,7 @@ KINDS: dict[str, Kind] = {
     ),
     "budget edited": (config(lambda c: c["task"].update(budget=4_000)), "evaluation.npz", r"marks\[1\]"),
     "settings edited": (config(lambda c: c["learner"].update(num_lanes=5)), "config.json", "learner.num_lanes: 5"),
-    "future protocol": (raw_config(lambda c: c.update(protocol="2")), "config.json", r"protocol: .*'1' \(got '2'\)"),
+    "future protocol": (raw_config(lambda c: c.update(protocol="3")), "config.json", r"protocol: .*'2' \(got '3'\)"),
     "future schema": (metadata("costs.json", schema=2), "costs.json", "schema is not 1"),
     "HTML in a scheme's name": (
         raw_config(lambda c: c["scheme"].update(label="<script>alert(1)</script>")),
@@ -550,7 +552,7 @@ KINDS: dict[str, Kind] = {
     "groups that the weights lack": (
         sharing(better_groups),
         "sharing.json",
-        r"assignment: \[0, 0, 1, 1\]; policy.safetensors has scheme.labels = \[0, 0, 0, 0\]",
+        r"assignment: \[0, 1, 0, 0\]; policy.safetensors has scheme.labels = \[0, 0, 0, 0\]",
     ),
     "groups taken from the weights": (both_weights(lambda w: w.pop("scheme.labels")), FINAL, "scheme.labels: missing"),
     "steps taken from the weights": (
@@ -782,7 +784,7 @@ def borrowed_episodes(run: Path) -> None:
         ("final", "seeds", returns["greedy"][-1]),
         ("absolute", "absolute_seeds", returns["absolute"]),
     ):
-        env = make_batched(config.task.env, 1, **config.task.params)
+        env = make_batched(config.task.env, 1, **environment_params(config))
         scripted, rng = make_policy("expert", env), np.random.default_rng(0)
         played = play_episodes(env, lambda obs, policy=scripted, rng=rng: policy(obs, rng), int(returns[seeds][0]))
         assert played.returns[0] > recorded[0] + 50
@@ -826,20 +828,21 @@ def test_tampering_that_only_the_weights_betray(runs: Path, kind: str) -> None:
 
 
 def test_a_built_in_name_stands_for_its_frozen_scores() -> None:
-    task = load_suite("quick").tasks[0]
-    assert list(check_task(task)) == []
-    assert [fault.where for fault in check_task(task.model_copy(update={"random_score": -5_000.0}))] == [
-        "config.task.random_score"
-    ]
-    assert [fault.where for fault in check_task(task.model_copy(update={"params": {"groups": [1]}}))] == [
-        "config.task.params"
-    ]
+    run = load_suite("quick").runs()[0]
+
+    def with_task(**changes: Any) -> RunConfig:
+        return run.model_copy(update={"task": run.task.model_copy(update=changes)})
+
+    assert list(check_task(run)) == []
+    assert [fault.where for fault in check_task(with_task(random_score=-5_000.0))] == ["config.task.random_score"]
+    assert [fault.where for fault in check_task(with_task(params={"groups": [1]}))] == ["config.task.params"]
 
 
 def test_a_built_in_name_in_another_case_is_named() -> None:
     """A board takes no two names that differ in case alone: one of these would keep the built-in one off."""
     easy = TaskConfig(name="bps-1", env="BPS-1-v0", params={"groups": [2, 2]}, budget=1_000)
-    assert any("differs from the built-in task 'BPS-1' in case" in str(fault) for fault in check_task(easy))
+    run = load_suite("quick").runs()[0].model_copy(update={"task": easy})
+    assert any("differs from the built-in task 'BPS-1' in case" in str(fault) for fault in check_task(run))
     labels = {name: list(check_label(SchemeConfig(name="fups_id", label=name))) for name in ("fups_id", "FUPS_ID", "x")}
     assert [str(fault) for fault in labels["FUPS_ID"]] == [
         "config.json: config.scheme.label: 'FUPS_ID' differs from the built-in scheme 'fups_id' in case"

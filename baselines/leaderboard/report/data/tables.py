@@ -28,6 +28,7 @@ from baselines.leaderboard.report.data.columns import (
     Column,
     present,
 )
+from baselines.leaderboard.report.data.rows import Row
 from baselines.leaderboard.statistics import scores as stats
 from baselines.text import printable
 
@@ -91,7 +92,8 @@ def _notes(board: Board) -> list[str]:
 
 def _note_on_ranks(board: Board) -> str:
     """Say that rows have too few runs for a rank, if any have."""
-    few = any(row.iqm is not None and row.rank is None for row in [*board.rows, *board.totals])
+    rows: list[Row] = [*board.rows, *board.totals]
+    few = any(row.iqm is not None and row.rank is None for row in rows)
     return f"Rows of fewer than {stats.RANKED_RUNS} runs have no rank." if few else ""
 
 

@@ -1,0 +1,60 @@
+"""The official board in the repository follows from its records, byte for byte."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MADE = (
+    "README.md",
+    "docs/explanation/results.md",
+    "docs/board/board.md",
+    "docs/board/board.csv",
+    "docs/board/board.json",
+)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The records, and the pages that are made from them."""
+    shutil.copytree(ROOT / "docs/board", tmp_path / "docs/board")
+    for page in MADE[:2]:
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / page, tmp_path / page)
+    return tmp_path
+
+
+def made(root: Path) -> dict[str, bytes]:
+    pictures = [path.relative_to(root).as_posix() for path in sorted((root / "docs/board").glob("*.svg"))]
+    return {name: (root / name).read_bytes() for name in (*MADE, *pictures)}
+
+
+def make(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("make_board", ROOT / "docs/make_board.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, path in (("ROOT", root), ("FOLDER", root / "docs/board"), ("RECORDS", root / "docs/board/records")):
+        monkeypatch.setattr(module, name, path)
+    module.main()
+
+
+def test_the_board_and_the_pages_are_those_of_the_records(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = made(copy)
+    assert any(name.endswith(".svg") for name in before)
+    make(copy, monkeypatch)
+    assert made(copy) == before
+
+
+def test_another_result_changes_the_pages(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = made(copy)
+    run = sorted((copy / "docs/board/records").glob("BPS-1/fups/seed-*"))[0]
+    shutil.rmtree(run)
+    make(copy, monkeypatch)
+    after = made(copy)
+    assert {name for name in MADE if after[name] != before[name]} == set(MADE)
