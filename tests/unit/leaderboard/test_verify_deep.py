@@ -242,12 +242,12 @@ def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
     """Rounding of another processor, enlarged: any return but those of the near ties stays unexplained."""
     monkeypatch.setattr(courses, "NEAR_TIE", 0.1)
     policy, evaluator = policy_of(honest_runs / FUPS), Evaluator(read_run(honest_runs / FUPS).config)
-    usual = courses._Courses(policy.num_agents)
+    usual = courses._Courses(policy)
     honest = usual.play(evaluator, policy, name)
-    search = courses._Courses(policy.num_agents, {1: {}}, 0.1 * usual.margins.usual)
+    search = courses._Courses(policy, {1: {}}, 0.1 * usual.margins.usual)
     assert np.array_equal(search.play(evaluator, policy, name), honest)
     place, action = search.ties[1][-1]
-    elsewhere = courses._Courses(policy.num_agents, {1: {place: action}}, np.zeros(policy.num_agents))
+    elsewhere = courses._Courses(policy, {1: {place: action}}, np.zeros(policy.num_agents))
     recorded = elsewhere.play(evaluator, policy, name)
     assert np.flatnonzero(recorded != honest).tolist() == [1]
     monkeypatch.setattr(courses, "MAX_COURSES", len(search.ties[1]))
