@@ -63,7 +63,10 @@ RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
 
 # What else lies in an output directory, beside the directories of the tasks.
 RESERVED_NAMES = frozenset(
-    {"aggregate.json", "archive", "board.csv", "board.json", "board.md", "logs", "manifest.json", "site", "suite.json"}
+    (
+        *("aggregate.json", "archive", "board.csv", "board.json", "board.md", "logs", "manifest.json", "sha256sums"),
+        *("site", "suite.json"),
+    )
 )
 # A value is a part of the file that holds it, which may have some levels more.
 _MAX_DEPTH = 48
