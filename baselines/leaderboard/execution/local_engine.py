@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -31,7 +31,7 @@ from baselines.leaderboard.execution.worker import worker_main
 from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.spec.loading import select
 
-__all__ = ["WorkerPool", "available_cores"]
+__all__ = ["WorkerPool", "WorkerProcess", "available_cores", "quiet_start"]
 
 _SECONDS_TO_END = 0.5
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -44,18 +44,21 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-class _Worker:
-    """A worker process as the pool sees it.
+class WorkerProcess:
+    """A worker process as its parent sees it.
+
+    Args:
+        target: what it does with its end of the connection.
 
     Attributes:
         job: what it runs; None while it is idle.
         single_use: whether it has been asked to load a plug-in, so that nothing else may run there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Callable[[Any], None] = worker_main) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=worker_main, args=(theirs,), daemon=True)
+        self.process: SpawnProcess = context.Process(target=target, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
         self.job: Job | None = None
@@ -108,6 +111,14 @@ class _Worker:
                 return f"the worker process was ended by {name}{hint}"
         return f"the worker process ended with exit code {code}"
 
+    def answer(self, timeout: float | None = None) -> tuple[list[list[Any]], str]:
+        """Wait for messages, and return them; if there are none, also why."""
+        messages, gone = self.receive()
+        while not messages and not gone and not self.overdue:
+            wait(self.handles, _SECONDS_BETWEEN_LOOKS)
+            messages, gone = self.receive()
+        return messages, self.ending() if gone else f"it takes more than {timeout} s (--timeout)"
+
     def terminate(self) -> None:
         """Ask the process, and all that it started, to end."""
         self._signal(signal.SIGTERM)
@@ -132,7 +143,7 @@ class WorkerPool:
 
     def __init__(self, count: int | None = None) -> None:
         self._count = count or available_cores()
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -174,11 +185,7 @@ class WorkerPool:
         worker = self._idle_worker()
         assert worker is not None
         worker.ask(kind, *values, timeout=timeout)
-        messages, gone = worker.receive()
-        while not messages and not gone and not worker.overdue:
-            wait(worker.handles, _SECONDS_BETWEEN_LOOKS)
-            messages, gone = worker.receive()
-        ending = worker.ending() if gone else f"it takes more than {timeout} s (--timeout)"
+        messages, ending = worker.answer(timeout)
         if kind == "check_plugin" or not messages:
             self._end([worker])
         if not messages:
@@ -213,23 +220,23 @@ class WorkerPool:
             worker.ask("run", job, plugin_of(job.config.task.env), timeout=job.options.timeout)
             yield Started(job)
 
-    def _idle_worker(self) -> _Worker | None:
+    def _idle_worker(self) -> WorkerProcess | None:
         for worker in self._workers:
             if worker.job is None:
                 return worker
         return None if len(self._workers) >= self._count else self._start_worker()
 
-    def _start_worker(self) -> _Worker:
-        with _quiet_start():
-            self._workers.append(_Worker())
+    def _start_worker(self) -> WorkerProcess:
+        with quiet_start():
+            self._workers.append(WorkerProcess())
         return self._workers[-1]
 
-    def _wake(self) -> list[_Worker]:
+    def _wake(self) -> list[WorkerProcess]:
         """Wait until a worker has something to say or has ended, but not for long: time runs out without a sound."""
         wait([handle for worker in self._workers for handle in worker.handles], _SECONDS_BETWEEN_LOOKS)
         return list(self._workers)
 
-    def _receive(self, worker: _Worker, attempts: Counter[str]) -> Iterator[Event]:
+    def _receive(self, worker: WorkerProcess, attempts: Counter[str]) -> Iterator[Event]:
         messages, gone = worker.receive()
         for message in messages:
             if (event := self._event(worker, message)) is not None:
@@ -240,7 +247,7 @@ class WorkerPool:
         elif gone or worker.overdue:
             yield self._reap(worker, worker.job, attempts, gone)
 
-    def _event(self, worker: _Worker, message: list[Any]) -> Event | None:
+    def _event(self, worker: WorkerProcess, message: list[Any]) -> Event | None:
         kind, *values = message
         job = worker.job
         if job is None:
@@ -255,7 +262,7 @@ class WorkerPool:
             raise OutputDirectoryError(values[0])
         return Finished(job, *values)
 
-    def _reap(self, worker: _Worker, job: Job, attempts: Counter[str], gone: bool) -> Event:
+    def _reap(self, worker: WorkerProcess, job: Job, attempts: Counter[str], gone: bool) -> Event:
         """End a worker that has died or hangs in the middle of a job, and say what becomes of the job."""
         ending = worker.ending() if gone else ""
         self._end([worker])
@@ -266,7 +273,7 @@ class WorkerPool:
         reason = f"the run had not ended after {job.options.timeout:g} s (--timeout)"
         return Died(job, reason, worker.pid, final=True, kind="RunTimedOut")
 
-    def _end(self, workers: list[_Worker]) -> list[int]:
+    def _end(self, workers: list[WorkerProcess]) -> list[int]:
         for worker in workers:
             worker.terminate()
         for worker in workers:
@@ -282,7 +289,7 @@ def _error(name: str, text: str) -> AdapsError:
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
+def quiet_start() -> Iterator[None]:
     """Start children with one thread each, without plug-ins, and deaf to Ctrl-C, which the parent answers."""
     variables = {**dict.fromkeys(THREAD_VARIABLES, "1"), PLUGINS_VARIABLE: ""}
     before = {name: os.environ.get(name) for name in variables}

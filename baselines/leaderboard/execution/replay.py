@@ -14,7 +14,7 @@ from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.files import canonical_json
 from baselines.leaderboard.spec.config import RunConfig
 
-__all__ = ["RETURN_TOLERANCE", "ReplayError", "first_difference", "open_environment", "replay"]
+__all__ = ["RETURN_TOLERANCE", "ReplayError", "first_difference", "lane_bytes", "open_environment", "replay"]
 
 RETURN_TOLERANCE = 1e-6
 """Replayed and recorded returns may differ by this much, absolutely plus relative to the recorded one.
@@ -93,7 +93,7 @@ def replay(
     """
     env = open_environment(config)
     _check_log(env, log, actions, lengths)
-    chunk = max(1, _CHUNK_BYTES // _lane_bytes(env))
+    chunk = max(1, _CHUNK_BYTES // lane_bytes(env))
     parts = []
     for start in range(0, len(seeds), chunk):
         part = slice(start, start + chunk)
@@ -108,7 +108,7 @@ def first_difference(replayed: NDArray[np.float64], recorded: NDArray[np.float64
     return int(apart.sum()), int(apart.argmax())
 
 
-def _lane_bytes(env: BatchedEnv) -> int:
+def lane_bytes(env: BatchedEnv) -> int:
     """Return what one more episode at once takes, by the environment's own account: its observations and its state."""
     state = sum(array.nbytes for array in env.get_state().values()) // env.num_envs
     return 4 * env.num_agents * env.obs_dim + state

@@ -25,11 +25,11 @@ from baselines.leaderboard.execution.plan import Job
 from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.spec.loading import select
 
-__all__ = ["worker_main"]
+__all__ = ["begin_worker", "worker_main"]
 
 
-def worker_main(connection: Connection) -> None:
-    """Do what the pool asks, until it closes the connection or ends the process."""
+def begin_worker(connection: Connection) -> None:
+    """Keep this process apart from the one that started it: its signals, its output, its end, its threads."""
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setsid"):
@@ -41,6 +41,11 @@ def worker_main(connection: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def worker_main(connection: Connection) -> None:
+    """Do what the pool asks, until it closes the connection or ends the process."""
+    begin_worker(connection)
     worker = _Worker(connection)
     with suppress(EOFError, OSError):
         while True:

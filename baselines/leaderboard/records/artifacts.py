@@ -32,6 +32,7 @@ __all__ = [
     "decode_metrics",
     "decode_weights",
     "decode_weights_metadata",
+    "decode_weights_names",
     "encode_arrays",
     "encode_metrics",
     "encode_weights",
@@ -204,14 +205,19 @@ def decode_weights_metadata(data: bytes) -> dict[str, str]:
     Raises:
         ValueError: it is none, or its header is too large.
     """
-    size = int.from_bytes(data[:8], "little")
-    if not 0 < size <= min(_MAX_HEADER_BYTES, len(data) - 8):
-        raise ValueError(f"its header claims {size:,} bytes; at most {_MAX_HEADER_BYTES:,} and not beyond the file")
-    header = parse_json(data[8 : 8 + size])
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    metadata = _weights_header(data).get("__metadata__", {})
     if not isinstance(metadata, dict) or any(not isinstance(value, str) for value in metadata.values()):
         raise ValueError("its header is no object with texts as metadata")
     return metadata
+
+
+def decode_weights_names(data: bytes) -> list[str]:
+    """Read the names of a safetensors file's arrays, and none of the arrays.
+
+    Raises:
+        ValueError: it is none, or its header is too large.
+    """
+    return sorted(name for name in _weights_header(data) if name != "__metadata__")
 
 
 def encode_metrics(points: list[dict[str, Any]]) -> bytes:
@@ -238,6 +244,18 @@ def decode_metrics(data: bytes) -> list[dict[str, Any]]:
             raise ValueError(f"line {number}: not an object")
         points.append(point)
     return points
+
+
+def _weights_header(data: bytes) -> dict[str, Any]:
+    size = int.from_bytes(data[:8], "little")
+    if not 0 < size <= min(_MAX_HEADER_BYTES, len(data) - 8):
+        raise ValueError(
+            f"not a safetensors file: its header claims {size:,} bytes; at most {_MAX_HEADER_BYTES:,} and not beyond it"
+        )
+    header = parse_json(data[8 : 8 + size])
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object with texts as metadata")
+    return header
 
 
 def _check_members(arrays: dict[str, NDArray[Any]], expected: dict[str, tuple[tuple[int, ...], str]]) -> None:

@@ -82,6 +82,7 @@ RESERVED_NAMES = frozenset(
         "logs",
         "manifest.json",
         REVEALED,
+        "sha256sums",
         "site",
         "suite.json",
     }

@@ -21,7 +21,7 @@ from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.spec.config import RunConfig, seeds_of
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["MOST_TIES", "NEAR_TIE", "Margins", "choice_faults"]
+__all__ = ["MOST_TIES", "NEAR_TIE", "Margins", "actions_of", "choice_faults"]
 
 NEAR_TIE = 1e-4
 """On another processor a recorded action may be below the best by this share of the agent's usual margin.
@@ -41,20 +41,30 @@ Rounding to float32 then comes near :data:`NEAR_TIE` of the margin. Networks of 
 
 
 class Margins:
-    """By how much each agent's best score lies above its next best, on average over all decisions."""
+    """By how much each agent's best score lies above its next best, on average over all decisions.
 
-    def __init__(self, num_agents: int) -> None:
+    Args:
+        num_agents: N.
+        own: ``[N, A] bool``, the actions that each agent has; None if they have all. With one action an agent has no
+            margin.
+    """
+
+    def __init__(self, num_agents: int, own: NDArray[np.bool_] | None = None) -> None:
         self._margins, self._sizes = np.zeros(num_agents), np.zeros(num_agents)
+        self._lacking = None if own is None else ~own
+        self._choosing = np.ones(num_agents, np.bool_) if own is None else own.sum(axis=1) > 1
         self._decisions = 0
 
     def add(self, scores: NDArray[np.float32]) -> None:
         """Count decisions by their scores ``[M, N, A]``."""
         self._decisions += len(scores)
         if scores.shape[-1] > 1:
-            ordered = np.partition(scores.astype(np.float64), -2, axis=-1)
+            table = scores.astype(np.float64)
+            if self._lacking is not None:
+                table[:, self._lacking] = -np.inf
+            ordered = np.partition(table, -2, axis=-1)
             best, next_best = ordered[..., -1], ordered[..., -2]
-            # An action that an agent lacks scores minus infinity.
-            self._margins += np.where(np.isneginf(next_best), 0.0, best - next_best).sum(axis=0)
+            self._margins += np.where(self._choosing, best - next_best, 0.0).sum(axis=0)
             self._sizes += np.abs(best).sum(axis=0)
 
     @property
@@ -64,12 +74,17 @@ class Margins:
 
     @property
     def size(self) -> float:
-        """The average size of the best score, over all agents."""
-        return float(self._sizes.mean() / max(self._decisions, 1))
+        """The average size of the best score, over all agents that have a choice."""
+        return float(self._sizes[self._choosing].mean() / max(self._decisions, 1)) if self._choosing.any() else 0.0
 
     def tie(self) -> bool:
         """Whether scores are so close everywhere that rounding chooses between them."""
-        return bool(self.usual.mean() <= TIED * self.size)
+        return bool(self._choosing.any() and self.usual[self._choosing].mean() <= TIED * self.size)
+
+
+def actions_of(policy: Any) -> NDArray[np.bool_] | None:
+    """Return the actions ``[N, A] bool`` that the agents of a policy have; None if they have all."""
+    return None if policy.own_actions is None else np.asarray(policy.own_actions.cpu())
 
 
 def choice_faults(
@@ -103,7 +118,7 @@ def choice_faults(
     env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lengths))
     decisions = int(lengths.sum()) * recorded.shape[2]
     allowed = 0 if near else math.ceil(MOST_TIES * decisions)
-    margins = Margins(recorded.shape[2])
+    margins = Margins(recorded.shape[2], actions_of(policy))
     generator = action_noise(config) if config.task.scored == "sampled" else None
     others: list[tuple[str, int, float]] = []
     step = differing = 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.replay import RETURN_TOLERANCE
-from baselines.leaderboard.verify.choices import NEAR_TIE, Margins
+from baselines.leaderboard.verify.choices import NEAR_TIE, Margins, actions_of
 
 __all__ = ["EPISODES_APART", "course_difference"]
 
@@ -43,7 +43,7 @@ def course_difference(
         near: whether this is the kind of machine that the record names: every episode must then agree. Elsewhere some
             may differ, each by near ties that were decided otherwise.
     """
-    first = _Courses(policy.num_agents)
+    first = _Courses(policy)
     returns = first.play(evaluator, policy, name)
     apart = np.flatnonzero(~_close(returns, recorded)).tolist()
     if not apart:
@@ -77,7 +77,7 @@ def _unexplained(
         turns = {episode: courses.popleft() for episode, courses in waiting.items() if courses}
         if not turns:
             break
-        courses = _Courses(policy.num_agents, turns, bounds)
+        courses = _Courses(policy, turns, bounds)
         right = _close(courses.play(evaluator, policy, name), recorded)
         for episode, taken in turns.items():
             if right[episode]:
@@ -96,11 +96,11 @@ class _Courses:
     """
 
     def __init__(
-        self, num_agents: int, turns: dict[int, Turns] | None = None, bounds: NDArray[np.float64] | None = None
+        self, policy: Any, turns: dict[int, Turns] | None = None, bounds: NDArray[np.float64] | None = None
     ) -> None:
         self._turns, self._bounds = turns or {}, bounds
         self._step = 0
-        self.margins = Margins(num_agents)
+        self.margins = Margins(policy.num_agents, actions_of(policy))
         self.ties: dict[int, list[tuple[tuple[int, int], int]]] = {episode: [] for episode in self._turns}
 
     def play(self, evaluator: Evaluator, policy: Any, name: str) -> NDArray[np.float64]:

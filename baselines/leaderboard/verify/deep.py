@@ -1,7 +1,8 @@
 """Playing the stored policies: do the weights of a record play the episodes that it shows? This needs torch.
 
 Only the network is built from a record, never its learner: settings of an algorithm could name files to write or ask
-for enormous buffers. Weights come from safetensors, so nothing is unpickled.
+for enormous buffers. Weights come from safetensors, so nothing is unpickled. What needs a plug-in is examined in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 
 from adaps_agents.export.weights import weights_header
+from adaps_agents.schemes.registry import is_builtin
+from adaps_envs.registry import plugin_of
+from baselines.leaderboard.execution.diagnosis import common_observations
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model
-from baselines.leaderboard.execution.replay import open_environment
-from baselines.leaderboard.files import parse_json
+from baselines.leaderboard.execution.replay import lane_bytes, open_environment
+from baselines.leaderboard.files import canonical_json, parse_json
 from baselines.leaderboard.records.artifacts import (
     Evaluation,
     FinalActions,
@@ -28,14 +33,17 @@ from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
-from baselines.leaderboard.verify.choices import choice_faults
+from baselines.leaderboard.verify.apart import examined_apart
+from baselines.leaderboard.verify.choices import actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
+from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
+from baselines.leaderboard.verify.groups import prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
-from baselines.leaderboard.verify.verdict import Fault
+from baselines.leaderboard.verify.verdict import Examined, Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
-__all__ = ["deep_checks", "revealed_choice_faults"]
+__all__ = ["deep_checks", "examine", "revealed_choice_faults"]
 
 # What of the policy's settings decides of its networks' shapes.
 _NETWORK_SETTINGS = frozenset({"critic"})
@@ -43,18 +51,32 @@ _NETWORK_SETTINGS = frozenset({"critic"})
 # Units of the two networks of all agents together; the largest built-in suite stays far below.
 MAX_NETWORK_UNITS = 1 << 28
 
+MAX_EPISODE_BYTES = 1 << 30
+"""What all episodes of an evaluation may take at once. They are not played in parts: other batches round otherwise."""
 
-def deep_checks(record: FinishedRun) -> Iterator[Fault]:
-    """Yield what is wrong between a finished run's weights and its returns, actions, counts, groups and diagnostics.
+_POOL, _MOST_ANSWERS = 256, 1 << 18
+
+
+def deep_checks(record: FinishedRun) -> Examined:
+    """Examine a run, in a process of its own if its scheme or environment comes from a plug-in.
 
     The run must have passed all other checks. Returns of points between the first and the last that are not the best
     one cannot be checked: their weights are not kept.
     """
+    env_plugin = plugin_of(record.config.task.env)
+    if env_plugin or not is_builtin(record.config.scheme.name):
+        return examined_apart(record, env_plugin)
+    return examine(record)
+
+
+def examine(record: FinishedRun) -> Examined:
+    """Return what is wrong between a run's weights and its returns, actions, counts, groups and diagnostics."""
     # Another number of threads adds up otherwise; runs of the leaderboard have one.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield from _faults(record)
+        faults = list(_size_faults(record.config))
+        return Examined(tuple(faults)) if faults else _examined(record)
     finally:
         torch.set_num_threads(threads)
 
@@ -77,35 +99,56 @@ def revealed_choice_faults(record: FinishedRun, play: RevealedPlay, first_seed: 
         torch.set_num_threads(threads)
 
 
-def _faults(record: FinishedRun) -> Iterator[Fault]:
-    evaluation = record.evaluation
-    faults = list(_size_faults(record.config))
-    if faults:
-        yield from faults
-        return
+def _examined(record: FinishedRun) -> Examined:
+    near, same_software = _same_kind_of_machine(record), _same_software(record)
+    as_elsewhere = not (near and same_software)
     try:
         model = build_model(_network_only(record.config))
     except Exception as error:  # whatever a scheme raises on settings that it does not know
-        yield Fault("config.json", "config.scheme", f"cannot be built: {type(error).__name__}: {error}")
-        return
-    yield from _header_faults(record, model)
-    policy, evaluator, near = model.policy, Evaluator(record.config), _same_kind_of_machine(record)
+        fault = Fault("config.json", "config.scheme", f"cannot be built: {type(error).__name__}: {error}")
+        return Examined((fault,), as_elsewhere)
+    policy, evaluator = model.policy, Evaluator(record.config)
+    faults = list(_header_faults(record, model))
     if near and policy.prepared():
         # Elsewhere, the same seed may give other initial weights.
-        yield from _first_point_faults(evaluator, evaluation, policy)
+        faults += _first_point_faults(evaluator, record.evaluation, policy)
     for best in (True, False):
         try:
             _load(policy, read_weights(record, best=best))
         except Exception as error:  # names, shapes or types that are not the network's
-            yield Fault(BEST if best else FINAL, "", f"not the weights of the configured network ({error})")
-            return
-        yield from _play_faults(record, policy, evaluator, best=best, near=near)
-    yield from sharing_faults(record, policy, near=near)
-    yield from identity_faults(record, policy.scheme)
+            message = f"not the weights of the configured network ({error})"
+            return Examined((*faults, Fault(BEST if best else FINAL, "", message)), as_elsewhere)
+        faults += _play_faults(record, policy, evaluator, best=best, near=near)
+    faults += sharing_faults(record, policy, near=near)
+    faults += identity_faults(record, policy.scheme)
+    if not faults and policy.scheme.needs_identity_phase and not as_elsewhere:
+        again = prepared_again(
+            _network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source
+        )
+        as_elsewhere = again is None
+        faults += [] if again is None else _phase_faults(record, policy.scheme, again, evaluator)
+    return Examined(tuple(faults), as_elsewhere, _answers(record.config, policy))
+
+
+def _answers(config: RunConfig, policy: Any) -> Values:
+    """Return how the agents act on observations that are the same for all runs of a task."""
+    agents, actions = policy.num_agents, int(policy.action_space.n)
+    size = min(_POOL, max(1, _MOST_ANSWERS // (agents * actions)))
+    pool = common_observations(config.task.env, canonical_json(config.task.params), size)
+    seen = np.repeat(pool[:, None], agents, axis=1)
+    own = actions_of(policy)
+    logits = policy.logits(seen, memory=policy.new_memory(len(pool))).numpy()
+    return answers_of(logits, None if own is None else ~own)
 
 
 def _size_faults(config: RunConfig) -> Iterator[Fault]:
-    env = open_environment(config)
+    env, task = open_environment(config), config.task
+    episodes = max(task.eval_episodes, task.absolute_episodes)
+    if (needed := episodes * lane_bytes(env)) > MAX_EPISODE_BYTES:
+        message = (
+            f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
+        )
+        yield Fault("config.json", "config.task", message)
     sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
     weights = sum(left * right for left, right in pairwise(sizes))
     if config.learner.recurrent != "none":
@@ -119,10 +162,10 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
         )
 
 
-def _network_only(config: RunConfig) -> RunConfig:
+def _network_only(config: RunConfig, num_lanes: int = 1) -> RunConfig:
     given = config.learner
     learner = LearnerConfig(
-        num_lanes=1,
+        num_lanes=num_lanes,
         net_arch=given.net_arch,
         recurrent=given.recurrent,
         settings={"n_steps": 2},
@@ -156,6 +199,15 @@ def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: An
             yield Fault("evaluation.npz", f"{name}[0]", f"the initial weights of this seed get {message}")
 
 
+def _phase_faults(record: FinishedRun, scheme: Any, again: Any, evaluator: Evaluator) -> Iterator[Fault]:
+    """Hold groups, identity steps and the first point to those of the identity phase, which the seed gives."""
+    for name in ("labels", "identity_steps"):
+        found, rule = (getattr(each, name).tolist() for each in (scheme, again.scheme))
+        if found != rule:
+            yield Fault(FINAL, f"scheme.{name}", f"{found}; the identity phase of this seed gives {rule}")
+    yield from _first_point_faults(evaluator, record.evaluation, again)
+
+
 def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool, near: bool) -> Iterator[Fault]:
     """Hold recorded actions to the loaded weights, and play what was recorded without its actions."""
     evaluation, actions = record.evaluation, read_actions(record)
@@ -174,10 +226,16 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
 
 
 def _same_kind_of_machine(record: FinishedRun) -> bool:
-    here = provenance_of(record.config)
+    here = provenance_of(record.config, digest=False)
     there = record.provenance
     return (here.processor, here.machine, here.packages.get("torch")) == (
         there.processor,
         there.machine,
         there.packages.get("torch"),
     )
+
+
+def _same_software(record: FinishedRun) -> bool:
+    here, there = provenance_of(record.config, digest=False), record.provenance
+    commits = [None if each.git is None else each.git.commit for each in (here, there)]
+    return here.packages == there.packages and commits[0] == commits[1]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from baselines.leaderboard.files import sha256_hex
-from baselines.leaderboard.records.artifacts import Weights, encode_arrays
+from baselines.leaderboard.records.artifacts import encode_arrays
 from baselines.leaderboard.records.reader import (
     FinishedRun,
     RunRecord,
@@ -16,37 +14,43 @@ from baselines.leaderboard.records.reader import (
     read_final_actions,
     read_weights,
 )
+from baselines.leaderboard.verify.copies import (
+    SAME_ANSWERS,
+    SAME_NEURONS,
+    Values,
+    WeightsPrint,
+    answers_apart,
+    neurons_apart,
+    print_of,
+    same_weights,
+)
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
 
-__all__ = ["doubled_runs", "equal_play", "set_notes", "unequal_diagnostics"]
+__all__ = ["copied_answers", "doubled_runs", "equal_play", "set_notes", "unequal_diagnostics"]
 
-# Two seeds' weights have nothing in common but their distribution; a copy with some noise on it stays far below.
-_CLOSE = 5e-2
-_FEWEST_WEIGHTS = 32
-
-Print = NDArray[np.float64]
 Row = tuple[str, str]
 
 
 def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
     """Yield a fault for each of some sound runs that was handed in as another one, too.
 
-    Two seeds of one scheme never learn the same weights, nor the same ones but for some noise. Of a light run, the hash
-    must do.
+    Two seeds of one scheme never learn the same weights, nor the same ones but for noise and the order of neurons. Of
+    a light run, the hash of its weights must do.
     """
-    seen: dict[Row, list[tuple[RunRecord, str, Print | None]]] = {}
-    for record in records:
-        if not isinstance(record, FinishedRun):
-            continue
-        listed = listed_digests(record.directory)[FINAL]
-        own = None if record.light else _print(read_weights(record))
-        others = seen.setdefault(_row(record), [])
-        first = next((other for other, sha, theirs in others if sha == listed or _is_copy(own, theirs)), None)
-        if first is not None:
-            where = f"{record.config.run_id}/{FINAL}"
-            yield Fault(where, "", f"the weights of {first.config.run_id} once more")
-        others.append((record, listed, own))
+    finished = [record for record in records if isinstance(record, FinishedRun)]
+    yield from _copies(finished, _print, _same_print)
+
+
+def copied_answers(records: list[RunRecord], answers: Mapping[str, Values]) -> Iterator[Fault]:
+    """Yield a fault for each of some sound runs that acts by the function of another one of its row, but for noise.
+
+    Args:
+        records: the runs.
+        answers: how they act, by run; see :func:`~baselines.leaderboard.verify.copies.answers_of`.
+    """
+    known = [record for record in records if isinstance(record, FinishedRun) and record.config.run_id in answers]
+    yield from _copies(known, lambda record: answers[record.config.run_id], _same_answers)
 
 
 def unequal_diagnostics(records: list[RunRecord]) -> Iterator[Fault]:
@@ -96,16 +100,37 @@ def _row(record: RunRecord) -> Row:
     return record.config.task.name, record.config.scheme.label
 
 
-def _print(weights: Weights) -> Print:
-    values = [array.ravel() for _, array in sorted(weights.items()) if array.dtype.kind == "f"]
-    return np.concatenate([np.zeros(0), *values]).astype(np.float64)
+def _copies(
+    records: list[FinishedRun], print_of_run: Callable[[FinishedRun], Any], copied: Callable[[Any, Any], str]
+) -> Iterator[Fault]:
+    """Compare each run with those before it in its row; ``copied`` says what of them is the same, or nothing."""
+    seen: dict[Row, list[tuple[FinishedRun, Any]]] = {}
+    for record in records:
+        own, others = print_of_run(record), seen.setdefault(_row(record), [])
+        for other, theirs in others:
+            if what := copied(own, theirs):
+                yield Fault(f"{record.config.run_id}/{FINAL}", "", f"{what.format(other.config.run_id)} once more")
+                break
+        others.append((record, own))
 
 
-def _is_copy(own: Print | None, theirs: Print | None) -> bool:
+def _print(record: FinishedRun) -> tuple[str, WeightsPrint | None]:
+    """Return the hash of a run's weights and, where they are there, what copies of them have in common."""
+    return listed_digests(record.directory)[FINAL], None if record.light else print_of(read_weights(record))
+
+
+def _same_print(mine: tuple[str, WeightsPrint | None], others: tuple[str, WeightsPrint | None]) -> str:
+    own, theirs = mine[1], others[1]
+    if mine[0] == others[0] or (own is not None and theirs is not None and same_weights(own, theirs)):
+        return "the weights of {}"
     if own is None or theirs is None:
-        return False
-    if len(own) != len(theirs):
-        return False
-    if len(own) < _FEWEST_WEIGHTS:
-        return bool(np.array_equal(own, theirs))
-    return bool(np.linalg.norm(own - theirs) <= _CLOSE * np.linalg.norm(theirs))
+        return ""
+    apart = neurons_apart(own, theirs)
+    return (
+        f"the neurons of {{}} in another order (apart by {apart:.2g} of what is usual)" if apart <= SAME_NEURONS else ""
+    )
+
+
+def _same_answers(own: Values, theirs: Values) -> str:
+    apart = answers_apart(own, theirs)
+    return f"the policy of {{}} (scores apart by {apart:.2g})" if apart <= SAME_ANSWERS else ""

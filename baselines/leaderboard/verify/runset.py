@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -32,22 +33,36 @@ from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
 from baselines.leaderboard.verify.revealed import revealed_faults
-from baselines.leaderboard.verify.run_and_set import doubled_runs, equal_play, set_notes, unequal_diagnostics
-from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
+from baselines.leaderboard.verify.run_and_set import (
+    copied_answers,
+    doubled_runs,
+    equal_play,
+    set_notes,
+    unequal_diagnostics,
+)
+from baselines.leaderboard.verify.verdict import Examined, Fault, RunVerdict, Verdict
 from baselines.leaderboard.verify.weights import check_weights
 
-__all__ = ["ExtraChecks", "verify_directory"]
+__all__ = ["MOST_DECISIONS", "ExtraChecks", "verify_directory"]
 
-ExtraChecks = Callable[[FinishedRun], Iterator[Fault]]
+ExtraChecks = Callable[[FinishedRun], Examined]
 """Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
 
 MAX_PLANNED_RUNS = 100_000
+
+MOST_DECISIONS = 1 << 32
+"""Decisions of single agents in the episodes of all runs together, unless the caller allows more."""
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
 
 
 def verify_directory(
-    directory: Path, *, complete: bool = False, deep: ExtraChecks | None = None, target: str | None = None
+    directory: Path,
+    *,
+    complete: bool = False,
+    deep: ExtraChecks | None = None,
+    target: str | None = None,
+    most_decisions: int = MOST_DECISIONS,
 ) -> Verdict:
     """Verify every run below ``directory``, or ``directory`` itself if it is one run. Nothing is written.
 
@@ -56,6 +71,7 @@ def verify_directory(
         complete: whether runs of the suite that are missing, and runs beside it, are faults; else they are notes.
         deep: further checks for each finished run.
         target: what to call it in the verdict; default: its path.
+        most_decisions: decisions of single agents that are played, of all runs together; runs beyond are refused.
 
     Raises:
         ConfigError: ``directory`` is none, or holds no runs.
@@ -67,15 +83,21 @@ def verify_directory(
     found = [directory] if alone else sorted(_run_directories(directory, verdict))
     if not found and not complete:
         raise ConfigError(f"{directory} holds no runs; give the --out of a run, or one run directory.")
-    records, sound = [], []
+    records, sound, places = [], [], {}
+    left = most_decisions
     for path in found:
         run = "/".join(path.resolve().parts[-3:]) if alone else path.relative_to(directory).as_posix()
-        record, outcome = _verify_run(path, run, deep)
+        record, outcome, spent = _verify_run(path, run, left, deep is not None)
+        left -= spent
+        places[run] = len(verdict.runs)
         verdict.runs.append(outcome)
         if record is not None:
             records.append(record)
         if record is not None and not outcome.faults:
             sound.append(record)
+    if deep is not None:
+        # After the last check that needs no code of theirs.
+        sound = _verify_deeply(sound, deep, verdict, places)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
@@ -120,29 +142,81 @@ def _run_directories(directory: Path, verdict: Verdict) -> Iterator[Path]:
             yield path
 
 
-def _verify_run(directory: Path, run: str, deep: ExtraChecks | None) -> tuple[RunRecord | None, RunVerdict]:
+def _verify_deeply(
+    sound: list[RunRecord], deep: ExtraChecks, verdict: Verdict, places: dict[str, int]
+) -> list[RunRecord]:
+    """Play the stored policies of sound runs, and return the runs that are still sound."""
+    answers, elsewhere, left = {}, [], []
+    for record in sound:
+        run = record.config.run_id
+        examined = Examined(())
+        if isinstance(record, FinishedRun) and not record.light:
+            try:
+                examined = deep(record)
+            except Exception as error:  # foreign content must never end the verification of the other runs
+                examined = Examined((_cannot_be_verified(error),))
+        if examined.faults:
+            outcome = verdict.runs[places[run]]
+            verdict.runs[places[run]] = replace(outcome, faults=_named(run, examined.faults))
+            continue
+        left.append(record)
+        if examined.as_elsewhere:
+            elsewhere.append(run)
+        if examined.answers is not None:
+            answers[run] = examined.answers
+    verdict.faults += copied_answers(left, answers)
+    if elsewhere:
+        verdict.notes.append(
+            f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here, "
+            "or an identity phase that is too long to run again: near ties may differ, or groups and initial weights "
+            "are the word of their author"
+        )
+    return left
+
+
+def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[RunRecord | None, RunVerdict, int]:
+    """Return the record, what is wrong with it, and how many decisions its episodes have."""
     record: RunRecord | None = None
     faults: list[Fault] = []
-    replayed = 0
+    replayed = decisions = 0
     try:
         record = read_run(directory)
         faults += _file_faults(directory, record, run)
         if isinstance(record, FinishedRun):
+            decisions = _decisions(record, deep)
+            if decisions > allowed:
+                message = (
+                    f"its episodes have up to {decisions:,} decisions, and {allowed:,} are left of those that are "
+                )
+                raise ReplayError("config.task", f"{message}played at once; --most-decisions allows more")
             with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
                 replayed, found = _result_faults(record)
             faults += found
-            if deep is not None and not faults and not record.light:
-                faults += deep(record)
     except DamagedRecordError as error:
         faults.append(Fault(error.file, "", error.fault))
     except ReplayError as error:
         faults.append(Fault("config.json", error.where, str(error)))
+        decisions = 0
     except Exception as error:  # foreign content must never end the verification of the other runs
-        faults.append(Fault("", "", f"cannot be verified ({type(error).__name__}: {error})"))
-    named = tuple(Fault(f"{run}/{fault.file}".rstrip("/"), fault.where, fault.message) for fault in faults)
-    if record is None:
-        return None, RunVerdict(run, None, replayed, named)
-    return record, RunVerdict(run, record.status, replayed, named, record.light)
+        faults.append(_cannot_be_verified(error))
+    status, light = (None, False) if record is None else (record.status, record.light)
+    return record, RunVerdict(run, status, replayed, _named(run, faults), light), decisions
+
+
+def _decisions(record: FinishedRun, deep: bool) -> int:
+    """Return how many decisions of single agents the episodes have that are played, at most."""
+    env, task = open_environment(record.config), record.config.task
+    # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one.
+    episodes = task.eval_episodes * (5 if deep else 1) + task.absolute_episodes * (2 if deep else 1)
+    return episodes * env.max_cycles * env.num_agents
+
+
+def _cannot_be_verified(error: Exception) -> Fault:
+    return Fault("", "", f"cannot be verified ({type(error).__name__}: {error})")
+
+
+def _named(run: str, faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(Fault(f"{run}/{fault.file}".rstrip("/"), fault.where, fault.message) for fault in faults)
 
 
 def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault]:

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from baselines.leaderboard.records.metadata_files import SCHEMA
 from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.text import printable
 
-__all__ = ["Fault", "RunVerdict", "Verdict"]
+__all__ = ["Examined", "Fault", "RunVerdict", "Verdict"]
 
 _LONGEST_TEXT = 600
 
@@ -38,6 +41,21 @@ class Fault:
 
     def __str__(self) -> str:
         return printable(": ".join(part for part in (self.file, self.where, self.message) if part))
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found by playing the stored policies of one run.
+
+    Attributes:
+        faults: nothing, if they play as recorded.
+        as_elsewhere: whether the run names another machine or other software than these, and was compared less exactly.
+        answers: how its agents act, see :func:`~baselines.leaderboard.verify.copies.answers_of`; None if unknown.
+    """
+
+    faults: tuple[Fault, ...]
+    as_elsewhere: bool = False
+    answers: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.json_values import json_values
 from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.files import parse_json
-from baselines.leaderboard.records.artifacts import Evaluation, Weights, WeightsFile
+from baselines.leaderboard.records.artifacts import Evaluation, Weights, WeightsFile, decode_weights_names
 from baselines.leaderboard.records.metadata_files import Sharing
 from baselines.leaderboard.records.reader import FinishedRun
 from baselines.leaderboard.records.run_files import RUN_FILES
@@ -31,6 +31,8 @@ METADATA_KEY = "adaps"
 
 _FORMAT = 1
 _SCHEME = "scheme."
+# What the best weights may have more than the final ones, because parameters come and go; and what all may have.
+_TIMES_MORE, _SMALL_BYTES = 8, 1 << 20
 # Buffers that every scheme has; see ``adaps_agents.schemes.base.SharingScheme``.
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 
@@ -47,6 +49,10 @@ def check_weights(record: FinishedRun, files: Mapping[str, bytes], env: BatchedE
     weights: dict[str, Weights] = {}
     for file in (FINAL, BEST):
         try:
+            unread = list(_ballast_faults(file, files[file], sharing))
+            if unread:
+                yield from unread
+                continue
             stored: WeightsFile = RUN_FILES[file].decode(files[file], record.config)
             weights[file] = stored.arrays
             said = _header(stored.metadata)
@@ -61,6 +67,17 @@ def check_weights(record: FinishedRun, files: Mapping[str, bytes], env: BatchedE
     if len(weights) == 2:
         yield from _label_faults(weights[FINAL], sharing, env.num_agents)
         yield from _pair_faults(weights[FINAL], weights[BEST], evaluation)
+
+
+def _ballast_faults(file: str, data: bytes, sharing: Sharing) -> Iterator[Fault]:
+    """Look at the header before any array is read: names are a scheme's, and there is no more than it holds."""
+    for name in decode_weights_names(data):
+        if not name.startswith(_SCHEME):
+            yield Fault(file, ascii(name), f"an array of nobody; names of a policy's arrays begin with {_SCHEME!r}")
+            return
+    held = None if sharing.diagnostics is None else sharing.diagnostics.memory_bytes
+    if held is not None and len(data) > (most := _TIMES_MORE * held + _SMALL_BYTES):
+        yield Fault(file, "", f"{len(data):,} bytes; of a policy that holds {held:,} bytes at most {most:,} are read")
 
 
 def _handed_types(config: RunConfig, options: Mapping[str, Any]) -> bool:

@@ -94,7 +94,7 @@ def test_tasks_that_could_not_be_stored_or_reported_are_refused(changes: dict[st
 
 
 def test_every_file_beside_the_tasks_has_a_reserved_name() -> None:
-    names = {*BESIDE_THE_RUNS, SITE, ARCHIVE, LOG_DIRECTORY, SUITE_FILE, submission.MANIFEST}
+    names = {*BESIDE_THE_RUNS, SITE, ARCHIVE, LOG_DIRECTORY, SUITE_FILE, submission.MANIFEST, SUMS}
     assert {name.casefold() for name in names} == set(RESERVED_NAMES)
 
 

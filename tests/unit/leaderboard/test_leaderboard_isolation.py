@@ -15,6 +15,7 @@ import pytest
 from commands import descendants, suite_text
 from rich.console import Console
 from safetensors.numpy import load_file
+from tamper import edit_weights
 
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution.job import execute_job
@@ -24,6 +25,9 @@ from baselines.leaderboard.execution.suite_runner import run_suite
 from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, find_runs, read_run
 from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.spec.loading import load_suite
+from baselines.leaderboard.verify import verify_directory
+from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.weights import BEST, FINAL
 
 SCHEME = """
 import os, shutil, signal, sys, time
@@ -198,6 +202,47 @@ def test_a_worker_that_dies_after_its_record_is_in_place_has_finished(tmp_path: 
     write_scheme(site, "late", at_import=at_import)
     summary = run_suite(suite_of(tmp_path, "late"), tmp_path / "out", jobs=1, console=Console(file=io.StringIO()))
     assert (summary.done, summary.failed) == (1, 0)
+
+
+BLINDS = """
+if "baselines.leaderboard.verify.deep" in sys.modules:
+    from baselines.leaderboard.verify import deep, runset
+    for module in (deep, runset):
+        for name in dir(module):
+            if name.endswith("_faults"):
+                setattr(module, name, lambda *values, **named: iter(()))
+    runset._result_faults = lambda record: (0, [])
+"""
+
+
+def test_a_scheme_from_outside_cannot_blind_the_verification_of_other_runs(tmp_path: Path, site: Path) -> None:
+    write_scheme(site, "blinds", make_networks=BLINDS)
+    out = tmp_path / "out"
+    suite = suite_of(tmp_path, "blinds", "fups")
+    run_suite(suite, out, jobs=1, console=Console(file=io.StringIO()))
+    before = set(descendants(os.getpid()))
+    assert verify_directory(out, deep=deep_checks).verified
+    for name in (FINAL, BEST):
+        edit_weights(out / "one/fups/seed-0", name, _with_other_signs)
+    assert verify_directory(out).verified, "the replay alone was not to notice"
+    faults = [fault.file for fault in verify_directory(out, deep=deep_checks).all_faults]
+    assert f"one/fups/seed-0/{FINAL}" in faults
+    assert "plugin_blinds" not in sys.modules
+    assert set(descendants(os.getpid())) <= before
+
+
+def test_a_scheme_that_ends_its_verification_is_named(tmp_path: Path, site: Path) -> None:
+    ends = 'if "baselines.leaderboard.verify.deep" in sys.modules:\n    os._exit(3)'
+    write_scheme(site, "quits", make_networks=ends)
+    out = tmp_path / "out"
+    run_suite(suite_of(tmp_path, "quits"), out, jobs=1, console=Console(file=io.StringIO()))
+    faults = [str(fault) for fault in verify_directory(out, deep=deep_checks).all_faults]
+    assert len(faults) == 1
+    assert faults[0].startswith("one/quits/seed-0/config.json: config.scheme: cannot be examined: the worker process")
+
+
+def _with_other_signs(weights: dict[str, Any]) -> None:
+    weights.update({name: -array for name, array in weights.items() if array.dtype.kind == "f"})
 
 
 FAMILY = """

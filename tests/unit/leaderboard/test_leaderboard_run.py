@@ -146,12 +146,12 @@ def test_what_must_end_first_is_not_interrupted_but_the_signal_is_not_lost(numbe
 def test_an_interruption_while_a_worker_starts_is_heard(
     tmp_path: Path, suite_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupting(pool._Worker):
+    class Interrupting(pool.WorkerProcess):
         def __init__(self) -> None:
             super().__init__()
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(pool, "_Worker", Interrupting)
+    monkeypatch.setattr(pool, "WorkerProcess", Interrupting)
     with pytest.raises(RunInterrupted):
         run_suite(load_suite(suite_file), tmp_path / "out", jobs=1, console=Console(file=io.StringIO()))
 
@@ -237,12 +237,12 @@ def test_a_worker_looks_the_suite_over(
 def test_a_check_whose_worker_dies_says_so(
     tmp_path: Path, make_suite: Callable[..., SuiteConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(pool._Worker):
+    class Killed(pool.WorkerProcess):
         def __init__(self) -> None:
             super().__init__()
             os.kill(self.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(pool, "_Worker", Killed)
+    monkeypatch.setattr(pool, "WorkerProcess", Killed)
     with pytest.raises(ConfigError, match="could not be looked over: the worker process was ended by SIGKILL"):
         run_suite(make_suite(), tmp_path / "out", jobs=1, check=True, console=Console(file=io.StringIO()))
     assert multiprocessing.active_children() == []

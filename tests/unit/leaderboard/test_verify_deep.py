@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from fabricate import suite_data
+from replant import replant
 from tamper import arrays_of, edit_json, edit_returns, edit_weights, mend, write_arrays
 
 from adaps_envs import make_batched, make_policy
@@ -27,7 +28,8 @@ from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig
-from baselines.leaderboard.verify import courses, verify_directory
+from baselines.leaderboard.verify import courses, deep, groups, verify_directory
+from baselines.leaderboard.verify.choices import Margins
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
 from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
@@ -243,12 +245,12 @@ def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
     """Rounding of another processor, enlarged: any return but those of the near ties stays unexplained."""
     monkeypatch.setattr(courses, "NEAR_TIE", 0.1)
     policy, evaluator = policy_of(honest_runs / FUPS), Evaluator(read_run(honest_runs / FUPS).config)
-    usual = courses._Courses(policy.num_agents)
+    usual = courses._Courses(policy)
     honest = usual.play(evaluator, policy, name)
-    search = courses._Courses(policy.num_agents, {1: {}}, 0.1 * usual.margins.usual)
+    search = courses._Courses(policy, {1: {}}, 0.1 * usual.margins.usual)
     assert np.array_equal(search.play(evaluator, policy, name), honest)
     place, action = search.ties[1][-1]
-    elsewhere = courses._Courses(policy.num_agents, {1: {place: action}}, np.zeros(policy.num_agents))
+    elsewhere = courses._Courses(policy, {1: {place: action}}, np.zeros(policy.num_agents))
     recorded = elsewhere.play(evaluator, policy, name)
     assert np.flatnonzero(recorded != honest).tolist() == [1]
     monkeypatch.setattr(courses, "MAX_COURSES", len(search.ties[1]))
@@ -287,6 +289,80 @@ def test_identity_steps_are_whole_steps_of_all_lanes(honest_runs: Path) -> None:
     for steps, found in ((400, []), (401, ["401; 4 lanes play 4 steps at a time"])):
         told = replace(record, sharing=record.sharing.model_copy(update={"identity_steps": steps}))
         assert [fault.message for fault in identity_faults(told, scheme)] == found
+
+
+def test_groups_that_were_told_are_not_found(tmp_path: Path) -> None:
+    """The weights of a run that was handed the types, in the record of one that was to find them."""
+    identity = {"env_steps": 400, "num_groups": 1, "encoder": {"updates": 20}}
+    told = {"name": "seps", "label": "told", "settings": {"labels": "true"}}
+    found = {"name": "seps", "label": "found", "settings": {"identity": identity}}
+    data = suite_data(schemes=[told, found], seeds=[1])
+    suite, out = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]}), tmp_path / "runs"
+    for config in suite.runs():
+        assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
+    run = out / "one/found/seed-1"
+    assert verify_directory(run, deep=deep_checks).verified
+    own = read_weights(read_run(run))
+    kept = {name: own[name] for name in ("scheme.identity_steps", "scheme.prepared")}
+    replant(run, {**read_weights(read_run(out / "one/told/seed-1")), **kept})
+    sharing = read_run(run).sharing
+    assert sharing is not None
+    assert (sharing.ari, sharing.summary["told_types"], sharing.summary["groups_from"]) == (1.0, False, "found")
+    assert_only_deep_notices(
+        run, r"scheme.labels: \[0, 0, 1, 1\]; the identity phase of this seed gives \[0, 0, 0, 0\]"
+    )
+    edit_json(run, "provenance.json", lambda value: value["packages"].update(numpy="0"))
+    notes = verify_directory(run, deep=deep_checks).notes
+    assert any(re.match(r"1 runs \(one/found/seed-1\) name another machine, other packages", note) for note in notes), (
+        notes
+    )
+
+
+def test_an_identity_phase_that_is_too_long_is_not_run_again(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MAX_PHASE_MOVES", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(groups, name, 1)
+            verdict = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks)
+        assert verdict.verified
+        assert any("too long to run again" in note for note in verdict.notes), name
+    verdict = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks)
+    assert not any("too long" in note for note in verdict.notes)
+
+
+def test_a_run_that_names_another_machine_is_noted(runs: Path) -> None:
+    edit_json(runs / FUPS, "provenance.json", lambda value: value.update(processor=ELSEWHERE))
+    notes = verify_directory(runs, deep=deep_checks).notes
+    assert any(note.startswith(f"1 runs ({FUPS}) name another machine") for note in notes), notes
+
+
+def test_episodes_that_take_too_much_memory_at_once(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep, "MAX_EPISODE_BYTES", 100)
+    faults = [str(fault) for fault in verify_directory(honest_runs / FUPS, deep=deep_checks).all_faults]
+    assert any("5 episodes at once take 0 MiB; at most 0 are played" in fault for fault in faults), faults
+
+
+def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
+    """Four runs of nine episodes of 50 steps with four agents; the deep check plays 17 more episodes each."""
+    for checks, episodes in ((None, 9), (deep_checks, 30)):
+        decisions = 4 * episodes * 50 * 4
+        enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
+        assert enough.verified
+        short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
+        assert ["--most-decisions allows more" in str(fault) for fault in short.all_faults] == [True]
+
+
+def test_an_action_that_an_agent_lacks_is_no_margin() -> None:
+    own = np.array([[True, True, True], [True, True, False], [True, False, False]])
+    scores = np.where(own, np.array([3.0, 1.0, 0.0]), -1e9)[None].astype(np.float32)
+    margins = Margins(3, own)
+    margins.add(scores)
+    assert margins.usual.tolist() == [2.0, 2.0, 0.0]
+    assert not margins.tie()
+    margins.add(np.where(own, 1e6, -1e9)[None].astype(np.float32))
+    margins.add(np.where(own, 1e6, -1e9)[None].astype(np.float32))
+    assert margins.tie()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -565,7 +565,17 @@ KINDS: dict[str, Kind] = {
         "sharing.json",
         "identity_steps: 40; policy.safetensors has scheme.identity_steps = 400",
     ),
-    "other names": (weights(lambda w: w.update(extra=np.zeros(1))), "policy_best.safetensors", "names"),
+    "other names": (weights(lambda w: w.update({"scheme.extra": np.zeros(1)})), "policy_best.safetensors", "names"),
+    "an array of no scheme": (
+        weights(lambda w: w.update(ballast=np.zeros(1))),
+        "policy.safetensors",
+        "'ballast': an array of nobody",
+    ),
+    "more bytes than the policy holds": (
+        weights(lambda w: w.update({"scheme.ballast": np.zeros(2 << 20, np.uint8)})),
+        "policy.safetensors",
+        r"2,\d+,\d+ bytes; of a policy that holds .* are read",
+    ),
     "weights that are none": (
         lambda run: (run / "policy.safetensors").write_bytes(b"\xff" * 64) and mend(run),
         "policy.safetensors",

@@ -1,0 +1,59 @@
+"""Running the identity phase of a record again: whether its groups were found, or put there. This needs torch.
+
+The phase is a function of configuration and seed. Its result stands in the weights alone, which a forger may take from
+a run that was handed the hidden types.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.replay import lane_bytes, open_environment
+from baselines.leaderboard.spec.config import RunConfig, longest_training
+
+__all__ = ["MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_PHASE_MOVES", "prepared_again"]
+
+MAX_PHASE_MOVES = 1 << 27
+"""Actions of single agents in the random play of an identity phase that is run again."""
+
+MAX_ENCODED_ROWS = 1 << 28
+"""Rows that its autoencoder may be trained on, all minibatches together, times its width over 64."""
+
+MAX_PHASE_BYTES = 1 << 30
+"""What all lanes of its environment may take."""
+
+
+class _Stop(BaseCallback):
+    """Ends the training with its first step, before any update."""
+
+    def _on_step(self) -> bool:
+        return False
+
+
+def prepared_again(config: RunConfig, source: Any) -> Any:
+    """Return the policy as it is when training begins, its groups found again; None if that would cost too much.
+
+    Args:
+        config: of the run, its learner cut down to what the phase depends on.
+        source: where the scheme takes its groups from; None of a scheme that has a phase of its own.
+    """
+    lanes, budget = config.learner.num_lanes, config.task.budget
+    env = open_environment(config)
+    settings = getattr(source, "config", None)
+    steps = longest_training(budget)
+    if settings is not None:
+        steps = min(steps, int(settings.patience * settings.env_steps) + lanes)
+        encoder = settings.encoder
+        rows = encoder.updates * encoder.batch_size
+        if encoder.passes is not None:
+            rows = encoder.passes * steps * env.num_agents
+        if rows * max(1, encoder.hidden // 64) > MAX_ENCODED_ROWS:
+            return None
+    if steps * env.num_agents > MAX_PHASE_MOVES or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
+        return None
+    model = build_model(config)
+    model.learn(budget, _Stop())
+    return model.policy
