@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from baselines.leaderboard.errors import ConfigMismatchError
 from baselines.leaderboard.execution.engine import Died, Engine, EngineFactory, Event, Finished
 from baselines.leaderboard.execution.local_engine import WorkerPool
 from baselines.leaderboard.execution.loggers import LOG_DIRECTORY
@@ -31,7 +32,7 @@ from baselines.leaderboard.records.metadata_files import Costs
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import Failure
 from baselines.leaderboard.records.writer import RunWriter, partials_of, remove_stale_partials
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 
 __all__ = ["RunInterrupted", "RunSummary", "run_suite"]
 
@@ -99,9 +100,14 @@ def run_suite(
         with directory_lock(out, shard):
             remove_stale_partials(out)
             plan = make_plan(part, out).shard(*shard)
-            write_suite_file(suite, out)
             options = replace(options, logs=(options.logs or out / LOG_DIRECTORY).absolute())
             todo = plan.to_do(retry_failed=retry_failed, options=options)
+            if todo and (out / REVEALED).exists():
+                raise ConfigMismatchError(
+                    f"{out / REVEALED} holds seeds that {len(todo)} runs still to come could be trained on; choose "
+                    "another --out, or keep to the runs that have ended."
+                )
+            write_suite_file(suite, out)
             _remove_idle_checkpoints(plan)
             counts = {state: plan.count(state) for state in JobState}
             if retry_failed:

@@ -6,6 +6,7 @@ that returns can be replayed without weights.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -159,8 +160,10 @@ def revealed_salt(out: Path, suite: SuiteConfig | None) -> str | None:
     Raises:
         DamagedRecordError: it is none, or not the one that the suite commits to.
     """
-    if not (out / REVEALED).exists():
+    if not os.path.lexists(out / REVEALED):
         return None
+    if (out / REVEALED).is_symlink():
+        raise _damaged(out, REVEALED, "a link; it is a plain directory")
     try:
         salt = read_salt(out / REVEALED / SALT_FILE)
     except ConfigError as error:
@@ -201,11 +204,11 @@ def read_revealed(out: Path, suite: SuiteConfig | None, records: Iterable[RunRec
 
 
 def unexpected_files(out: Path, runs: Iterable[str]) -> list[str]:
-    """Return what lies in ``revealed/`` and is neither the salt nor the play of one of the finished ``runs``."""
+    """Return what lies in ``revealed/`` and is neither the salt nor the play of one of ``runs``, and all links."""
     expected = {f"{REVEALED}/{SALT_FILE}", *map(play_path, runs)}
     expected |= {parent.as_posix() for name in expected for parent in Path(name).parents}
-    found = (path.relative_to(out).as_posix() for path in (out / REVEALED).rglob("*"))
-    return sorted(name for name in found if name not in expected)
+    found = {path.relative_to(out).as_posix(): path for path in (out / REVEALED).rglob("*")}
+    return sorted(name for name, path in found.items() if name not in expected or path.is_symlink())
 
 
 def revealed_files(out: Path, runs: Iterable[str]) -> dict[str, bytes]:

@@ -45,6 +45,7 @@ def revealed_faults(directory: Path, sound: list[RunRecord], verdict: Verdict) -
     runs = [outcome.run for outcome in verdict.runs if outcome.status != "failed"]
     for name in unexpected_files(directory, runs):
         yield Fault(name, "", "not the play of a finished run")
+    verdict.notes.append(f"seeds are revealed; the plays of {len(runs)} runs were replayed")
     for record in sound:
         if isinstance(record, FinishedRun):
             yield from _play_faults(directory, record, salt, deep=verdict.deep and not record.light)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from commands import run_cli
 from fabricate import fabricate_run, snapshot
-from tamper import arrays_of, edit_config, edit_json, npz
+from rich.console import Console
+from tamper import arrays_of, edit_config, edit_json, edit_returns, npz, write_arrays
 
-from adaps_envs import make_batched
+from adaps_envs import make_batched, make_policy
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError, OutputDirectoryError
 from baselines.leaderboard.execution import reveal as revealing
 from baselines.leaderboard.execution.environments import environment_params
+from baselines.leaderboard.execution.episodes import play_episodes
 from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.plan import encode_suite, read_suite_file, write_suite_file
+from baselines.leaderboard.execution.replay import replay
 from baselines.leaderboard.execution.reveal import reveal
+from baselines.leaderboard.execution.suite_runner import run_suite
 from baselines.leaderboard.records.light import write_light_runs
-from baselines.leaderboard.records.reader import find_runs, read_run
+from baselines.leaderboard.records.reader import find_runs, read_run, read_weights
 from baselines.leaderboard.records.revealed import (
     RevealedPlay,
     commitment_of,
@@ -35,7 +40,7 @@ from baselines.leaderboard.records.revealed import (
 )
 from baselines.leaderboard.report import collect_board, latex_tables, markdown_table, write_report
 from baselines.leaderboard.report.data.tables import markdown_board
-from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig, seeds_of
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.submissions import add_submission
@@ -77,7 +82,7 @@ def honest_revealed(honest_runs: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def revealed(honest_revealed: Path, tmp_path: Path) -> Path:
     """A copy that a test may tamper with."""
-    return shutil.copytree(honest_revealed, tmp_path / "runs")
+    return shutil.copytree(honest_revealed, tmp_path / "revealed runs")
 
 
 def test_a_salt_is_secret_and_its_hash_goes_to_the_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,6 +145,7 @@ def test_it_verifies_deep_and_light_and_packed(honest_revealed: Path, tmp_path: 
     verdict = verify_directory(honest_revealed, complete=True, deep=deep_checks)
     assert verdict.verified, faults(verdict)
     assert not any("not revealed yet" in note for note in verdict.notes)
+    assert "seeds are revealed; the plays of 4 runs were replayed" in verdict.notes
     assert run_cli("leaderboard", "lighten", honest_revealed, "--out", tmp_path / "light") == 0
     assert run_cli("leaderboard", "lighten", honest_revealed, "--out", tmp_path / "light") == 0, "the same again"
     light = verify_directory(tmp_path / "light", complete=True)
@@ -185,6 +191,16 @@ def no_commitment(out: Path) -> None:
     commit_to(out, seed_commitment=None)
 
 
+def linked(out: Path) -> None:
+    shutil.move(out / "revealed", out.parent / "aside")
+    (out / "revealed").symlink_to(out.parent / "aside")
+
+
+def linked_play(out: Path) -> None:
+    shutil.move(out / PLAY, out.parent / "aside.npz")
+    (out / PLAY).symlink_to(out.parent / "aside.npz")
+
+
 def swap(out: Path) -> None:
     shutil.copy(out / PLAY, out / PLAY.replace("seed-0", "seed-1"))
 
@@ -206,6 +222,8 @@ def swap(out: Path) -> None:
         (other_salt, "revealed/salt.txt: its hash is"),
         (no_commitment, "revealed/salt.txt: its hash is"),
         (own_salt, f"{PLAY}: returns"),
+        (linked, "revealed: a link"),
+        (linked_play, f"{PLAY}: not a plain file"),
         (swap, f"{PLAY.replace('seed-0', 'seed-1')}: returns"),
     ],
 )
@@ -221,8 +239,6 @@ def test_deep_holds_the_actions_to_the_weights(revealed: Path) -> None:
     seeds = revealed_seeds(SALT, config.task)
     actions = np.random.default_rng(0).integers(0, 5, arrays_of(revealed, PLAY)["actions"].shape).astype(np.uint8)
     lengths = arrays_of(revealed, PLAY)["lengths"]
-    from baselines.leaderboard.execution.replay import replay
-
     returns = replay(config, "actions", seeds, actions, lengths)
     (revealed / PLAY).write_bytes(encode_play(RevealedPlay(returns, actions, lengths)))
     assert verify_directory(revealed).verified
@@ -275,6 +291,51 @@ def test_nothing_is_revealed_twice(honest_revealed: Path, tmp_path: Path) -> Non
     assert snapshot(honest_revealed) == before
 
 
+def test_a_board_is_closed_once_its_seeds_are_revealed(revealed: Path, runs: Path, tmp_path: Path) -> None:
+    for directory in (revealed, runs):  # a board takes adaps with settings of its own under a label alone
+        shutil.rmtree(directory / "one" / "adaps")
+        commit_to(directory, schemes=["fups_id"], scheme_settings={})
+    shutil.rmtree(revealed / "revealed" / "one" / "adaps")
+    file, before = tmp_path / "revealed.zip", tmp_path / "before.zip"
+    pack_submission(revealed, file)
+    pack_submission(runs, before)
+    add_submission(before, tmp_path / "open")
+    assert len(add_submission(file, tmp_path / "board").added) == 2
+    board = tmp_path / "board"
+    assert verify_directory(board).verified
+    assert snapshot(board / "revealed") == snapshot(revealed / "revealed")
+    assert "revealed" in (board / "board.md").read_text()
+    assert add_submission(file, board).present, "the same again is no news"
+    (tmp_path / "other").mkdir()
+    other = fabricated_submission(tmp_path / "other", runs)
+    with pytest.raises(ConfigMismatchError, match="the board is closed"):
+        add_submission(other, board)
+    assert len(add_submission(other, tmp_path / "open2").added) == 2
+    with pytest.raises(ConfigMismatchError, match="can only begin a board"):
+        add_submission(file, tmp_path / "open2")
+    suite = read_suite_file(board)
+    assert suite is not None
+    more = SuiteConfig.model_validate({**suite.model_dump(mode="json"), "seeds": [0, 1, 2]})
+    with pytest.raises(ConfigMismatchError, match="could be trained on"):
+        run_suite(more, board, console=Console(quiet=True), jobs=1)
+    assert read_suite_file(board) == suite
+
+
+def fabricated_submission(folder: Path, runs: Path) -> Path:
+    """The same runs under another label, which takes a row of its own."""
+    out = folder / "runs"
+    suite = read_suite_file(runs)
+    assert suite is not None
+    scheme = {"name": "fups_id", "label": "mine"}
+    for seed in (0, 1):
+        run = shutil.copytree(runs / f"one/fups_id/seed-{seed}", out / f"one/mine/seed-{seed}")
+        edit_config(run, lambda config: config.update(scheme={**config["scheme"], **scheme}))
+        edit_json(run, "sharing.json", lambda sharing: sharing.update(scheme="mine"))
+    write_suite_file(SuiteConfig.model_validate({**suite.model_dump(mode="json"), "schemes": [scheme]}), out)
+    pack_submission(out, folder / "mine.zip")
+    return folder / "mine.zip"
+
+
 def test_the_board_shows_both_scores(honest_revealed: Path, honest_runs: Path, revealed: Path) -> None:
     board = collect_board(honest_revealed)
     plays = read_revealed(honest_revealed, read_suite_file(honest_revealed), map(read_run, find_runs(honest_revealed)))
@@ -283,6 +344,7 @@ def test_the_board_shows_both_scores(honest_revealed: Path, honest_runs: Path, r
         task = board.tasks[0]
         own = [play.returns.mean() for run, play in plays.plays.items() if run.split("/")[1] == row.scheme]
         assert row.revealed_iqm == pytest.approx(task.normalise(np.mean(own)))
+        assert row.revealed_gap is False, "honest policies play there as well as elsewhere"
     for text in (markdown_board(board), markdown_table(board), latex_tables(board)):
         assert "revealed" in text
     _, page = write_report(revealed)
@@ -349,26 +411,42 @@ class Memoriser(torch.nn.Module):
         return logits
 
 
-def expert_actions(config: object, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First observations ``[E, N, F]`` of some episodes, and the best actions ``[T, E, N]`` found for them by search."""
-    env = make_batched(config.task.env, len(seeds), **environment_params(config))  # type: ignore[attr-defined]
-    first = env.reset(seed=seeds.tolist()).copy()
-    generator, taken = np.random.default_rng(0), []
-    for _ in range(50):
-        # One agent at a time, look one step ahead.
-        state, best = env.get_state(), generator.integers(0, env.num_actions, (len(seeds), env.num_agents))
-        for agent in range(env.num_agents):
-            values = []
-            for action in range(env.num_actions):
-                env.set_state(state)
-                trial = best.copy()
-                trial[:, agent] = action
-                values.append(env.step(trial)[1].sum(axis=1))
-            best[:, agent] = np.argmax(values, axis=0)
-        env.set_state(state)
-        env.step(best)
-        taken.append(best)
-    return first, np.stack(taken)
+def expert_play(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
+    """First observations ``[E, N, F]`` of the public episodes, and what the expert that knows the types does there."""
+    seeds, episodes = seeds_of(config), config.task.eval_episodes
+    env = make_batched(config.task.env, episodes, **environment_params(config))
+    first = env.reset(seed=seeds.evaluation_start).copy()
+    expert, generator = make_policy("expert", env), np.random.default_rng(0)
+    return first, play_episodes(env, lambda obs: expert(obs, generator), seeds.evaluation_start).actions.astype(int)
+
+
+def cheating_model(config: RunConfig) -> Any:
+    """The learner of a run with the cheat as its policy; the weights are those of an honest run."""
+    model = build_model(config)
+    honest, cheat = model.policy, Memoriser(model.policy, *expert_play(config))
+    cheat.load_state_dict = honest.load_state_dict  # type: ignore[method-assign]
+    model.policy = cheat
+    return model
+
+
+def cheat(run: Path) -> None:
+    """Put the cheat's play in the place of the last evaluation; everything that light verification sees agrees."""
+    record = read_run(run)
+    assert record.evaluation is not None
+    policy = cheating_model(record.config).policy
+    weights = read_weights(record)
+    policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    evaluator = Evaluator(record.config)
+    greedy, sampled, absolute = evaluator.greedy(policy), evaluator.sampled(policy), evaluator.absolute(policy)
+    shutil.copy(run / "policy.safetensors", run / "policy_best.safetensors")
+
+    def returns(arrays: dict[str, np.ndarray]) -> None:
+        arrays["greedy"][-1], arrays["sampled"][-1] = greedy.returns, sampled.returns
+        arrays.update(absolute=absolute.returns, best_point=np.array(len(arrays["greedy"]) - 1))
+
+    edit_returns(run, returns)
+    actions = {"final": greedy.actions, "final_lengths": greedy.lengths}
+    write_arrays(run, "actions.npz", {**actions, "absolute": absolute.actions, "absolute_lengths": absolute.lengths})
 
 
 def test_a_policy_that_knows_the_public_episodes_is_marked(

@@ -523,7 +523,7 @@ KINDS: dict[str, Kind] = {
     "other parameters in the weights": (
         header(lambda h: h["environment_params"].update(groups=[1, 3])),
         FINAL,
-        r"environment_params\.groups: \[1, 3\], not \[2, 2\]",
+        r"environment_params\.groups: \[1, 3\], not \[3, 1\]",
     ),
     "other sizes in the weights": (header(lambda h: h.update(obs_dim=9)), FINAL, "obs_dim: 9, not 8"),
     "other layers in the weights": (

@@ -169,8 +169,8 @@ INTERVAL = Column(
 )
 REVEALED = Column(
     "revealed",
-    "score in episodes whose seeds were secret until the board was closed; gap: how far the mean of the score lies "
-    f"above its mean, where that is more than {GAP_ERRORS} standard errors of the episodes",
+    "score in episodes whose seeds were secret until the board was closed; gap: how far the score's mean lies above "
+    f"this one's, where that is more than {GAP_ERRORS} standard errors of the episodes",
     _revealed,
     "revealed_iqm",
     best_high=True,
