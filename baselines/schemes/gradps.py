@@ -294,11 +294,12 @@ class GradPS(SharingScheme):
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SplitMLP)]
 
     def plan_training(self, updates: int) -> None:
-        """Spread the checks over the training, or see whether a given interval fits in."""
+        """Spread the checks over the training, or see whether a given interval leaves an update after the first."""
         self._updates = int(self.noted) + updates
         interval, period = self._schedule()
-        way_out = f"give interval and period of a product of at most {self._updates:,}, or leave interval out"
-        check_fires(self.name, "checks its neurons for the first time", interval * period, self._updates, way_out)
+        way_out = f"give interval and period of a product below {self._updates:,}, or leave interval out"
+        event = "trains copies of neurons for the first time"
+        check_fires(self.name, event, interval * period + 1, self._updates, way_out)
 
     def _schedule(self) -> tuple[int, int]:
         """Return the updates a measurement and the measurements between two checks."""

@@ -53,3 +53,10 @@ def test_the_readme_repeats_the_results_of_the_page() -> None:
     areas = re.search(r"^\| area under the curve \| (.*) \|$", text("README.md"), re.MULTILINE)
     assert areas is not None
     assert "{}, {}, {} and {}".format(*areas[1].split(" | ")) in " ".join(results.split())
+
+
+def test_table_of_papers_has_every_scheme_and_the_sources_of_the_code() -> None:
+    table = text("docs/reference/schemes.md").split("\n## Papers, code read, deviations\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| ([^|]*?) \|", table, re.MULTILINE)
+    named = {name: source for names, source in rows for name in re.findall(r"`(\w+)`", names)}
+    assert named == {name: scheme_spec(name).source for name in list_schemes()}

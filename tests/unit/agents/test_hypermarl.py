@@ -109,6 +109,10 @@ def test_generated_networks_start_as_the_authors(num_agents: int) -> None:
             apart = torch.cdist(flat, flat) + 1e9 * torch.eye(num_agents)
             assert float(apart.min()) > 0.02 * float(flat.norm(dim=1).mean())
         assert not any(bool(bias.any()) for bias in biases)
+    obs, spaces = observations(spaces=scheme.spaces), scheme.spaces
+    ours, private = (build(name, spaces).critic(obs).detach().square().mean().sqrt() for name in ("hypermarl", "nops"))
+    # The size of three layers multiplies: 2.7 each in small teams, less than one each in large ones.
+    assert 0.2 < float(ours / private) < 30
 
 
 def test_generated_weights_are_kept_only_where_nothing_can_change_them(monkeypatch: pytest.MonkeyPatch) -> None:

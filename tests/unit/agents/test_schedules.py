@@ -59,8 +59,8 @@ def test_a_measurement_is_as_long_as_the_training_has_room_for() -> None:
 @pytest.mark.parametrize(
     ("scheme", "options", "said"),
     [
-        ("gradps", {"interval": 200}, r"at update 4,000, and this training ends after 30 .*product of at most 30"),
-        ("gradps", {"interval": 2, "period": 16}, "at update 32, and this training ends after 30"),
+        ("gradps", {"interval": 200}, r"at update 4,001, and this training ends after 30 .*product below 30"),
+        ("gradps", {"interval": 2, "period": 15}, "at update 31, and this training ends after 30"),
         ("madps", {"period": 31}, r"at update 31, and this training ends after 30 .*period of at most 30"),
         ("lorasa", {"switch_at": 0.99}, r"at update 31, and this training ends after 30 .*lower switch_at"),
     ],
