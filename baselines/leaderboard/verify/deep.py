@@ -98,7 +98,9 @@ def _examined(record: FinishedRun) -> Examined:
     faults += sharing_faults(record, policy, near=near)
     faults += identity_faults(record, policy.scheme)
     if not faults and policy.scheme.needs_identity_phase and not as_elsewhere:
-        again = prepared_again(_network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source)
+        again = prepared_again(
+            _network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source
+        )
         as_elsewhere = again is None
         faults += [] if again is None else _phase_faults(record, policy.scheme, again, evaluator)
     return Examined(tuple(faults), as_elsewhere, _answers(record.config, policy))
@@ -119,7 +121,9 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
     env, task = open_environment(config.task), config.task
     episodes = max(task.eval_episodes, task.absolute_episodes)
     if (needed := episodes * lane_bytes(env)) > MAX_EPISODE_BYTES:
-        message = f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
+        message = (
+            f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
+        )
         yield Fault("config.json", "config.task", message)
     sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
     weights = sum(left * right for left, right in pairwise(sizes))

@@ -111,7 +111,9 @@ def _same_print(own: WeightsPrint, theirs: WeightsPrint) -> str:
     if same_weights(own, theirs):
         return "the weights of {}"
     apart = neurons_apart(own, theirs)
-    return f"the neurons of {{}} in another order (apart by {apart:.2g} of what is usual)" if apart <= SAME_NEURONS else ""
+    return (
+        f"the neurons of {{}} in another order (apart by {apart:.2g} of what is usual)" if apart <= SAME_NEURONS else ""
+    )
 
 
 def _same_answers(own: Values, theirs: Values) -> str:

@@ -151,9 +151,7 @@ def _verify_deeply(
     return left
 
 
-def _verify_run(
-    directory: Path, run: str, allowed: int, deep: bool
-) -> tuple[RunRecord | None, RunVerdict, int]:
+def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[RunRecord | None, RunVerdict, int]:
     """Return the record, what is wrong with it, and how many decisions its episodes have."""
     record: RunRecord | None = None
     faults: list[Fault] = []
@@ -164,7 +162,9 @@ def _verify_run(
         if isinstance(record, FinishedRun):
             decisions = _decisions(record, deep)
             if decisions > allowed:
-                message = f"its episodes have up to {decisions:,} decisions, and {allowed:,} are left of those that are "
+                message = (
+                    f"its episodes have up to {decisions:,} decisions, and {allowed:,} are left of those that are "
+                )
                 raise ReplayError("config.task", f"{message}played at once; --most-decisions allows more")
             with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
                 replayed, found = _result_faults(record)

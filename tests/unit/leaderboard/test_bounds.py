@@ -21,7 +21,7 @@ import baselines
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.execution.loggers import LOG_DIRECTORY
 from baselines.leaderboard.execution.plan import SUITE_FILE
-from baselines.leaderboard.execution.replay import ReplayError, _lane_bytes, open_environment
+from baselines.leaderboard.execution.replay import ReplayError, lane_bytes, open_environment
 from baselines.leaderboard.files import check_storable, parse_json
 from baselines.leaderboard.records.metadata_files import Sharing, decode_metadata, encode_metadata
 from baselines.leaderboard.records.npz import decode_npz
@@ -233,7 +233,7 @@ def test_a_large_layout_is_not_replayed() -> None:
 def test_episodes_at_once_are_counted_with_their_state() -> None:
     env = open_environment(TaskConfig(name="x", env="CRWARE-tiny-4a-2c-v0", budget=100, eval_points=3))
     state = sum(array.nbytes for array in env.get_state().values())
-    assert _lane_bytes(env) == 4 * env.num_agents * env.obs_dim + state > state
+    assert lane_bytes(env) == 4 * env.num_agents * env.obs_dim + state > state
 
 
 def test_numbers_stay_short_and_ticks_exist() -> None:

@@ -78,7 +78,10 @@ def test_a_copy_of_a_small_network_is_named_by_what_it_does(runs: Path, disguise
     """Eight neurons say nothing; the function that they compute does."""
     replant(runs / OTHER, DISGUISES[disguise](read_weights(read_run(runs / ONE))))
     assert faults_of(runs, deep=False) == []
-    assert any(fault.startswith(f"{OTHER}/policy.safetensors: the policy of {ONE} (") for fault in faults_of(runs, deep=True))
+    deep = faults_of(runs, deep=True)
+    assert any(fault.startswith(f"{OTHER}/policy.safetensors: the policy of {ONE} (") for fault in deep), deep
+        fault.startswith(f"{OTHER}/policy.safetensors: the policy of {ONE} (") for fault in faults_of(runs, deep=True)
+    )
 
 
 def test_honest_seeds_are_no_copies(wide_runs: Path) -> None:

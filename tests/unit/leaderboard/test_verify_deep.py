@@ -307,13 +307,19 @@ def test_groups_that_were_told_are_not_found(tmp_path: Path) -> None:
     sharing = read_run(run).sharing
     assert sharing is not None
     assert (sharing.ari, sharing.summary["told_types"], sharing.summary["groups_from"]) == (1.0, False, "found")
-    assert_only_deep_notices(run, r"scheme.labels: \[0, 0, 1, 1\]; the identity phase of this seed gives \[0, 0, 0, 0\]")
+    assert_only_deep_notices(
+        run, r"scheme.labels: \[0, 0, 1, 1\]; the identity phase of this seed gives \[0, 0, 0, 0\]"
+    )
     edit_json(run, "provenance.json", lambda value: value["packages"].update(numpy="0"))
     notes = verify_directory(run, deep=deep_checks).notes
-    assert any(re.match(r"1 runs \(one/found/seed-1\) name another machine, other packages", note) for note in notes), notes
+    assert any(re.match(r"1 runs \(one/found/seed-1\) name another machine, other packages", note) for note in notes), (
+        notes
+    )
 
 
-def test_an_identity_phase_that_is_too_long_is_not_run_again(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_identity_phase_that_is_too_long_is_not_run_again(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("MAX_PHASE_MOVES", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES"):
         with monkeypatch.context() as patch:
             patch.setattr(groups, name, 1)

@@ -563,11 +563,11 @@ KINDS: dict[str, Kind] = {
         "sharing.json",
         "identity_steps: 40; policy.safetensors has scheme.identity_steps = 400",
     ),
-    "other names": (
-        weights(lambda w: w.update({"scheme.extra": np.zeros(1)})), "policy_best.safetensors", "names"
-    ),
+    "other names": (weights(lambda w: w.update({"scheme.extra": np.zeros(1)})), "policy_best.safetensors", "names"),
     "an array of no scheme": (
-        weights(lambda w: w.update(ballast=np.zeros(1))), "policy.safetensors", "'ballast': an array of nobody"
+        weights(lambda w: w.update(ballast=np.zeros(1))),
+        "policy.safetensors",
+        "'ballast': an array of nobody",
     ),
     "more bytes than the policy holds": (
         weights(lambda w: w.update({"scheme.ballast": np.zeros(2 << 20, np.uint8)})),

@@ -156,7 +156,7 @@ def board_of(found: Found, suite: SuiteConfig | None) -> Board:
         done = {group.scheme: group for group in own if group.done}
         if name in scored and done:
             comparisons[name], scores = _compare(name, done, scored[name])
-            of_task = _placed(of_task, scores, name, comparisons[name])
+            of_task = _placed(of_task, scores, name, comparisons[name], {group.scheme for group in own if group.failed})
         rows += sorted(of_task, key=_best_first)
     totals, overall = _totals(groups, scored, suite, rows)
     problems, archived = found.problems, found.archived
@@ -167,9 +167,15 @@ def board_of(found: Found, suite: SuiteConfig | None) -> Board:
 _ALL = "all tasks"
 
 
-def _placed(rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons) -> list[_Row]:
-    """Return the rows with their ranks and their improvements over the baseline, as far as they have scores."""
-    ranked = [row for row in rows if row.iqm is not None]
+def _placed(
+    rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons, incomplete: set[str]
+) -> list[_Row]:
+    """Return the rows with their ranks and their improvements over the baseline, as far as they have scores.
+
+    Schemes with failed runs have neither: the rest of their runs may be the better ones.
+    """
+    ranked = [row for row in rows if row.iqm is not None and row.scheme not in incomplete]
+    scores = {scheme: own for scheme, own in scores.items() if scheme not in incomplete}
     ranks = stats.tie_ranks([or_nan(row.ci_low) for row in ranked], [or_nan(row.ci_high) for row in ranked])
     rank_of = {row.scheme: rank for row, rank in zip(ranked, ranks, strict=True)}
     pairs = {row.scheme: compare_with_baseline(scores, row.scheme, name, compared.improvement) for row in rows}
@@ -201,7 +207,8 @@ def _totals(
         total_row(scheme, own, [row for row in rows if row.scheme == scheme and row.task in names])
         for scheme, own in scores.items()
     ]
-    return sorted(_placed(totals, scores, _ALL, overall), key=_best_first), overall
+    incomplete = {group.scheme for group in groups if group.failed and group.task in names}
+    return sorted(_placed(totals, scores, _ALL, overall, incomplete), key=_best_first), overall
 
 
 def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:
@@ -237,6 +244,6 @@ def _curve(group: Group, task: TaskConfig) -> Curve:
     return Curve(group.task, group.scheme, steps, centre, low, high, identity or 0.0)
 
 
-def _best_first(row: Row) -> tuple[bool, float, str]:
-    """Sort rows by score, the best first; rows without a score come last."""
-    return row.iqm is None, -(row.iqm or 0.0), row.scheme
+def _best_first(row: Row) -> tuple[bool, bool, float, str]:
+    """Sort rows by score, the best first; rows without a rank come after those, and rows without a score last."""
+    return row.iqm is None, row.rank is None, -(row.iqm or 0.0), row.scheme
