@@ -28,6 +28,10 @@ app = typer.Typer(help="Run suites of tasks and schemes, verify and report them.
 board_app = typer.Typer(help="A board of submissions.", no_args_is_help=True)
 app.add_typer(board_app, name="board")
 
+MostDecisions = Annotated[
+    int | None, typer.Option(min=1, help="Agents' decisions that are played, of all runs; default: 2^32.")
+]
+
 EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
 
@@ -149,16 +153,17 @@ def verify(
     target: Annotated[Path, typer.Argument(help="Output directory of `run`, one run directory, or a submitted file.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+    most_decisions: MostDecisions = None,
 ) -> None:
     """Check files, hashes, seeds and counts, and replay the recorded actions: the returns must come out.
 
     Needs neither weights nor torch, except for --deep. Exit codes: 0 everything verifies, 1 it does not and every fault
     was named, 2 there is nothing to verify.
     """
-    from baselines.leaderboard.verify import verify_directory, verify_submission
+    from baselines.leaderboard.verify import MOST_DECISIONS, verify_directory, verify_submission
 
-    check = _deep_checks(deep)
-    verdict = verify_directory(target, deep=check) if target.is_dir() else verify_submission(target, deep=check)
+    look = verify_directory if target.is_dir() else verify_submission
+    verdict = look(target, deep=_deep_checks(deep), most_decisions=most_decisions or MOST_DECISIONS)
     _print_verdict(verdict, as_json)
     if not verdict.verified:
         raise typer.Exit(EXIT_FAULTS)
@@ -261,15 +266,19 @@ def add(
     file: Annotated[Path, typer.Argument(help="A file made by `submit`.")],
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the board, for its title; default: the one it has.")] = None,
+    most_decisions: MostDecisions = None,
 ) -> None:
     """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
 
     Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
     names or rows.
     """
+    from baselines.leaderboard.verify import MOST_DECISIONS
     from baselines.leaderboard.verify.submissions import add_submission
 
-    addition = add_submission(file, board, deep=_deep_checks(deep))
+    most = most_decisions or MOST_DECISIONS
+    addition = add_submission(file, board, deep=_deep_checks(deep), name=name, most_decisions=most)
     if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)

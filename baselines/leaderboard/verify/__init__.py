@@ -8,10 +8,11 @@ schema, protocol, seeds and counts, and replay the recorded actions in the envir
 from __future__ import annotations
 
 from baselines.leaderboard.verify.packing import pack_submission, unpacked_submission, verify_submission
-from baselines.leaderboard.verify.runset import verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 
 __all__ = [
+    "MOST_DECISIONS",
     "Fault",
     "RunVerdict",
     "Verdict",

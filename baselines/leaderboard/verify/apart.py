@@ -63,13 +63,15 @@ def _main(connection: Connection) -> None:
 def _encoded(found: Examined) -> list[Any]:
     answers = found.answers
     data = None if answers is None else [list(answers.shape), base64.b64encode(answers.tobytes()).decode("ascii")]
-    return [[astuple(fault) for fault in found.faults], found.as_elsewhere, data]
+    faults, notes = ([astuple(fault) for fault in each] for each in (found.faults, found.notes))
+    return [faults, found.as_elsewhere, notes, data]
 
 
 def _decoded(message: Any) -> Examined:
-    faults, as_elsewhere, data = message
+    faults, as_elsewhere, notes, data = message
     answers = None
     if data is not None:
         rows, columns = data[0]
         answers = np.frombuffer(base64.b64decode(data[1]), np.float32).reshape(rows, columns)
-    return Examined(tuple(Fault(*map(str, fault)) for fault in faults), bool(as_elsewhere), answers)
+    told = [tuple(Fault(*map(str, fault)) for fault in each) for each in (faults, notes)]
+    return Examined(told[0], bool(as_elsewhere), told[1], answers)

@@ -121,13 +121,19 @@ def _examined(record: FinishedRun) -> Examined:
         faults += _play_faults(record, policy, evaluator, best=best, near=near)
     faults += sharing_faults(record, policy, near=near)
     faults += identity_faults(record, policy.scheme)
-    if not faults and policy.scheme.needs_identity_phase and not as_elsewhere:
+    notes: list[Fault] = []
+    if not faults and policy.scheme.needs_identity_phase:
         again = prepared_again(
             _network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source
         )
-        as_elsewhere = again is None
-        faults += [] if again is None else _phase_faults(record, policy.scheme, again, evaluator)
-    return Examined(tuple(faults), as_elsewhere, _answers(record.config, policy))
+        if again is None:
+            as_elsewhere = True
+        elif as_elsewhere:
+            notes += _phase_faults(policy.scheme, again)
+        else:
+            faults += _phase_faults(policy.scheme, again)
+            faults += _first_point_faults(evaluator, record.evaluation, again)
+    return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
 
 
 def _answers(config: RunConfig, policy: Any) -> Values:
@@ -199,13 +205,12 @@ def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: An
             yield Fault("evaluation.npz", f"{name}[0]", f"the initial weights of this seed get {message}")
 
 
-def _phase_faults(record: FinishedRun, scheme: Any, again: Any, evaluator: Evaluator) -> Iterator[Fault]:
-    """Hold groups, identity steps and the first point to those of the identity phase, which the seed gives."""
+def _phase_faults(scheme: Any, again: Any) -> Iterator[Fault]:
+    """Hold groups and identity steps to those of the identity phase, which the seed gives."""
     for name in ("labels", "identity_steps"):
         found, rule = (getattr(each, name).tolist() for each in (scheme, again.scheme))
         if found != rule:
             yield Fault(FINAL, f"scheme.{name}", f"{found}; the identity phase of this seed gives {rule}")
-    yield from _first_point_faults(evaluator, record.evaluation, again)
 
 
 def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool, near: bool) -> Iterator[Fault]:

@@ -28,7 +28,7 @@ from baselines.leaderboard.records.npz import check_zip_directory
 from baselines.leaderboard.records.revealed import SALT_FILE, revealed_files
 from baselines.leaderboard.records.run_files import LIGHT_FILES, LIGHT_SUMS, RUN_FILES, SUMS, max_bytes
 from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
-from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
 __all__ = ["SubmissionError", "pack_submission", "unpacked_submission", "verify_submission"]
@@ -113,8 +113,13 @@ def unpacked_submission(file: Path) -> Iterator[Path]:
         yield target
 
 
-def verify_submission(file: Path, *, deep: ExtraChecks | None = None) -> Verdict:
+def verify_submission(file: Path, *, deep: ExtraChecks | None = None, most_decisions: int = MOST_DECISIONS) -> Verdict:
     """Verify a submitted file: the archive, then its runs, all of which its suite must name and have.
+
+    Args:
+        file: made by ``submit``.
+        deep: further checks for each finished run.
+        most_decisions: see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
 
     Raises:
         ConfigError: there is no such file.
@@ -122,7 +127,9 @@ def verify_submission(file: Path, *, deep: ExtraChecks | None = None) -> Verdict
     """
     try:
         with unpacked_submission(file) as directory:
-            return verify_directory(directory, complete=True, deep=deep, target=str(file))
+            return verify_directory(
+                directory, complete=True, deep=deep, target=str(file), most_decisions=most_decisions
+            )
     except SubmissionError as error:
         return Verdict(str(file), deep=deep is not None, faults=error.faults)
 

@@ -162,6 +162,7 @@ def _verify_deeply(
         left.append(record)
         if examined.as_elsewhere:
             elsewhere.append(run)
+        verdict.notes += [f"not as here: {note}" for note in _named(run, examined.notes)]
         if examined.answers is not None:
             answers[run] = examined.answers
     verdict.faults += copied_answers(left, answers)

@@ -7,11 +7,12 @@ in a folder beside the runs; renaming that folder decides, and moving its conten
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from baselines.leaderboard.errors import ConfigMismatchError
+from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file, write_suite_file
 from baselines.leaderboard.execution.signals import signals_deferred
 from baselines.leaderboard.files import fsync_directory, make_directory, writing
@@ -26,17 +27,20 @@ from baselines.leaderboard.records.reader import (
 from baselines.leaderboard.records.revealed import copy_revealed, read_revealed
 from baselines.leaderboard.records.writer import install_run, remove_stale_partials
 from baselines.leaderboard.report.data.board import Board, board_of
-from baselines.leaderboard.report.data.collect import check_comparable, read_all
+from baselines.leaderboard.report.data.collect import check_comparable, failures_of, read_all
 from baselines.leaderboard.report.write import SITE, publish_site, write_site
-from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
-from baselines.leaderboard.spec.loading import builtin_tasks
-from baselines.leaderboard.verify.checks import own_settings
+from baselines.leaderboard.spec.config import NAME_PATTERN, REVEALED, SuiteConfig
+from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
+from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
 from baselines.leaderboard.verify.run_and_set import doubled_runs
-from baselines.leaderboard.verify.runset import ExtraChecks, verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Verdict
 
 __all__ = ["Addition", "add_submission"]
+
+DEFAULT_NAME = "board"
+"""What a board is called whose owner gives it no name."""
 
 _PREPARED, _DECIDED = ".prepared", ".adding"
 _RUNS = "runs"
@@ -55,31 +59,51 @@ class Addition:
     report: tuple[Board, Path] | None = None
 
 
-def add_submission(file: Path, board: Path, *, deep: ExtraChecks | None = None) -> Addition:
+def add_submission(
+    file: Path,
+    board: Path,
+    *,
+    deep: ExtraChecks | None = None,
+    name: str | None = None,
+    most_decisions: int = MOST_DECISIONS,
+) -> Addition:
     """Verify a submitted file, copy its runs into ``board`` and write its report; nothing changes unless all of it can.
 
+    Args:
+        file: made by ``submit``.
+        board: directory of the board.
+        deep: further checks for each finished run.
+        name: of the board, the title of its pages; None keeps the one that it has. Submissions cannot choose it.
+        most_decisions: see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
+
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is no such file, or the name is none.
         ConfigMismatchError: the board has another run under the same name, or one that cannot be compared, or the
             submission adds to a row of the board or takes the name of a built-in scheme.
         DamagedRecordError: a run of the board itself is damaged.
         DirectoryLockedError, OutputDirectoryError: the board is in use or cannot be written.
     """
+    if name is not None and not re.fullmatch(NAME_PATTERN, name, re.ASCII):
+        raise ConfigError(
+            f"{name!r} is no name for a board; give up to 80 letters, digits, dots, underscores, + and -."
+        )
     try:
         with unpacked_submission(file) as directory:
-            verdict = verify_directory(directory, complete=True, deep=deep, target=str(file))
+            verdict = verify_directory(
+                directory, complete=True, deep=deep, target=str(file), most_decisions=most_decisions
+            )
             if not verdict.verified:
                 return Addition(verdict)
             make_directory(board)
             with directory_lock(board):
                 remove_stale_partials(board)
                 _carry_out(board)
-                return _merge(directory, board, verdict)
+                return _merge(directory, board, verdict, name)
     except SubmissionError as error:
         return Addition(Verdict(str(file), deep=deep is not None, faults=error.faults))
 
 
-def _merge(directory: Path, board: Path, verdict: Verdict) -> Addition:
+def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> Addition:
     standing = {record.config.run_id: record for record in map(read_run, find_runs(board))}
     offered = [read_run(path) for path in find_runs(directory)]
     addition = Addition(verdict)
@@ -103,17 +127,27 @@ def _merge(directory: Path, board: Path, verdict: Verdict) -> Addition:
     # Revealed seeds are worth nothing without the commitment of their suite.
     first = offered_suite if (directory / REVEALED).exists() else _suite_of_board(offered_suite)
     suite = read_suite_file(board) or first
+    if suite is not None and name is not None:
+        suite = suite.model_copy(update={"name": name})
     addition.report = _add(fresh, suite, board, directory)
     return addition
 
 
 def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
-    """The first suite of built-in tasks gives a board its tasks; with tasks of their own anybody could choose them."""
-    return suite if suite is not None and all(task.name in builtin_tasks() for task in suite.tasks) else None
+    """The first suite of built-in tasks gives a board its tasks; with tasks of their own anybody could choose them.
+
+    Its name and description stay behind: they are not the author's to choose.
+    """
+    if suite is None or any(task.name not in builtin_tasks() for task in suite.tasks):
+        return None
+    return suite.model_copy(update={"name": DEFAULT_NAME, "description": ""})
 
 
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
-    """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings."""
+    """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings.
+
+    Rows of built-in schemes are whole: a few finished runs among failed ones would keep others off the board.
+    """
     rows = {_row(record) for record in standing}
     finished = {_row(record) for record in fresh if record.status == "done"}
     for record in fresh:
@@ -121,6 +155,11 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
             raise ConfigMismatchError(
                 f"no run of the row {'/'.join(_row(record))} has finished, so it would only keep others off the board; "
                 "nothing was added. Leave the scheme out, or submit it with a finished run."
+            )
+        if record.status == "failed" and spelled(record.config.scheme.label, BUILTIN_SCHEMES) is not None:
+            raise ConfigMismatchError(
+                f"{record.config.run_id} has failed, and rows of built-in schemes are taken whole; nothing was added. "
+                "Run it again by --retry-failed, or leave the scheme out."
             )
         if _row(record) in rows:
             raise ConfigMismatchError(
@@ -155,7 +194,9 @@ def _add(fresh: list[RunRecord], suite: SuiteConfig | None, board: Path, source:
         make_directory(prepared)
         found = read_all(board)
         revealed = read_revealed(source if fresh else board, suite, fresh or found.records)
-        whole = board_of(found._replace(records=[*found.records, *fresh]), suite, revealed)
+        problems = [*found.problems, *failures_of(fresh)]
+        records = [*found.records, *fresh]
+        whole = board_of(found._replace(records=records, problems=problems), suite, revealed)
         write_site(whole, prepared / SITE)
         for record in fresh:
             install_run(record.directory, prepared / _RUNS / record.config.run_id)

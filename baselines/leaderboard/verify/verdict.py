@@ -50,11 +50,13 @@ class Examined:
     Attributes:
         faults: nothing, if they play as recorded.
         as_elsewhere: whether the run names another machine or other software than these, and was compared less exactly.
+        notes: what would be a fault if the run named this machine and this software.
         answers: how its agents act, see :func:`~baselines.leaderboard.verify.copies.answers_of`; None if unknown.
     """
 
     faults: tuple[Fault, ...]
     as_elsewhere: bool = False
+    notes: tuple[Fault, ...] = ()
     answers: NDArray[np.float32] | None = None
 
 

@@ -24,7 +24,7 @@ def replant(run: Path, weights: Weights) -> None:
     record = read_run(run)
     policy = build_model(record.config).policy
     policy.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-    edit_weights(run, FINAL, lambda stored: (stored.clear(), stored.update(weights)) and None)
+    edit_weights(run, FINAL, lambda stored: [stored.clear(), stored.update(weights)])
     shutil.copy(run / FINAL, run / BEST)
     evaluator, returns = Evaluator(record.config), arrays_of(run, "evaluation.npz")
     greedy, absolute = evaluator.greedy(policy), evaluator.absolute(policy)

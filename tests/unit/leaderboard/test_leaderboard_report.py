@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -115,6 +116,29 @@ def test_failed_open_and_damaged_runs_are_rows(tmp_path: Path, suite: SuiteConfi
     assert "loss is NaN" in page.read_text()
     assert "config.json" in page.read_text()
     assert "Traceback ..." in (page.parent / "runs/one/adaps/seed-1.html").read_text()
+
+
+@pytest.mark.parametrize("ending", ["failed", "damaged"])
+def test_a_scheme_with_failed_runs_has_no_rank(tmp_path: Path, suite: SuiteConfig, ending: str) -> None:
+    """Else its author would gain by recording the worst seeds as failed."""
+    fabricate_suite(tmp_path, suite)
+    worst = next(run for run in suite.runs() if run.run_id == "one/adaps/seed-0")
+    shutil.rmtree(tmp_path / worst.run_id)
+    if ending == "failed":
+        fabricate_failure(tmp_path, worst)
+    else:
+        (tmp_path / worst.run_id).mkdir()
+    board = collect_board(tmp_path)
+    rows = {(row.task, row.scheme): row for row in board.rows}
+    gained = rows["one", "adaps"]
+    assert gained.iqm == pytest.approx(1.0)
+    assert (gained.runs, gained.failed, gained.rank, gained.improvement) == (1, 1, None, None)
+    assert [row.scheme for row in board.rows_of("one")] == ["fups_id", "adaps"], "rows without a rank come last"
+    assert rows["one", "fups_id"].rank == 1
+    assert rows["two", "adaps"].rank == 1
+    assert {row.scheme: row.rank for row in board.totals} == {"fups_id": 1, "adaps": None}
+    _, page = write_report(tmp_path)
+    assert "1 failed" in page.read_text()
 
 
 def test_a_run_under_anothers_name_is_damaged(tmp_path: Path, suite: SuiteConfig) -> None:

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fabricate import fabricate_failure, snapshot
@@ -21,12 +22,14 @@ from tamper import append_member, edit_config, edit_json, members_of, write_subm
 
 from baselines.cli import main as cli
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
+from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import pretty_json
-from baselines.leaderboard.records.reader import find_runs
+from baselines.leaderboard.records.reader import find_runs, read_run
 from baselines.leaderboard.records.run_files import RUN_FILES
 from baselines.leaderboard.report import write_report
 from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.loading import load_suite
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify.submissions import add_submission
@@ -405,6 +408,53 @@ def test_a_row_without_a_finished_run_takes_no_place(suite: SuiteConfig, tmp_pat
         fabricate_failure(failed, config)
     write_suite_file(suite, failed)
     refused(packed(failed, tmp_path / "failed.zip"), tmp_path / "board", "no run of the row .* has finished")
+
+
+def test_rows_of_built_in_schemes_are_taken_whole(entering: Path, tmp_path: Path) -> None:
+    """One run that finished and many that failed, made in a minute, would keep everybody else off."""
+    for scheme in ("tiny", "fups_id"):
+        directory = entering / f"one/{scheme}/seed-1"
+        config = read_run(directory).config
+        shutil.rmtree(directory)
+        fabricate_failure(entering, config)
+        file = packed(entering, tmp_path / f"{scheme}.zip")
+        if scheme == "tiny":
+            whole, _ = add_submission(file, tmp_path / "other").report or (None, None)
+            assert whole is not None
+            assert snapshot(tmp_path / "other/site") == _rewritten(tmp_path / "other")
+            assert {row.scheme: (row.rank, row.failed) for row in whole.rows} == {"tiny": (None, 1), "fups_id": (1, 0)}
+    refused(file, tmp_path / "board", "one/fups_id/seed-1 has failed, and rows of built-in schemes are taken whole")
+
+
+def _rewritten(board: Path) -> dict[str, bytes]:
+    write_report(board)
+    return snapshot(board / "site")
+
+
+def test_the_owner_of_a_board_names_it(tmp_path: Path) -> None:
+    """Not the author of its first submission."""
+    task = {**load_suite("quick").tasks[0].model_dump(), "budget": 40, "eval_points": 2, "eval_episodes": 2}
+    data: dict[str, Any] = {"name": "buy-now", "description": "http://example.org", "schemes": ["fups"], "seeds": [0]}
+    data["learner"] = {"num_lanes": 2, "net_arch": [8]}
+    runs = tmp_path / "runs"
+    suite = SuiteConfig.model_validate({**data, "tasks": [{**task, "absolute_episodes": 2}]})
+    for config in suite.runs():
+        assert execute_job(config, runs / config.run_id, lambda steps: None).status == "done"
+    write_suite_file(suite, runs)
+    file = packed(runs, tmp_path / "buy.zip")
+    for board, name, title in (
+        ("a", None, "board"),
+        ("b", "My-own", "My-own"),
+        ("a", "Later", "Later"),
+        ("a", None, "Later"),
+    ):
+        add_submission(file, tmp_path / board, name=name)
+        stored = read_suite_file(tmp_path / board)
+        assert stored is not None
+        assert (stored.name, stored.description) == (title, "")
+        assert f"AdaPS leaderboard: {title}" in (tmp_path / board / "site/index.html").read_text()
+    with pytest.raises(ConfigError, match="is no name for a board"):
+        add_submission(file, tmp_path / "c", name="a b")
 
 
 def test_the_name_of_a_built_in_scheme_is_its_own(file: Path, entering: Path, tmp_path: Path) -> None:

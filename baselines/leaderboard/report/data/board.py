@@ -161,7 +161,7 @@ def board_of(found: Found, suite: SuiteConfig | None, revealed: RevealedSet | No
         done = {group.scheme: group for group in own if group.done}
         if name in scored and done:
             comparisons[name], scores = _compare(name, done, scored[name])
-            of_task = _placed(of_task, scores, name, comparisons[name])
+            of_task = _placed(of_task, scores, name, comparisons[name], {group.scheme for group in own if group.failed})
         rows += sorted(of_task, key=_best_first)
     totals, overall = _totals(groups, scored, suite, rows)
     problems, archived = found.problems, found.archived
@@ -172,9 +172,15 @@ def board_of(found: Found, suite: SuiteConfig | None, revealed: RevealedSet | No
 _ALL = "all tasks"
 
 
-def _placed(rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons) -> list[_Row]:
-    """Return the rows with their ranks and their improvements over the baseline, as far as they have scores."""
-    ranked = [row for row in rows if row.iqm is not None and _enough(row)]
+def _placed(
+    rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons, incomplete: set[str]
+) -> list[_Row]:
+    """Return the rows with their ranks and their improvements over the baseline, as far as they have scores.
+
+    Schemes with failed runs have neither: the rest of their runs may be the better ones.
+    """
+    ranked = [row for row in rows if row.iqm is not None and _enough(row) and row.scheme not in incomplete]
+    scores = {scheme: own for scheme, own in scores.items() if scheme not in incomplete}
     ranks = stats.tie_ranks(
         [or_nan(row.iqm) for row in ranked],
         [or_nan(row.ci_low) for row in ranked],
@@ -216,7 +222,8 @@ def _totals(
         total_row(scheme, own, [row for row in rows if row.scheme == scheme and row.task in names])
         for scheme, own in scores.items()
     ]
-    return sorted(_placed(totals, scores, _ALL, overall), key=_best_first), overall
+    incomplete = {group.scheme for group in groups if group.failed and group.task in names}
+    return sorted(_placed(totals, scores, _ALL, overall, incomplete), key=_best_first), overall
 
 
 def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:
@@ -252,6 +259,6 @@ def _curve(group: Group, task: TaskConfig) -> Curve:
     return Curve(group.task, group.scheme, steps, centre, low, high, identity or 0.0)
 
 
-def _best_first(row: Row) -> tuple[bool, float, str]:
-    """Sort rows by score, the best first; rows without a score come last."""
-    return row.iqm is None, -(row.iqm or 0.0), row.scheme
+def _best_first(row: Row) -> tuple[bool, bool, float, str]:
+    """Sort rows by score, the best first; rows without a rank come after those, and rows without a score last."""
+    return row.iqm is None, row.rank is None, -(row.iqm or 0.0), row.scheme

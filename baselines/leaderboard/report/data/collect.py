@@ -12,7 +12,7 @@ from baselines.leaderboard.records.reader import FinishedRun, RunRecord, find_ru
 from baselines.leaderboard.report.data.archive import ArchivedRun, archived_run, find_archived, read_archived
 from baselines.leaderboard.spec.config import PROTOCOL, SuiteConfig, TaskConfig, names_alike
 
-__all__ = ["Found", "Group", "Problem", "check_comparable", "group_runs", "read_all", "tasks_of"]
+__all__ = ["Found", "Group", "Problem", "check_comparable", "failures_of", "group_runs", "read_all", "tasks_of"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,25 @@ def read_all(out: Path) -> Found:
             found.archived.append(archived_run(directory, run))
             continue
         found.records.append(record)
-        if record.failure is not None:
-            text = f"{record.failure.type}: {record.failure.message}"
-            found.problems.append(Problem(task, scheme, run, "failed", text))
+        found.problems.extend(failures_of([record]))
     for directory, run in find_archived(out):
         found.archived.append(archived_run(directory, run))
     return found
+
+
+def failures_of(records: Sequence[RunRecord]) -> list[Problem]:
+    """Return the problems of those runs that failed."""
+    return [
+        Problem(
+            record.config.task.name,
+            record.config.scheme.label,
+            record.config.run_id,
+            "failed",
+            f"{record.failure.type}: {record.failure.message}",
+        )
+        for record in records
+        if record.failure is not None
+    ]
 
 
 def _other_protocol(directory: Path, run: str) -> ArchivedRun | None:
