@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["add_commands", "check", "digest", "envs", "parse_params", "play"]
 
 PARAMS_HELP = "A parameter, name=value with a JSON value, e.g. -p groups=[2,2]; may be repeated."
+
+
+def _ids(begun: str) -> list[str]:
+    """The environment ids that begin so, for the shell's completion."""
+    from adaps_envs import list_envs
+
+    return [name for name in list_envs() if name.lower().startswith(begun.lower())]
+
+
+EnvId = Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.", autocompletion=_ids)]
 Params = Annotated[list[str] | None, typer.Option("--params", "-p", metavar="K=V", help=PARAMS_HELP)]
 _STYLE = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -29,7 +39,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def envs(
-    env: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this environment's page.")] = None,
+    env: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Show this environment's page.", autocompletion=_ids)
+    ] = None,
     write_docs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the generated pages into this folder.")
     ] = None,
@@ -92,7 +104,8 @@ def check(
 
 
 def digest(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Environment ids.")], params: Params = None
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Environment ids.", autocompletion=_ids)],
+    params: Params = None,
 ) -> None:
     """Print the SHA-256 of a scripted rollout: the same digest, the same game."""
     from adaps_envs.testing import trace_digest
@@ -104,7 +117,7 @@ def digest(
 
 
 def play(
-    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    env: EnvId,
     policy: Annotated[
         str, typer.Option(help="Scripted policy of the agents that you don't drive: expert, blind or random.")
     ] = "expert",

@@ -50,8 +50,8 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="Only this task (repeat for more).")] = None,
     scheme: Annotated[list[str] | None, typer.Option(help="Only this scheme (repeat for more).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed jobs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
@@ -113,7 +113,7 @@ def run(
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `run`.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the site; default: site/ in the directory.")] = None,
     pictures: Annotated[
         int | None, typer.Option(min=0, help="Schemes shown at play, a task; default: about 24 in all.")
@@ -137,7 +137,10 @@ def report(
 
 @app.command()
 def verify(
-    target: Annotated[Path, typer.Argument(help="Output directory of `run`, one run directory, or a submitted file.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TARGET", help="Output directory of `run`, one run directory, or a submitted file."),
+    ],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
@@ -157,7 +160,7 @@ def verify(
 
 @app.command()
 def submit(
-    directory: Annotated[Path, typer.Argument(help="Output directory of a finished `run`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of a finished `run`.")],
     out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
 ) -> None:
     """Verify a finished suite and pack its runs into one file, which `verify` and `board add` read on any machine.
@@ -176,7 +179,7 @@ def submit(
 
 @board_app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A file made by `submit`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `submit`.")],
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
 ) -> None:
@@ -217,7 +220,7 @@ def compare(
 
 @app.command()
 def export(
-    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `run`.")],
     out: Annotated[Path, typer.Option(help="JSON file to write; an older one is replaced.")],
 ) -> None:
     """Write all finished runs, episode by episode, in the JSON format that marl-eval reads."""

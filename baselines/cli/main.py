@@ -19,7 +19,8 @@ import typer
 from adaps_envs.errors import AdapsError, MissingExtraError
 from adaps_envs.installation import version as installed_version
 from adaps_envs.launcher import EXIT_INTERRUPTED, EXIT_USAGE
-from baselines.cli.envs import Params, parse_params
+from baselines.bench import Part
+from baselines.cli.envs import EnvId, Params, parse_params
 from baselines.cli.envs import add_commands as add_env_commands
 from baselines.errors import InterruptedCommandError
 from baselines.text import printable
@@ -29,8 +30,9 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="adaps",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_env_commands(app)
 _ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -90,7 +92,7 @@ def schemes() -> None:
 
 @app.command()
 def train(
-    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    env: EnvId,
     out: Annotated[Path, typer.Option(help="New directory for the model.")],
     scheme: Annotated[str, typer.Option(help="Sharing scheme, see `adaps schemes`.")] = "adaps",
     steps: Annotated[int, typer.Option(min=1, help="Environment steps, identity steps included.")] = 600_000,
@@ -111,17 +113,24 @@ def train(
     train_once(config, out=out, console=Console())
 
 
-@app.command(context_settings=_ANYTHING)
-def bench(context: typer.Context) -> None:
-    """Measure stepping and learning speed next to the installed peers. Needs the extra `leaderboard`."""
+@app.command()
+def bench(
+    only: Annotated[Part | None, typer.Option(help="Measure this part alone.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter repetitions.")] = False,
+    out: Annotated[Path | None, typer.Option(help="New JSON file for the figures.")] = None,
+) -> None:
+    """Measure stepping and learning speed next to the installed peers, as ratios from one run.
+
+    Needs the extra `leaderboard`.
+    """
     from importlib import import_module
 
-    raise typer.Exit(import_module("baselines.bench.main").main(list(context.args)) or 0)
+    import_module("baselines.bench.main").run_bench(out, quick, parts=list(Part) if only is None else [only])
 
 
 @app.command()
 def identify(
-    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    env: EnvId,
     params: Params = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
     identity: Annotated[
