@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -90,6 +91,13 @@ def schemes() -> None:
         typer.echo(f"refused plug-in: {plugin}", err=True)
 
 
+class Algorithm(StrEnum):
+    """What ``adaps train`` trains with."""
+
+    A2C = "a2c"
+    PPO = "ppo"
+
+
 @app.command()
 def train(
     env: EnvId,
@@ -97,20 +105,39 @@ def train(
     scheme: Annotated[str, typer.Option(help="Sharing scheme, see `adaps schemes`.")] = "adaps",
     steps: Annotated[int, typer.Option(min=1, help="Environment steps, identity steps included.")] = 600_000,
     seed: Annotated[int, typer.Option(min=0, max=99_999, help="Seed of learner and environment.")] = 0,
+    params: Params = None,
     suite: Annotated[str, typer.Option(help="Suite, built-in or .toml, whose learner settings to use.")] = "quick",
+    algo: Annotated[Algorithm | None, typer.Option(help="In place of the suite's; its own settings then hold.")] = None,
+    lanes: Annotated[int | None, typer.Option(min=1, help="Parallel copies, in place of the suite's.")] = None,
+    net_arch: Annotated[
+        str | None, typer.Option(metavar="W,W", help="Widths of the hidden layers, as 64,64, in place of the suite's.")
+    ] = None,
     recurrent: Annotated[str | None, typer.Option(help="none, gru or gru_actor, in place of the suite's.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also log there (needs the extra `tensorboard`).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted training in --out.")] = False,
 ) -> None:
-    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl.
+    """Train one scheme on one environment with the learner of a suite.
 
-    Needs the extra `leaderboard`.
+    Writes model.zip, policy.safetensors, config.json and metrics.jsonl. An interrupted training goes on with the same
+    command and --resume. Needs the extra `leaderboard`.
     """
     from rich.console import Console
 
     import baselines.leaderboard  # noqa: F401  (says which extra is missing)
-    from baselines.cli.train import train_once, training_config
+    from adaps_envs.installation import require
+    from baselines.cli.train import parse_widths, train_once, training_config
+    from baselines.leaderboard.execution.signals import end_on_signal
 
-    config = training_config(env, scheme, steps, seed, suite=suite, recurrent=recurrent)
-    train_once(config, out=out, console=Console())
+    if tensorboard is not None:
+        require("--tensorboard", "tensorboard", "tensorboard")
+    config = training_config(
+        env, scheme, steps, seed, suite=suite, params=parse_params(params), algorithm=algo, lanes=lanes,
+        net_arch=None if net_arch is None else parse_widths(net_arch), recurrent=recurrent,
+    )  # fmt: skip
+    with end_on_signal():
+        train_once(config, out=out, console=Console(), tensorboard=tensorboard, resume=resume)
 
 
 @app.command()
