@@ -49,7 +49,7 @@ def test_options_reach_the_learner(tmp_path: Path) -> None:
     learner = stored["learner"]
     assert (learner["algorithm"], learner["num_lanes"], learner["net_arch"]) == ("ppo", 4, [8])
     assert learner["recurrent"] == "gru_actor"
-    # Of the suite's settings for A2C the task's discount is kept; a minibatch is a quarter of 50 steps, 4 lanes, 3 agents.
+    # Of the suite's settings for A2C the discount is kept; a minibatch is a quarter of 50 steps, 4 lanes, 3 agents.
     assert learner["settings"] == {"gamma": 0.95, "n_steps": 50, "batch_size": 150}
 
 
