@@ -247,19 +247,54 @@ def suites() -> None:
 
 @app.command()
 def references(
-    tasks: Annotated[list[str] | None, typer.Argument(help="Built-in tasks or environment ids; default: all.")] = None,
-    episodes: Annotated[int, typer.Option(min=2, max=100_000, help="Episodes a policy.")] = 2_000,
+    tasks: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK", help="Built-in tasks or environment ids; default: all.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=2, max=100_000, help="Episodes per policy.")] = 2_000,
+    suite: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Measure the tasks that this suite defines itself.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the scores into --suite; its other lines stay.")
+    ] = False,
 ) -> None:
-    """Measure random_score and scripted_score of tasks anew, beside the frozen values."""
+    """Measure random_score and scripted_score of tasks, next to the frozen values.
+
+    With --suite, prints the lines that your own tasks need, or writes them into the file with --write.
+    """
+    from baselines.leaderboard.errors import ConfigError
     from baselines.leaderboard.execution.references import measure_references
     from baselines.leaderboard.spec.loading import builtin_tasks
 
+    if suite is not None:
+        if tasks:
+            raise ConfigError(f"--suite and the task {tasks[0]!r} both say what to measure; give one of them.")
+        _suite_references(suite, episodes, write)
+        return
+    if write:
+        raise ConfigError("--write needs --suite FILE.toml, the file to write into.")
     known = builtin_tasks()
     for name in tasks or list(known):
         definition = known.get(name, {"env": name})
         for field, found in measure_references(definition["env"], definition.get("params"), episodes=episodes).items():
             frozen = f"(frozen {definition[field]})" if field in definition else "(not frozen)"
             typer.echo(f"{name:<24} {field:<15} {found.mean:10.1f} +- {found.standard_error:.1f} {frozen}")
+
+
+def _suite_references(suite: Path, episodes: int, write: bool) -> None:
+    from baselines.leaderboard.execution.references import measure_references
+    from baselines.leaderboard.spec.task_scores import own_tasks, score_lines, write_scores
+
+    scores: dict[int, dict[str, float]] = {}
+    for place, task in own_tasks(suite).items():
+        found = measure_references(task["env"], task.get("params"), episodes=episodes)
+        scores[place] = {field: reference.mean for field, reference in found.items()}
+        typer.echo(f"# {task.get('name', task['env'])}: {episodes:,} episodes per policy")
+        for line, reference in zip(score_lines(scores[place]), found.values(), strict=True):
+            typer.echo(f"{line}  # standard error {reference.standard_error:.2g}")
+    if write:
+        write_scores(suite, scores)
+        typer.echo(f"written into {suite}")
 
 
 def _engine(name: EngineName, address: str | None) -> EngineFactory | None:

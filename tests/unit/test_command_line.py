@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,3 +78,15 @@ def test_completion_can_be_installed() -> None:
     page = _help(())
     assert "--install-completion" in page
     assert "--show-completion" in page
+
+
+@pytest.mark.parametrize(("target", "installs"), [("leaderboard", 2), ("test", 3)])
+def test_make_says_what_it_installs(target: str, installs: int, repository: Path, tmp_path: Path) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("no make")
+    command = ["make", "--dry-run", "--directory", str(repository), f"VENV={tmp_path}", target]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    pip = [line for line in lines if "pip install" in line]
+    assert len(pip) == installs
+    assert not any("--quiet" in line or " -q" in line for line in pip)
+    assert any(line.startswith('echo "Installing') for line in lines)
