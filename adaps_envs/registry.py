@@ -12,7 +12,7 @@ import importlib
 import os
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
 
 __all__ = [
+    "parameter_names",
+    "unknown_keyword",
     "ENTRY_POINT_GROUP",
     "PLUGINS_VARIABLE",
     "EnvFamily",
@@ -274,7 +276,18 @@ def plugin_of(env_id: str) -> str:
     return _search(os.environ.get(PLUGINS_VARIABLE))[2].get(family, "")
 
 
-def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
+def parameter_names(env_id: str) -> list[str]:
+    """Return the names of an id's parameters."""
+    return [item.name for item in fields(load(families()[spec(env_id).family].params))]
+
+
+def unknown_keyword(env_id: str, name: str, also: Iterable[str] = ()) -> InvalidParameterError:
+    """Return the error for a keyword that an id does not take; ``also`` are those that are no parameters of it."""
+    names = {*parameter_names(env_id), *also}
+    return InvalidParameterError(f"{spec(env_id).id} has no parameter {quoted(name)}. {suggest(name, names)}")
+
+
+def make_params(env_id: str, overrides: Mapping[str, Any], also: Iterable[str] = ()) -> Any:
     """Return the family's frozen parameters of an id, with ``overrides`` taking the place of the preset's.
 
     Raises:
@@ -287,7 +300,7 @@ def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
     names = [item.name for item in fields(params_class)]
     for name in overrides:
         if name not in names:
-            raise InvalidParameterError(f"{known.id} has no parameter {name!r}. {suggest(name, names)}")
+            raise unknown_keyword(env_id, name, also)
     kwargs = {**known.kwargs, **overrides}
     for chosen in ("roster", "groups"):
         if overrides.get(chosen) is not None:
@@ -315,7 +328,11 @@ def make_batched(
     known = spec(env_id)
     env_class = load(known.entry_point)
     env: BatchedEnv = env_class(
-        num_envs, make_params(env_id, params), seed=seed, num_threads=num_threads, spec_id=known.id
+        num_envs,
+        make_params(env_id, params, ("num_threads", "seed")),
+        seed=seed,
+        num_threads=num_threads,
+        spec_id=known.id,
     )
     return env
 

@@ -302,6 +302,16 @@ class BatchedEnv(ABC):
         self._write_global_state(out)
         return out
 
+    def described(self, kind: str) -> str:
+        """Return one line on what an object of ``kind`` that shows this environment is."""
+        lanes = f"{self.num_envs} lanes, " if self.num_envs != 1 else ""
+        sizes = f"observations [{self.obs_dim}], {self.num_actions} actions, {self.max_cycles} steps at most"
+        return f"<{kind} {self.spec_id}: {lanes}{self.num_agents} agents, {sizes}>"
+
+    def __repr__(self) -> str:
+        """Return kind, id and sizes on one line."""
+        return self.described(type(self).__name__)
+
     def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``, without a display.
 
