@@ -7,8 +7,6 @@ import html
 import io
 from typing import Any
 
-from PIL import Image
-
 from adaps_envs.core.batched import BatchedEnv
 
 __all__ = ["Shown"]
@@ -25,6 +23,8 @@ class Shown:
 
     def _repr_html_(self) -> str:
         """Return the line and a picture, of an example where nothing has begun; it changes no state."""
+        from PIL import Image
+
         env, note = self.batched, ""
         if not env.begun:
             env, note = _example(env), " An example start; reset() begins."
