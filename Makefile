@@ -38,13 +38,15 @@ docs: $(VENV)/.installed-test
 
 # torch goes first and alone, at a fixed version: an open range may pull gigabytes of CUDA libraries.
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV), once: first torch (some hundred megabytes), then the other libraries"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[leaderboard]"
+	$(BIN)/python -m pip install --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[leaderboard]"
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	@echo "Installing the libraries of the tests into $(VENV), once"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch $@
 
 clean:

@@ -12,7 +12,7 @@ import importlib
 import os
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
 
 __all__ = [
+    "parameter_names",
+    "unknown_keyword",
     "ENTRY_POINT_GROUP",
     "PLUGINS_VARIABLE",
     "EnvFamily",
@@ -279,7 +281,14 @@ def plugin_of(env_id: str) -> str:
     return _search(os.environ.get(PLUGINS_VARIABLE))[2].get(family, "")
 
 
-def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
+def unknown_keyword(env_id: str, name: str, also: Iterable[str] = ()) -> InvalidParameterError:
+    """Return the error for a keyword that an id does not take; ``also`` are those that are no parameters of it."""
+    known = spec(env_id)
+    names = list(dict.fromkeys([*known.parameters, *also]))
+    return InvalidParameterError(f"{known.id} has no parameter {quoted(name)}. {suggest(name, names)}")
+
+
+def make_params(env_id: str, overrides: Mapping[str, Any], also: Iterable[str] = ()) -> Any:
     """Return the family's frozen parameters of an id, with ``overrides`` taking the place of the preset's.
 
     Raises:
@@ -291,7 +300,7 @@ def make_params(env_id: str, overrides: Mapping[str, Any]) -> Any:
     params_class = load(family.params)
     for name in overrides:
         if name not in known.parameters:
-            raise InvalidParameterError(f"{known.id} has no parameter {name!r}. {suggest(name, known.parameters)}")
+            raise unknown_keyword(env_id, name, also)
     kwargs = {**known.kwargs, **overrides}
     for chosen in ("roster", "groups"):
         if overrides.get(chosen) is not None:
@@ -319,7 +328,11 @@ def make_batched(
     known = spec(env_id)
     env_class = load(known.entry_point)
     env: BatchedEnv = env_class(
-        num_envs, make_params(env_id, params), seed=seed, num_threads=num_threads, spec_id=known.id
+        num_envs,
+        make_params(env_id, params, ("num_threads", "seed")),
+        seed=seed,
+        num_threads=num_threads,
+        spec_id=known.id,
     )
     return env
 

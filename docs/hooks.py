@@ -103,7 +103,8 @@ def _command_line() -> str:
 
     from baselines.cli.main import app
 
-    parts = ["# Command line", "`adaps COMMAND --help` prints the same."]
+    completion = "`adaps --install-completion` lets your shell complete commands, options and environment ids with Tab."
+    parts = ["# Command line", f"`adaps COMMAND --help` prints the same. {completion}"]
     parts += _command(typer.main.get_command(app), "adaps")
     return "\n\n".join(parts) + "\n"
 

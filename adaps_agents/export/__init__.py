@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adaps_agents.export.saved_policy import load_policy, saved_header
 from adaps_agents.export.team import AgentPolicy, TeamPolicy
 from adaps_agents.export.weights import WeightsHeader, load_weights, save_weights, weights_header
 from adaps_agents.schemes.policy_mapping import PolicyMapping, group_map, policy_mapping_fn
@@ -12,8 +13,10 @@ __all__ = [
     "TeamPolicy",
     "WeightsHeader",
     "group_map",
+    "load_policy",
     "load_weights",
     "policy_mapping_fn",
+    "saved_header",
     "save_weights",
     "weights_header",
 ]

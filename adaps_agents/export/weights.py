@@ -27,9 +27,20 @@ from adaps_envs.core.json_values import json_values
 from adaps_envs.errors import AdapsError, InvalidWeightsError
 from adaps_envs.installation import version
 
-__all__ = ["METADATA_KEY", "WeightsHeader", "load_weights", "save_weights", "weights_header"]
+__all__ = [
+    "MEMBER",
+    "METADATA_KEY",
+    "WeightsHeader",
+    "encode_weights",
+    "load_weights",
+    "read_weights",
+    "save_weights",
+    "weights_header",
+]
 
 METADATA_KEY = "adaps"
+MEMBER = "policy.safetensors"
+"""What a file of weights is called in a run's directory, and in the ``.zip`` that ``save`` of a learner writes."""
 FORMAT = 1
 SUFFIX = ".safetensors"
 # Options that say where groups come from. The groups themselves are in the file, so these need not agree.
@@ -98,6 +109,12 @@ def weights_header(policy: SharingPolicy, env: Any = None) -> WeightsHeader:
     )
 
 
+def encode_weights(policy: SharingPolicy, env: Any = None) -> bytes:
+    """Return what :func:`save_weights` writes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
+    return save({name: tensor.clone() for name, tensor in tensors.items()}, weights_header(policy, env).metadata())
+
+
 def save_weights(policy: SharingPolicy, path: str | Path, env: Any = None) -> None:
     """Write a policy's weights, groups and masks as one safetensors file, in one step.
 
@@ -107,8 +124,7 @@ def save_weights(policy: SharingPolicy, path: str | Path, env: Any = None) -> No
         env: the vectorised environment that it was trained in.
     """
     target = _with_suffix(path)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
-    data = save({name: tensor.clone() for name, tensor in tensors.items()}, weights_header(policy, env).metadata())
+    data = encode_weights(policy, env)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -132,7 +148,7 @@ def load_weights(policy: SharingPolicy, path: str | Path, env: Any = None, *, ot
         FileNotFoundError: there is none.
     """
     source = _with_suffix(path)
-    header, tensors = _read(source)
+    header, tensors = read_weights(source)
     here = weights_header(policy, env)
     _check_task(source, header, here, other_environment=other_environment)
     _check_options(source, header, policy)
@@ -146,7 +162,13 @@ def load_weights(policy: SharingPolicy, path: str | Path, env: Any = None, *, ot
     policy.load_state_dict(tensors)
 
 
-def _read(path: Path) -> tuple[WeightsHeader, dict[str, Tensor]]:
+def read_weights(path: Path) -> tuple[WeightsHeader, dict[str, Tensor]]:
+    """Return header and tensors of a file of weights.
+
+    Raises:
+        InvalidWeightsError: it is damaged, or was not written by :func:`save_weights`.
+        FileNotFoundError: there is none.
+    """
     if path.is_dir():
         raise InvalidWeightsError(f"{path} is a directory; give the .safetensors file.")
     try:

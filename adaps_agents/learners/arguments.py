@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.adapters.sb3_index import AgentIndexBox, declared_action_mask
-from adaps_envs.errors import InvalidParameterError
+from adaps_envs.errors import InvalidParameterError, quoted
 
 __all__ = ["check_actions", "check_slots", "check_states", "check_team", "checked_seed", "sharing_arguments"]
 
@@ -23,12 +23,14 @@ def sharing_arguments(
     num_lanes: int,
     seed: int | None,
     policy_kwargs: dict[str, Any] | None,
+    env_kwargs: dict[str, Any] | None = None,
     *,
     from_file: bool = False,
 ) -> tuple[type[SharingPolicy], Any, dict[str, Any]]:
     """Return policy class, environment and complete policy keywords from what the caller of a learner gave.
 
     Args:
+        env_kwargs: parameters of the environment where ``env`` is an id.
         from_file: the model is being loaded: its keywords come from the file, nothing is completed.
 
     Raises:
@@ -44,7 +46,12 @@ def sharing_arguments(
     if isinstance(env, str):
         from adaps_envs import make
 
-        env = make(env, api="sb3", num_envs=num_lanes)
+        env = make(env, api="sb3", num_envs=num_lanes, **_checked_env_kwargs(env_kwargs))
+    elif env_kwargs is not None:
+        raise InvalidParameterError(
+            f"env_kwargs is {quoted(env_kwargs)}, but env is an environment, a {type(env).__name__}, that has its "
+            "parameters already; give env_kwargs with an id, or make the environment with them."
+        )
     if from_file:
         return policy, env, options
     if not (isinstance(policy, type) and issubclass(policy, SharingPolicy)) or "scheme" not in options:
@@ -67,6 +74,17 @@ def sharing_arguments(
     if options.get("critic") == "central":
         options["state_dim"] = check_states(env, getattr(env, "state_dim", None))
     return policy, env, options
+
+
+def _checked_env_kwargs(given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or "num_envs" in given:
+        raise InvalidParameterError(
+            f"env_kwargs is {quoted(given)}; give a dictionary of parameters such as {{'groups': [2, 2]}}, and the "
+            "number of lanes as num_lanes."
+        )
+    return given
 
 
 def check_slots(env: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.save_util import open_path
 from torch import Tensor
 
 from adaps_agents.diagnostics import (
@@ -23,7 +26,7 @@ from adaps_agents.diagnostics import (
     sharing_table,
 )
 from adaps_agents.diagnostics.diagnose import spread_rows
-from adaps_agents.export.weights import load_weights, save_weights
+from adaps_agents.export.weights import MEMBER, encode_weights, load_weights, save_weights
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.policy.recurrent import RecurrentRolloutBuffer
 from adaps_agents.policy.rollout import AgentRolloutBuffer
@@ -105,6 +108,21 @@ class Inspectable(OnPolicyAlgorithm):
 
     def _masked_actor(self, obs: Tensor) -> Tensor:
         return self.policy.masked(self.policy.scheme.actor(obs))
+
+    def save(self, path: Any, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None) -> None:
+        """Write the whole learner as a ``.zip``; see stable-baselines3.
+
+        It also holds the weights as :meth:`save_weights` writes them, which ``adaps play`` and
+        :func:`adaps_agents.export.load_policy` open without unpickling anything.
+        """
+        buffer = io.BytesIO()
+        super().save(buffer, exclude, include)
+        with zipfile.ZipFile(buffer, "a") as archive:
+            archive.writestr(MEMBER, encode_weights(self.policy, self.env))
+        file = open_path(path, "w", verbose=0, suffix="zip")
+        file.write(buffer.getvalue())
+        if file is not path:
+            file.close()
 
     def save_weights(self, path: str | Path) -> None:
         """Write weights, groups and masks as safetensors; see :func:`adaps_agents.export.save_weights`.

@@ -48,6 +48,7 @@ class SharingOnPolicy(Inspectable):
         policy: name of a sharing scheme, e.g. ``"adaps"``.
         env: vectorised environment with one slot an agent (``adaps_envs.make(id, api="sb3", num_envs=B)``), or an id.
         num_lanes: lanes to make when ``env`` is an id.
+        env_kwargs: parameters of the environment when ``env`` is an id, for example ``{"groups": [2, 2]}``.
         torch_threads: threads of torch while ``learn`` runs; afterwards torch has as many as before. Small networks
             train faster on one. None leaves torch as it is.
         policy_kwargs: ``net_arch``, ``activation_fn``, ``critic``, ``recurrent``, ``scheme_kwargs`` (the scheme's
@@ -73,6 +74,7 @@ class SharingOnPolicy(Inspectable):
         env: Any,
         *,
         num_lanes: int = 8,
+        env_kwargs: dict[str, Any] | None = None,
         torch_threads: int | None = 1,
         seed: int | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -81,7 +83,9 @@ class SharingOnPolicy(Inspectable):
     ) -> None:
         from_file = not kwargs.get("_init_setup_model", True)
         seed = None if seed is None else checked_seed(seed)
-        policy, env, options = sharing_arguments(policy, env, num_lanes, seed, policy_kwargs, from_file=from_file)
+        policy, env, options = sharing_arguments(
+            policy, env, num_lanes, seed, policy_kwargs, env_kwargs, from_file=from_file
+        )
         recurrent = options.get("recurrent", "none") != "none"
         kwargs.setdefault("rollout_buffer_class", RecurrentRolloutBuffer if recurrent else AgentRolloutBuffer)
         sizes = {"num_agents": options.get("num_agents", 1), "state_dim": options.get("state_dim", 0)}

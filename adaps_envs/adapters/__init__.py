@@ -13,11 +13,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from adaps_envs.errors import UnknownNameError, quoted, suggest
 from adaps_envs.installation import require
-from adaps_envs.registry import load
+from adaps_envs.registry import load, make_batched, parameter_names, unknown_keyword
 
 __all__ = ["FACES", "make_face"]
 
@@ -45,4 +46,16 @@ def make_face(api: str, env_id: str, **kwargs: Any) -> Any:
         require("api='sb3'", "agents", "stable_baselines3")
     if api == "batched":
         kwargs.setdefault("num_envs", 1)
-    return load(FACES[api])(env_id, **kwargs)
+    make = load(FACES[api])
+    own = _keywords(make) | (_keywords(make_batched) - {"num_envs"})
+    known = own | set(list(spec(env_id).parameters))
+    for name in kwargs:
+        if name not in known:
+            raise unknown_keyword(env_id, name, own | {"api"})
+    return make(env_id, **kwargs)
+
+
+def _keywords(make: Any) -> set[str]:
+    """Return the named arguments of what makes an environment, but for the id."""
+    found = inspect.signature(make).parameters.values()
+    return {item.name for item in found if item.kind is not item.VAR_KEYWORD} - {"env_id"}

@@ -12,18 +12,25 @@ from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from adaps_envs.adapters.parallel import ParallelFace, make_parallel
+from adaps_envs.adapters.shown import Shown
+from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.errors import InvalidActionError, ResetNeededError, quoted
 
 __all__ = ["AECFace", "TurnOrder", "make_aec", "make_raw_aec"]
 
 
-class AECFace(parallel_to_aec_wrapper):
+class AECFace(Shown, parallel_to_aec_wrapper):
     """Collects the agents' actions in turn; the world moves, and rewards are paid, after the last one's.
 
     A wrong action is refused in the turn of the agent that gave it.
     """
 
     env: ParallelFace
+
+    @property
+    def batched(self) -> BatchedEnv:  # type: ignore[override]
+        """The core, one lane."""
+        return self.env.batched
 
     def step(self, action: int | None) -> None:
         """Take the action of the agent whose turn it is; None from an agent whose episode is over.
@@ -57,12 +64,18 @@ class AECFace(parallel_to_aec_wrapper):
             return False
 
 
-class TurnOrder(OrderEnforcingWrapper[str, Any, int]):
+class TurnOrder(Shown, OrderEnforcingWrapper[str, Any, int]):
     """Refuses calls before the first reset, and turns after the last agent has left."""
 
     def __init__(self, env: AECEnv[str, Any, int]) -> None:
         super().__init__(env)
         self._begun = False
+
+    @property
+    def batched(self) -> BatchedEnv:  # type: ignore[override]
+        """The core, one lane."""
+        core: BatchedEnv = self.unwrapped.batched
+        return core
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Start a new episode; see :meth:`ParallelFace.reset`."""

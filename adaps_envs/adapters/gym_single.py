@@ -22,6 +22,7 @@ from adaps_envs.adapters.common import (
     team_reward,
     warn_unknown_options,
 )
+from adaps_envs.adapters.shown import Shown
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.buffers import as_array
 from adaps_envs.core.rng import one_seed
@@ -31,7 +32,7 @@ from adaps_envs.registry import make_batched, spec
 __all__ = ["RegisteredTeamEnv", "TeamEnv"]
 
 
-class TeamEnv(TimeLimitedSpec, gymnasium.Env[Any, Any]):
+class TeamEnv(Shown, TimeLimitedSpec, gymnasium.Env[Any, Any]):
     """One lane as a Gymnasium environment: observations ``[N, F]``, actions ``[N]``, one reward for the team.
 
     Images are ``[N, *obs_shape]``; observations with named parts come as a tuple of N, one an agent.

@@ -25,6 +25,7 @@ from adaps_envs.adapters.common import (
     require_state,
     warn_unknown_options,
 )
+from adaps_envs.adapters.shown import Shown
 from adaps_envs.adapters.window import Window
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.buffers import as_array
@@ -37,7 +38,7 @@ __all__ = ["AgentsEnv", "RegisteredAgentsEnv"]
 MODES = ("human", *RENDER_MODES)
 
 
-class AgentsEnv(TimeLimitedSpec, gymnasium.Env[Any, Any]):
+class AgentsEnv(Shown, TimeLimitedSpec, gymnasium.Env[Any, Any]):
     """One lane as rware and lbforaging show theirs: N observations, N actions, N rewards, flags for all.
 
     Spaces are tuples of the agents' own ones, so EPyMARL's ``gymma`` and similar wrappers run it as it is. The time

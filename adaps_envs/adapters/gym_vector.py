@@ -24,6 +24,7 @@ from adaps_envs.adapters.common import (
     team_reward,
     warn_unknown_options,
 )
+from adaps_envs.adapters.shown import Shown
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.buffers import as_array
 from adaps_envs.core.rng import lane_seeds, one_seed
@@ -37,7 +38,7 @@ VECTOR_RENDER_MODES = (*RENDER_MODES, "rgb_array_list")
 StepReturn = tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
-class TeamVectorEnv(TimeLimitedSpec, VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
+class TeamVectorEnv(Shown, TimeLimitedSpec, VectorEnv[Any, NDArray[np.int64], NDArray[Any]]):
     """B lanes as a Gymnasium vector environment: observations ``[B, N, F]``, actions ``[B, N]``, rewards ``[B]``.
 
     Images are ``[B, N, *obs_shape]``; observations with named parts come as a tuple of N, batched inside.

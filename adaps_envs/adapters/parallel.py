@@ -23,6 +23,7 @@ from adaps_envs.adapters.common import (
     shows_vectors,
     warn_unknown_options,
 )
+from adaps_envs.adapters.shown import Shown
 from adaps_envs.adapters.window import Window
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.rng import one_seed
@@ -45,7 +46,7 @@ Observations = dict[str, Any]
 Infos = dict[str, dict[str, Any]]
 
 
-class ParallelFace(ParallelEnv[str, Any, int]):
+class ParallelFace(Shown, ParallelEnv[str, Any, int]):
     """One lane behind PettingZoo's parallel API. All agents live to the end of the episode and end together.
 
     Observations are fresh ``[F] float32`` arrays, or images or dictionaries where the environment's ``obs_form`` says

@@ -13,6 +13,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from adaps_envs.adapters.common import (
+    RENDER_FPS,
+    RENDER_MODES,
     agent_action_space,
     agent_observation_space,
     checked_render_mode,
@@ -21,6 +23,7 @@ from adaps_envs.adapters.common import (
     warn_unknown_options,
 )
 from adaps_envs.adapters.sb3_index import AgentIndexed
+from adaps_envs.adapters.shown import Shown
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.buffers import as_array
 from adaps_envs.core.rng import lane_seeds
@@ -106,7 +109,7 @@ class AgentSlot:
         return None if self.render_mode is None else self.venv.batched.render_frame(self.lane)
 
 
-class SharedVecEnv(VecEnv):
+class SharedVecEnv(Shown, VecEnv):
     """B lanes of N agents as B*N slots; slot ``b * N + i`` is agent ``i`` of lane ``b``.
 
     A lane that ends is reset in the same step, as stable-baselines3 expects. Every slot of it then carries
@@ -143,6 +146,7 @@ class SharedVecEnv(VecEnv):
         self._actions: NDArray[Any] | None = None
         self._slots = [AgentSlot(self, lane, i) for lane in range(self.num_lanes) for i in range(self.num_agents)]
         super().__init__(len(self._slots), agent_observation_space(batched), agent_action_space(batched))
+        self.metadata = {"render_modes": list(RENDER_MODES), "render_fps": RENDER_FPS}  # type: ignore[dict-item]
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes in all lanes and return the observations ``[B*N, F] float32``, a fresh array.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,16 @@ from adaps_envs.errors import (
 )
 from adaps_envs.types import ArraySpec, ObsField, State
 
+if TYPE_CHECKING:
+    from adaps_envs.core.drawing import Scene
+
 __all__ = ["REWARD_MODES", "BatchedEnv"]
 
 _DECLARATIONS = (
     "family", "default_id", "action_names", "num_agents", "agent_types", "state_table", "sizes", "obs_fields",
     "obs_space_low", "obs_space_high", "state_low", "state_high", "max_cycles",
 )  # fmt: skip
+MAX_SCALE = 16
 REWARD_MODES = ("individual", "team_sum", "team_mean")
 
 
@@ -160,6 +164,10 @@ class BatchedEnv(ABC):
     @abstractmethod
     def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``, without a display."""
+
+    def _scene(self, lane: int) -> Scene | None:
+        """Return the picture of one lane before it is painted, for other scales and SVG; None if there is none."""
+        return None
 
     def agent_pixels(self, lane: int = 0) -> NDArray[np.float64] | None:
         """Return where the agents are in :meth:`render_frame`'s picture, ``[N, 2]`` pixels (x to the right, y down).
@@ -302,15 +310,50 @@ class BatchedEnv(ABC):
         self._write_global_state(out)
         return out
 
-    def render_frame(self, lane: int = 0) -> NDArray[np.uint8]:
-        """Return a picture of one lane, ``[height, width, 3] uint8``, without a display.
+    def described(self, kind: str) -> str:
+        """Return one line on what an object of ``kind`` that shows this environment is."""
+        lanes = f"{self.num_envs} lanes, " if self.num_envs != 1 else ""
+        sizes = f"observations [{self.obs_dim}], {self.num_actions} actions, {self.max_cycles} steps at most"
+        return f"<{kind} {self.spec_id}: {lanes}{self.num_agents} agents, {sizes}>"
+
+    def __repr__(self) -> str:
+        """Return kind, id and sizes on one line."""
+        return self.described(type(self).__name__)
+
+    def render_frame(self, lane: int = 0, *, scale: int = 1) -> NDArray[np.uint8]:
+        """Return a picture of one lane, ``[height * scale, width * scale, 3] uint8``, without a display.
 
         Raises:
             ResetNeededError: before the first reset.
-            InvalidParameterError: there is no such lane.
+            InvalidParameterError: there is no such lane, or the family draws pictures of one size alone.
         """
         self._require_state("render_frame")
-        return self._draw_lane(whole_number("lane", lane, 0, self.num_envs - 1))
+        lane = whole_number("lane", lane, 0, self.num_envs - 1)
+        if whole_number("scale", scale, 1, MAX_SCALE) == 1:
+            return self._draw_lane(lane)
+        from adaps_envs.core.drawing import raster  # Pillow loads with the first picture
+
+        return raster(self._painted(lane), scale)
+
+    def render_svg(self, lane: int = 0) -> str:
+        """Return the picture of one lane as the text of an SVG file, for papers.
+
+        Raises:
+            ResetNeededError: before the first reset.
+            InvalidParameterError: there is no such lane, or the family draws pixels alone.
+        """
+        self._require_state("render_svg")
+        from adaps_envs.core.drawing import svg
+
+        return svg(self._painted(whole_number("lane", lane, 0, self.num_envs - 1)))
+
+    def _painted(self, lane: int) -> Scene:
+        scene = self._scene(lane)
+        if scene is None:
+            raise InvalidParameterError(
+                f"{self.family} draws pixels of one size; leave scale out, or give the class a _scene()."
+            )
+        return scene
 
     def get_state(self) -> State:
         """Return copies of all state arrays, lane axis first, the random streams (``rng``) included."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -14,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from adaps_envs.errors import AdapsError
+from baselines.bench import Part
 
-__all__ = ["BenchOutputError", "main", "run_bench"]
+__all__ = ["BenchOutputError", "run_bench"]
 
 # What the original of 2021 did on another machine: agent-steps per second of its large_spread_v1, and two yardsticks
 # measured beside it, by which a figure for this machine is estimated. The peer is the better of the two: it is the same
@@ -35,7 +35,6 @@ PEERS = {
 }
 PEER_YARDSTICK = 293_000.0
 
-PARTS = ("stepping", "envs", "learning", "updates", "leaderboard")
 LEARNING_QUICK = (("BPS-1", "fups", 64, "a2c"), ("BPS-1", "adaps", 8, "a2c"))
 LEARNING = (
     *(("BPS-1", scheme, lanes, "a2c") for lanes in (64, 8) for scheme in ("fups", "adaps", "seps", "nops")),
@@ -48,13 +47,13 @@ class BenchOutputError(AdapsError, OSError):
     """The file for the figures exists already or cannot be written."""
 
 
-def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) -> dict[str, Any]:
+def run_bench(out: Path | None, quick: bool, *, parts: Sequence[Part] = tuple(Part)) -> dict[str, Any]:
     """Time what is installed, print tables, and return the figures.
 
     Args:
         out: new JSON file for the figures; None writes none.
         quick: shorter repetitions.
-        parts: any of ``PARTS``: faces and yardsticks, environments beside their originals, learning, updates alone,
+        parts: faces and yardsticks, environments beside their originals, learning, updates alone,
             a suite beside its bare trainings.
 
     Raises:
@@ -64,19 +63,19 @@ def run_bench(out: Path | None, quick: bool, *, parts: Sequence[str] = PARTS) ->
         _claim(out)
     console = Console()
     figures: dict[str, Any] = {"machine": _machine(), "quick": quick}
-    if "stepping" in parts:
+    if Part.STEPPING in parts:
         figures["stepping"] = _stepping(quick)
         _print_stepping(console, figures["stepping"])
-    if "envs" in parts:
+    if Part.ENVS in parts:
         figures["envs"] = _envs(quick)
         _print_envs(console, figures["envs"])
-    if "learning" in parts:
+    if Part.LEARNING in parts:
         figures["learning"] = _learning(quick)
         _print_learning(console, figures["learning"])
-    if "updates" in parts:
+    if Part.UPDATES in parts:
         figures["updates"] = _updates(quick)
         _print_updates(console, figures["updates"])
-    if "leaderboard" in parts:
+    if Part.LEADERBOARD in parts:
         figures["leaderboard"] = _leaderboard(quick)
         _print_leaderboard(console, figures["leaderboard"])
     if out is not None:
@@ -251,14 +250,3 @@ def _claim(out: Path) -> None:
             pass
     except OSError as error:
         raise BenchOutputError(f"cannot write {out}: {error.strerror}; choose another --out.") from error
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run ``adaps bench`` with its arguments and return the exit status."""
-    parser = argparse.ArgumentParser(prog="adaps bench", description=__doc__)
-    parser.add_argument("--out", type=Path, help="new JSON file for the figures")
-    parser.add_argument("--quick", action="store_true", help="shorter repetitions")
-    parser.add_argument("--only", choices=PARTS, help="measure one part")
-    options = parser.parse_args(list(arguments))
-    run_bench(options.out, options.quick, parts=(options.only,) if options.only else PARTS)
-    return 0

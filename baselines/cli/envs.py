@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["add_commands", "check", "digest", "envs", "parse_params", "play"]
 
 PARAMS_HELP = "A parameter, name=value with a JSON value, e.g. -p groups=[2,2]; may be repeated."
+
+
+def _ids(begun: str) -> list[str]:
+    """The environment ids that begin so, for the shell's completion."""
+    from adaps_envs import list_envs
+
+    return [name for name in list_envs() if name.lower().startswith(begun.lower())]
+
+
+EnvId = Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.", autocompletion=_ids)]
 Params = Annotated[list[str] | None, typer.Option("--params", "-p", metavar="K=V", help=PARAMS_HELP)]
 _STYLE = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -29,7 +39,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def envs(
-    env: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this environment's page.")] = None,
+    env: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Show this environment's page.", autocompletion=_ids)
+    ] = None,
     write_docs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the generated pages into this folder.")
     ] = None,
@@ -92,7 +104,8 @@ def check(
 
 
 def digest(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Environment ids.")], params: Params = None
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Environment ids.", autocompletion=_ids)],
+    params: Params = None,
 ) -> None:
     """Print the SHA-256 of a scripted rollout: the same digest, the same game."""
     from adaps_envs.testing import trace_digest
@@ -104,11 +117,22 @@ def digest(
 
 
 def play(
-    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    env: EnvId,
     policy: Annotated[
-        str, typer.Option(help="Scripted policy of the agents that you don't drive: expert, blind or random.")
-    ] = "expert",
-    agent: Annotated[int, typer.Option(min=0, help="The agent that you drive first.")] = 0,
+        str | None,
+        typer.Option(help="Scripted policy of the agents that you don't drive: expert (default), blind or random."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            help="A trained model in its place, watched: model.zip, policy.safetensors, or a run's directory. "
+            "Needs the extra `agents`.",
+        ),
+    ] = None,
+    agent: Annotated[
+        int | None, typer.Option(min=0, help="The agent that you drive first; default: 0, with --model nobody.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Drive nobody, only watch.")] = False,
     record: Annotated[
         Path | None, typer.Option(metavar="OUT.gif", help="Write a GIF of the policy; opens no window.")
@@ -121,7 +145,7 @@ def play(
     params: Params = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Drive agents in a window (needs the extra `render`), or record a scripted policy as a GIF without one.
+    """Drive agents in a window (needs the extra `render`), or record a policy or a trained model as a GIF without one.
 
     Keys: arrows, space and digits act for your agent, one step a press; Tab and Shift+Tab choose the agent; a lets the
     policy drive it; p runs or pauses; r restarts; h lists all keys; q leaves.
@@ -129,9 +153,18 @@ def play(
     from adaps_envs import make_batched
     from baselines.cli import play as player
 
-    batched = make_batched(env, 1, **parse_params(params))
-    driven = None if watch or record is not None else agent
-    session = player.Session(batched, policy, seed=seed, driven=driven)
+    driven = None if watch or record is not None or (model is not None and agent is None) else agent or 0
+    if model is None:
+        batched = make_batched(env, 1, **parse_params(params))
+        session = player.Session(batched, policy or "expert", seed=seed, driven=driven)
+    else:
+        if policy is not None:
+            raise InvalidParameterError("--model and --policy both say who plays; give one of them.")
+        import adaps_agents  # noqa: F401  (says which extra is missing)
+        from baselines.cli.play_model import open_model
+
+        batched, trained = open_model(model, env, parse_params(params))
+        session = player.Session(batched, trained.name, seed=seed, driven=driven, model=trained)
     if record is not None:
         length = batched.max_cycles if steps is None else steps
         frames = player.record(session, record, steps=length, fps=fps, overwrite=force)

@@ -54,8 +54,8 @@ def run(
     task: Annotated[list[str] | None, typer.Option(help="Only this task (repeat for more).")] = None,
     scheme: Annotated[list[str] | None, typer.Option(help="Only this scheme (repeat for more).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run failed jobs again.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Show what would be run, and stop.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed jobs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
     probe: Annotated[bool, typer.Option(help="Tell beforehand about how long a large suite takes.")] = True,
     checkpoint_seconds: Annotated[
@@ -120,7 +120,7 @@ def run(
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `run`.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the site; default: site/ in the directory.")] = None,
     pictures: Annotated[
         int | None, typer.Option(min=0, help="Schemes shown at play, a task; default: about 24 in all.")
@@ -150,7 +150,10 @@ def report(
 
 @app.command()
 def verify(
-    target: Annotated[Path, typer.Argument(help="Output directory of `run`, one run directory, or a submitted file.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="TARGET", help="Output directory of `run`, one run directory, or a submitted file."),
+    ],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
     most_decisions: MostDecisions = None,
@@ -171,7 +174,7 @@ def verify(
 
 @app.command()
 def submit(
-    directory: Annotated[Path, typer.Argument(help="Output directory of a finished `run`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of a finished `run`.")],
     out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
     light: Annotated[
         bool, typer.Option("--light", help="Leave out weights and actions of absolute episodes; their hashes stay.")
@@ -263,7 +266,7 @@ def reveal_command(
 
 @board_app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A file made by `submit`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `submit`.")],
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the board, for its title; default: the one it has.")] = None,
@@ -308,7 +311,7 @@ def compare(
 
 @app.command()
 def export(
-    directory: Annotated[Path, typer.Argument(help="Output directory of `run`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `run`.")],
     out: Annotated[Path, typer.Option(help="JSON file to write; an older one is replaced.")],
 ) -> None:
     """Write all finished runs, episode by episode, in the JSON format that marl-eval reads."""
@@ -335,19 +338,54 @@ def suites() -> None:
 
 @app.command()
 def references(
-    tasks: Annotated[list[str] | None, typer.Argument(help="Built-in tasks or environment ids; default: all.")] = None,
-    episodes: Annotated[int, typer.Option(min=2, max=100_000, help="Episodes a policy.")] = 2_000,
+    tasks: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK", help="Built-in tasks or environment ids; default: all.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=2, max=100_000, help="Episodes per policy.")] = 2_000,
+    suite: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Measure the tasks that this suite defines itself.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the scores into --suite; its other lines stay.")
+    ] = False,
 ) -> None:
-    """Measure random_score and scripted_score of tasks anew, beside the frozen values."""
+    """Measure random_score and scripted_score of tasks, next to the frozen values.
+
+    With --suite, prints the lines that your own tasks need, or writes them into the file with --write.
+    """
+    from baselines.leaderboard.errors import ConfigError
     from baselines.leaderboard.execution.references import measure_references
     from baselines.leaderboard.spec.loading import builtin_tasks
 
+    if suite is not None:
+        if tasks:
+            raise ConfigError(f"--suite and the task {tasks[0]!r} both say what to measure; give one of them.")
+        _suite_references(suite, episodes, write)
+        return
+    if write:
+        raise ConfigError("--write needs --suite FILE.toml, the file to write into.")
     known = builtin_tasks()
     for name in tasks or list(known):
         definition = known.get(name, {"env": name})
         for field, found in measure_references(definition["env"], definition.get("params"), episodes=episodes).items():
             frozen = f"(frozen {definition[field]})" if field in definition else "(not frozen)"
             typer.echo(f"{name:<24} {field:<15} {found.mean:10.1f} +- {found.standard_error:.1f} {frozen}")
+
+
+def _suite_references(suite: Path, episodes: int, write: bool) -> None:
+    from baselines.leaderboard.execution.references import measure_references
+    from baselines.leaderboard.spec.task_scores import own_tasks, score_lines, write_scores
+
+    scores: dict[int, dict[str, float]] = {}
+    for place, task in own_tasks(suite).items():
+        found = measure_references(task["env"], task.get("params"), episodes=episodes)
+        scores[place] = {field: reference.mean for field, reference in found.items()}
+        typer.echo(f"# {task.get('name', task['env'])}: {episodes:,} episodes per policy")
+        for line, reference in zip(score_lines(scores[place]), found.values(), strict=True):
+            typer.echo(f"{line}  # standard error {reference.standard_error:.2g}")
+    if write:
+        write_scores(suite, scores)
+        typer.echo(f"written into {suite}")
 
 
 def _engine(name: EngineName, address: str | None) -> EngineFactory | None:

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,7 +20,8 @@ import typer
 from adaps_envs.errors import AdapsError, MissingExtraError
 from adaps_envs.installation import version as installed_version
 from adaps_envs.launcher import EXIT_INTERRUPTED, EXIT_USAGE
-from baselines.cli.envs import Params, parse_params
+from baselines.bench import Part
+from baselines.cli.envs import EnvId, Params, parse_params
 from baselines.cli.envs import add_commands as add_env_commands
 from baselines.errors import InterruptedCommandError
 from baselines.text import printable
@@ -29,8 +31,9 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="adaps",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_env_commands(app)
 _ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -88,40 +91,73 @@ def schemes() -> None:
         typer.echo(f"refused plug-in: {plugin}", err=True)
 
 
+class Algorithm(StrEnum):
+    """What ``adaps train`` trains with."""
+
+    A2C = "a2c"
+    PPO = "ppo"
+
+
 @app.command()
 def train(
-    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    env: EnvId,
     out: Annotated[Path, typer.Option(help="New directory for the model.")],
     scheme: Annotated[str, typer.Option(help="Sharing scheme, see `adaps schemes`.")] = "adaps",
     steps: Annotated[int, typer.Option(min=1, help="Environment steps, identity steps included.")] = 600_000,
     seed: Annotated[int, typer.Option(min=0, max=99_999, help="Seed of learner and environment.")] = 0,
+    params: Params = None,
     suite: Annotated[str, typer.Option(help="Suite, built-in or .toml, whose learner settings to use.")] = "quick",
+    algo: Annotated[Algorithm | None, typer.Option(help="In place of the suite's; its own settings then hold.")] = None,
+    lanes: Annotated[int | None, typer.Option(min=1, help="Parallel copies, in place of the suite's.")] = None,
+    net_arch: Annotated[
+        str | None, typer.Option(metavar="W,W", help="Widths of the hidden layers, as 64,64, in place of the suite's.")
+    ] = None,
     recurrent: Annotated[str | None, typer.Option(help="none, gru or gru_actor, in place of the suite's.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also log there (needs the extra `tensorboard`).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted training in --out.")] = False,
 ) -> None:
-    """Train one scheme on one environment with the learner of a suite; writes model.zip and metrics.jsonl.
+    """Train one scheme on one environment with the learner of a suite.
 
-    Needs the extra `leaderboard`.
+    Writes model.zip, policy.safetensors, config.json and metrics.jsonl. An interrupted training goes on with the same
+    command and --resume. Needs the extra `leaderboard`.
     """
     from rich.console import Console
 
     import baselines.leaderboard  # noqa: F401  (says which extra is missing)
-    from baselines.cli.train import train_once, training_config
+    from adaps_envs.installation import require
+    from baselines.cli.train import parse_widths, train_once, training_config
+    from baselines.leaderboard.execution.signals import end_on_signal
 
-    config = training_config(env, scheme, steps, seed, suite=suite, recurrent=recurrent)
-    train_once(config, out=out, console=Console())
+    if tensorboard is not None:
+        require("--tensorboard", "tensorboard", "tensorboard")
+    config = training_config(
+        env, scheme, steps, seed, suite=suite, params=parse_params(params), algorithm=algo, lanes=lanes,
+        net_arch=None if net_arch is None else parse_widths(net_arch), recurrent=recurrent,
+    )  # fmt: skip
+    with end_on_signal():
+        train_once(config, out=out, console=Console(), tensorboard=tensorboard, resume=resume)
 
 
-@app.command(context_settings=_ANYTHING)
-def bench(context: typer.Context) -> None:
-    """Measure stepping and learning speed next to the installed peers. Needs the extra `leaderboard`."""
+@app.command()
+def bench(
+    only: Annotated[Part | None, typer.Option(help="Measure this part alone.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter repetitions.")] = False,
+    out: Annotated[Path | None, typer.Option(help="New JSON file for the figures.")] = None,
+) -> None:
+    """Measure stepping and learning speed next to the installed peers, as ratios from one run.
+
+    Needs the extra `leaderboard`.
+    """
     from importlib import import_module
 
-    raise typer.Exit(import_module("baselines.bench.main").main(list(context.args)) or 0)
+    import_module("baselines.bench.main").run_bench(out, quick, parts=list(Part) if only is None else [only])
 
 
 @app.command()
 def identify(
-    env: Annotated[str, typer.Argument(metavar="ID", help="Environment id, see `adaps envs`.")],
+    env: EnvId,
     params: Params = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds, from 0.")] = 10,
     identity: Annotated[

@@ -1,4 +1,4 @@
-"""``adaps play``: watch scripted policies, or drive agents by hand.
+"""``adaps play``: watch scripted or trained policies, or drive agents by hand.
 
 A :class:`Session` knows nothing of windows: it takes names of keys and gives pictures, so that it can be recorded into
 a GIF without a display, and tested.
@@ -10,6 +10,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.errors import InvalidParameterError
 from adaps_envs.policies import make_policy
 
-__all__ = ["CONTROLS", "Session", "help_text", "play", "record"]
+__all__ = ["CONTROLS", "Model", "Session", "help_text", "play", "record"]
 
 CONTROLS = {
     "tab": "drive the next agent",
@@ -40,8 +41,18 @@ _MARK = (220, 0, 110)
 _MARK_RADIUS = 16
 
 
+class Model(Protocol):
+    """A trained policy in one lane, which may remember what it saw since the last :meth:`begin`."""
+
+    def begin(self) -> None:
+        """Begin an episode."""
+
+    def __call__(self, obs: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.int64]:
+        """Return actions ``[1, N] int64`` for observations ``[1, N, F] float32``."""
+
+
 class Session:
-    """One lane played by a scripted policy, of which a human may drive one agent.
+    """One lane played by a policy, of which a human may drive one agent.
 
     Attributes:
         env: the environment, one lane.
@@ -51,12 +62,15 @@ class Session:
         over: whether the user has asked to leave.
     """
 
-    def __init__(self, env: BatchedEnv, policy: str, *, seed: int = 0, driven: int | None = None) -> None:
+    def __init__(
+        self, env: BatchedEnv, policy: str, *, seed: int = 0, driven: int | None = None, model: Model | None = None
+    ) -> None:
         """Start an episode.
 
         Args:
             env: one lane.
-            policy: name of the scripted policy.
+            policy: name of the scripted policy, or what ``model`` is called.
+            model: plays instead of a scripted policy.
             seed: of the first episode and of the policy.
             driven: the agent that a human drives.
 
@@ -71,11 +85,14 @@ class Session:
         self.env, self.driven = env, driven
         self.running = self.autopilot = driven is None
         self.over = False
-        self._name, self._policy = policy, make_policy(policy, env)
+        self._name, self._model = policy, model
+        self._policy = make_policy(policy, env) if model is None else model
         self._generator = np.random.default_rng(seed)
         self._keys = action_keys(env)
         self._steps, self._return, self._last = 0, 0.0, np.zeros(env.num_agents)
         self._obs = env.reset(seed=seed)
+        if model is not None:
+            model.begin()
 
     def press(self, key: str) -> str | None:
         """Do what ``key`` stands for; return a text to print, if it asks for one. Unknown keys do nothing."""
@@ -116,6 +133,8 @@ class Session:
     def restart(self) -> None:
         """Start another episode; the random stream goes on."""
         self._obs = self.env.reset()
+        if self._model is not None:
+            self._model.begin()
         self._steps, self._return, self._last = 0, 0.0, np.zeros(self.env.num_agents)
 
     def frame(self) -> NDArray[np.uint8]:
@@ -142,7 +161,7 @@ class Session:
     def _texts(self) -> tuple[str, str]:
         first = f"{self.env.spec_id}   step {self._steps}/{self.env.max_cycles}   return {self._return:.2f}"
         if self.driven is None:
-            return first, f"{self._name} policy"
+            return first, f"{self._name} policy" if self._model is None else self._name
         state = "autopilot" if self.autopilot else "you"
         return first, f"{state}: agent_{self.driven}   reward {self._last[self.driven]:.2f}   others: {self._name}"
 

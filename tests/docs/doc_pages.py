@@ -11,6 +11,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [
         ROOT / "README.md",
+        ROOT / "PACKAGE.md",
         ROOT / "CONTRIBUTING.md",
         *(ROOT / "examples").rglob("README.md"),
         *(ROOT / "docs").rglob("*.md"),

@@ -35,6 +35,7 @@ def test_first_board(clone: Path, shell: dict[str, str]) -> None:
 def test_train_and_watch(clone: Path, shell: dict[str, str]) -> None:
     _follow("train-and-watch", clone, shell)
     assert (clone / "expert.gif").is_file()
+    assert (clone / "fups_id.gif").is_file()
     assert (clone / "runs" / "fups_id" / "model.zip").is_file()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import adaps_envs
 from baselines.bench import environments as bench_envs
@@ -15,7 +16,8 @@ from baselines.bench import learning as bench_learning
 from baselines.bench import main as bench
 from baselines.bench import stepping as bench_stepping
 from baselines.bench import update as bench_update
-from baselines.bench.main import BenchOutputError, main, run_bench
+from baselines.bench.main import BenchOutputError, run_bench
+from baselines.cli.main import app
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.spec.loading import load_suite
 
@@ -61,7 +63,8 @@ def test_without_the_peer_its_columns_are_missing(
 
 def test_figures_are_written_once(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     out = tmp_path / "new" / "bench.json"
-    assert main(["--only", "stepping", "--quick", "--out", str(out)]) == 0
+    result = CliRunner().invoke(app, ["bench", "--only", "stepping", "--quick", "--out", str(out)])
+    assert result.exit_code == 0
     stored = json.loads(out.read_text())
     assert stored["stepping"]["rows"] == rows
     assert stored["quick"] is True

@@ -84,6 +84,46 @@ def test_recording_into_the_wrong_place(tmp_path: Path, name: str, message: str)
         record(_session(), tmp_path / name, steps=1, fps=10)
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    agents = pytest.importorskip("adaps_agents")
+    path = tmp_path_factory.mktemp("model") / "model.zip"
+    env = adaps_envs.make("BPS-1", api="sb3", num_envs=1, groups=[2, 1], max_cycles=5)
+    agents.SharingA2C("nops", env, seed=0, policy_kwargs={"recurrent": "gru"}).save(path)
+    return path
+
+
+def test_a_model_is_recorded_in_the_roster_it_was_trained_with(model: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.gif", "b.gif", "c.gif")]
+    for path, source, words in zip(files, (model, model.parent, model), ([], [], ["-p", "max_cycles=9"]), strict=True):
+        arguments = ["play", "BPS-1", "--model", str(source), "--record", str(path), *words]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.exception
+        assert f"{10 if words else 6} pictures" in result.stdout
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["BPS-1", "--policy", "expert"], "--model and --policy both say who plays"),
+        (["BPS-1", "-p", "groups=[2,2]"], "is for 3 agents, BPS-1-v0 here has 4"),
+        (["BPS-2"], "is for 3 agents, BPS-2-v0 here has 30; it was trained in BPS-1-v0"),
+        (["LBF-8x8-2p-3f"], "was trained in BPS-1-v0, which is no lbf"),
+        (["BPS-1", "-p", "colour=1"], "has no parameter 'colour'"),
+    ],
+)
+def test_a_model_that_does_not_fit(model: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    arguments = ["play", *words, "--model", str(model), "--record", str(tmp_path / "out.gif")]
+    assert said in str(CliRunner().invoke(app, arguments).exception)
+    assert not (tmp_path / "out.gif").exists()
+
+
+def test_there_is_no_such_model(tmp_path: Path) -> None:
+    arguments = ["play", "BPS-1", "--model", str(tmp_path / "none.zip"), "--record", str(tmp_path / "out.gif")]
+    assert "--model: there is no" in str(CliRunner().invoke(app, arguments).exception)
+
+
 def test_keys_move_the_driven_agent_only() -> None:
     session = _session(driven=1, policy="expert")
     session.press("left")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from adaps_envs.families.bps.state import (
     speed_limit,
     state_table,
 )
+
+if TYPE_CHECKING:
+    from adaps_envs.core.drawing import Scene
 
 __all__ = ["BPS"]
 
@@ -122,10 +125,15 @@ class BPS(BatchedEnv):
 
     def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``: agents and landmarks in their type's colour."""
-        from adaps_envs.families.bps.render import draw
+        from adaps_envs.core.drawing import raster
+
+        return raster(self._scene(lane))
+
+    def _scene(self, lane: int) -> Scene:
+        from adaps_envs.families.bps.render import scene
 
         a = self._arrays
-        return draw(a["pos"][lane], a["landmark_pos"][lane], self.agent_types, self.landmark_of)
+        return scene(a["pos"][lane], a["landmark_pos"][lane], self.agent_types, self.landmark_of, a["vel"][lane])
 
     def agent_pixels(self, lane: int = 0) -> NDArray[np.float64] | None:
         """Return where the agents are in the picture, ``[N, 2]`` pixels; at its border if they are outside."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
+from adaps_envs.core.drawing import Canvas, Scene, raster, write
 from adaps_envs.core.palette import Colour, colour_of
 
-__all__ = ["EXTENT", "SIZE", "colour_of", "draw", "pixels"]
+__all__ = ["EXTENT", "SIZE", "colour_of", "draw", "pixels", "scene"]
 
 # Half the width of the window in length units: landmarks lie within 3, and experts never leave it.
 EXTENT = 4.0
 SIZE = 400
-# Drawn larger and averaged down, for smooth edges.
-_OVERSAMPLING = 2
+# Radius of an agent, in length units; agents nearer than that to each other are counted as a stack.
+_RADIUS = 0.1
+# Where their number stands, to the right and above, outside of a landmark's ring.
+_COUNT = 0.4
+# How long a trail shows the present velocity, in seconds.
+_TRAIL = 0.5
 
 _BACKGROUND: Colour = (255, 255, 255)
 _GRID: Colour = (232, 232, 232)
@@ -28,30 +32,55 @@ def draw(
     landmark_pos: NDArray[np.float64],
     agent_types: NDArray[np.int64],
     landmark_of: NDArray[np.int64],
+    vel: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw one lane.
+    """Draw one lane; arguments as for :func:`scene`.
+
+    Returns:
+        ``[SIZE, SIZE, 3] uint8``, a fresh array.
+    """
+    return raster(scene(pos, landmark_pos, agent_types, landmark_of, vel))
+
+
+def scene(
+    pos: NDArray[np.float64],
+    landmark_pos: NDArray[np.float64],
+    agent_types: NDArray[np.int64],
+    landmark_of: NDArray[np.int64],
+    vel: NDArray[np.float64] | None = None,
+) -> Scene:
+    """Return the picture of one lane.
 
     Agents are discs in their type's colour, landmarks are crosses with one ring for each type that they pay; grid lines
-    are one length unit apart. An agent outside the window is a hollow disc at its border.
+    are one length unit apart. An agent outside the window is a hollow disc at its border. A trail leads back by half a
+    second of an agent's velocity, and a number tells how many agents lie on each other.
 
     Args:
         pos: ``[N, 2]`` positions (x to the right, y upwards), length units.
         landmark_pos: ``[G, 2]``.
         agent_types: ``[N]`` type of each agent.
         landmark_of: ``[N]`` index of the landmark that pays each agent.
-
-    Returns:
-        ``[SIZE, SIZE, 3] uint8``, a fresh array.
+        vel: ``[N, 2]`` velocities, length units per second; None draws no trails.
     """
-    image = Image.new("RGB", (SIZE * _OVERSAMPLING,) * 2, _BACKGROUND)
-    canvas = ImageDraw.Draw(image)
-    _draw_grid(canvas)
-    for index, point in enumerate(landmark_pos):
-        types = np.unique(agent_types[landmark_of == index]).tolist()
-        _draw_landmark(canvas, point, [colour_of(kind) for kind in types] or [_UNUSED])
-    for point, kind in zip(pos, agent_types.tolist(), strict=True):
-        _draw_agent(canvas, point, colour_of(kind))
-    return np.asarray(image.reduce(_OVERSAMPLING), dtype=np.uint8).copy()
+    kinds = [colour_of(kind) for kind in agent_types.tolist()]
+
+    def paint(canvas: Canvas, zoom: int) -> None:
+        _draw_grid(canvas, zoom)
+        for index, point in enumerate(landmark_pos):
+            types = np.unique(agent_types[landmark_of == index]).tolist()
+            _draw_landmark(canvas, point, [colour_of(kind) for kind in types] or [_UNUSED], zoom)
+        for point, tail, colour in zip(pos, pos if vel is None else pos - vel * _TRAIL, kinds, strict=True):
+            if not np.array_equal(point, tail):
+                canvas.line((*_place(tail, zoom), *_place(point, zoom)), fill=_paler(colour), width=2 * zoom)
+        for point, colour in zip(pos, kinds, strict=True):
+            _draw_agent(canvas, point, colour, zoom)
+        for members in _stacks(pos):
+            x, y = _place(pos[members].mean(axis=0), zoom)
+            shift = _pixels(_COUNT, zoom)
+            x, y = min(x + shift, (SIZE - 12) * zoom), max(y - shift, 10 * zoom)
+            write(canvas, x, y, f"\u00d7{len(members)}", 13 * zoom, _INK)
+
+    return Scene(SIZE, SIZE, _BACKGROUND, paint)
 
 
 def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,39 +89,56 @@ def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([inside[:, 0] + EXTENT, EXTENT - inside[:, 1]], axis=1) * SIZE / (2 * EXTENT)
 
 
-def _pixels(length: float) -> float:
-    return length * SIZE * _OVERSAMPLING / (2 * EXTENT)
+def _stacks(pos: NDArray[np.float64]) -> list[list[int]]:
+    """Return the sets of at least two agents that lie on each other, by their indices."""
+    near = np.linalg.norm(pos[:, None] - pos[None], axis=-1) < _RADIUS
+    left, stacks = set(range(len(pos))), []
+    while left:
+        first = min(left)
+        members = sorted(left & set(np.flatnonzero(near[first]).tolist()))
+        left -= set(members) | {first}
+        stacks.append(members)
+    return [members for members in stacks if len(members) > 1]
 
 
-def _place(point: NDArray[np.float64]) -> tuple[float, float]:
+def _paler(colour: Colour) -> Colour:
+    red, green, blue = ((255 + channel) // 2 for channel in colour)
+    return red, green, blue
+
+
+def _pixels(length: float, zoom: int) -> float:
+    return length * SIZE * zoom / (2 * EXTENT)
+
+
+def _place(point: NDArray[np.float64], zoom: int) -> tuple[float, float]:
     x, y = np.clip(point, -EXTENT, EXTENT).tolist()
-    return _pixels(x + EXTENT), _pixels(EXTENT - y)
+    return _pixels(x + EXTENT, zoom), _pixels(EXTENT - y, zoom)
 
 
 def _disc(x: float, y: float, radius: float) -> tuple[float, float, float, float]:
     return x - radius, y - radius, x + radius, y + radius
 
 
-def _draw_grid(canvas: ImageDraw.ImageDraw) -> None:
-    end = _pixels(2 * EXTENT)
+def _draw_grid(canvas: Canvas, zoom: int) -> None:
+    end = _pixels(2 * EXTENT, zoom)
     for unit in range(-int(EXTENT), int(EXTENT) + 1):
-        at = _pixels(unit + EXTENT)
+        at = _pixels(unit + EXTENT, zoom)
         colour = _AXIS if unit == 0 else _GRID
-        canvas.line((at, 0, at, end), fill=colour, width=_OVERSAMPLING)
-        canvas.line((0, at, end, at), fill=colour, width=_OVERSAMPLING)
+        canvas.line((at, 0, at, end), fill=colour, width=zoom)
+        canvas.line((0, at, end, at), fill=colour, width=zoom)
 
 
-def _draw_landmark(canvas: ImageDraw.ImageDraw, point: NDArray[np.float64], colours: list[Colour]) -> None:
-    x, y = _place(point)
-    arm = _pixels(0.17)
+def _draw_landmark(canvas: Canvas, point: NDArray[np.float64], colours: list[Colour], zoom: int) -> None:
+    x, y = _place(point, zoom)
+    arm = _pixels(0.17, zoom)
     for dx, dy in ((1, 1), (1, -1)):
-        canvas.line((x - arm * dx, y - arm * dy, x + arm * dx, y + arm * dy), fill=colours[0], width=4 * _OVERSAMPLING)
+        canvas.line((x - arm * dx, y - arm * dy, x + arm * dx, y + arm * dy), fill=colours[0], width=4 * zoom)
     for ring, colour in enumerate(colours):
-        canvas.ellipse(_disc(x, y, _pixels(0.32 + 0.12 * ring)), outline=colour, width=2 * _OVERSAMPLING)
+        canvas.ellipse(_disc(x, y, _pixels(0.32 + 0.12 * ring, zoom)), outline=colour, width=2 * zoom)
 
 
-def _draw_agent(canvas: ImageDraw.ImageDraw, point: NDArray[np.float64], colour: Colour) -> None:
-    x, y = _place(point)
+def _draw_agent(canvas: Canvas, point: NDArray[np.float64], colour: Colour, zoom: int) -> None:
+    x, y = _place(point, zoom)
     inside = bool((np.abs(point) <= EXTENT).all())
     fill, outline = (colour, _INK) if inside else (_BACKGROUND, colour)
-    canvas.ellipse(_disc(x, y, _pixels(0.1)), fill=fill, outline=outline, width=_OVERSAMPLING)
+    canvas.ellipse(_disc(x, y, _pixels(_RADIUS, zoom)), fill=fill, outline=outline, width=zoom)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from adaps_envs.families.crware.roster import OWN_ENTRIES
 from adaps_envs.families.crware.state import State as KernelState
 from adaps_envs.families.crware.state import check_consistency, obs_fields, state_table
 from adaps_envs.types import State
+
+if TYPE_CHECKING:
+    from adaps_envs.core.drawing import Scene
 
 __all__ = ["CRWARE", "RWARE", "Warehouse"]
 
@@ -151,10 +154,15 @@ class Warehouse(BatchedEnv):
 
     def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``: the floor, shelves, requests, robots, loads."""
-        from adaps_envs.families.crware.render import draw
+        from adaps_envs.core.drawing import raster
+
+        return raster(self._scene(lane))
+
+    def _scene(self, lane: int) -> Scene:
+        from adaps_envs.families.crware.render import scene
 
         state = {name: array[lane] for name, array in self._arrays.items()}
-        return draw(self.plan, state, self.agent_types, state.get("shelf_color"))
+        return scene(self.plan, state, self.agent_types, state.get("shelf_color"))
 
     def agent_pixels(self, lane: int = 0) -> NDArray[np.float64]:
         """Return where the robots are in the picture, ``[N, 2]`` pixels."""

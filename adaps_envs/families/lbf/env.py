@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from adaps_envs.families.lbf import kernel
 from adaps_envs.families.lbf.params import LBFParams
 from adaps_envs.families.lbf.roster import ACTIONS
 from adaps_envs.families.lbf.state import Levels, Rules, State, global_fields, obs_fields, state_table
+
+if TYPE_CHECKING:
+    from adaps_envs.core.drawing import Scene
 
 __all__ = ["LBF"]
 
@@ -158,9 +161,14 @@ class LBF(BatchedEnv):
 
     def _draw_lane(self, lane: int) -> NDArray[np.uint8]:
         """Return a picture of one lane, ``[height, width, 3] uint8``: types as colours, levels as numbers."""
-        from adaps_envs.families.lbf.render import draw
+        from adaps_envs.core.drawing import raster
+
+        return raster(self._scene(lane))
+
+    def _scene(self, lane: int) -> Scene:
+        from adaps_envs.families.lbf.render import scene
 
         a = self._arrays
-        return draw(
+        return scene(
             a["field"][lane], a["player_row"][lane], a["player_col"][lane], a["player_level"][lane], self.agent_types
         )

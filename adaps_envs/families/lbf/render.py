@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
+from adaps_envs.core.drawing import Canvas, Scene, raster, write
 from adaps_envs.core.palette import Colour, colour_of
 
-__all__ = ["cell_size", "draw"]
+__all__ = ["cell_size", "draw", "scene"]
 
 # Longer side of a picture, as far as cells stay between these sizes.
 SIZE = 480
 SMALLEST_CELL, LARGEST_CELL = 8, 48
-# Drawn larger and averaged down, for smooth edges.
-_OVERSAMPLING = 2
 
 _BACKGROUND: Colour = (250, 250, 247)
 _GRID: Colour = (222, 222, 218)
@@ -36,7 +34,18 @@ def cell_size(num_rows: int, num_cols: int) -> int:
 def draw(
     field: NDArray[Any], row: NDArray[Any], col: NDArray[Any], level: NDArray[Any], agent_types: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Draw one lane: food as apples, players as discs in their type's colour, all with their level.
+    """Draw one lane; arguments as for :func:`scene`.
+
+    Returns:
+        ``[R * cell, C * cell, 3] uint8`` with ``cell = cell_size(R, C)``, a fresh array.
+    """
+    return raster(scene(field, row, col, level, agent_types))
+
+
+def scene(
+    field: NDArray[Any], row: NDArray[Any], col: NDArray[Any], level: NDArray[Any], agent_types: NDArray[np.int64]
+) -> Scene:
+    """Return the picture of one lane: food as apples, players as discs in their type's colour, all with their level.
 
     Players that share a cell are drawn smaller, side by side.
 
@@ -45,33 +54,32 @@ def draw(
         row, col: ``[N]`` cells of the players.
         level: ``[N]`` levels of the players.
         agent_types: ``[N]`` types of the players.
-
-    Returns:
-        ``[R * cell, C * cell, 3] uint8`` with ``cell = cell_size(R, C)``, a fresh array.
     """
     num_rows, num_cols = field.shape
-    cell = cell_size(num_rows, num_cols) * _OVERSAMPLING
-    image = Image.new("RGB", (num_cols * cell, num_rows * cell), _BACKGROUND)
-    canvas = ImageDraw.Draw(image)
-    _draw_grid(canvas, num_rows, num_cols, cell)
-    for r, c in np.argwhere(field > 0).tolist():
-        _draw_food(canvas, (c + 0.5) * cell, (r + 0.5) * cell, cell, int(field[r, c]))
-    crowds = defaultdict(list)
-    for player, place in enumerate(zip(row.tolist(), col.tolist(), strict=True)):
-        crowds[place].append(player)
-    for (r, c), crowd in crowds.items():
-        _draw_crowd(canvas, r, c, cell, [(colour_of(int(agent_types[i])), int(level[i])) for i in crowd])
-    return np.asarray(image.reduce(_OVERSAMPLING), dtype=np.uint8).copy()
+    side = cell_size(num_rows, num_cols)
+
+    def paint(canvas: Canvas, zoom: int) -> None:
+        cell = side * zoom
+        _draw_grid(canvas, num_rows, num_cols, cell, zoom)
+        for r, c in np.argwhere(field > 0).tolist():
+            _draw_food(canvas, (c + 0.5) * cell, (r + 0.5) * cell, cell, int(field[r, c]))
+        crowds = defaultdict(list)
+        for player, place in enumerate(zip(row.tolist(), col.tolist(), strict=True)):
+            crowds[place].append(player)
+        for (r, c), crowd in crowds.items():
+            _draw_crowd(canvas, r, c, cell, [(colour_of(int(agent_types[i])), int(level[i])) for i in crowd])
+
+    return Scene(num_cols * side, num_rows * side, _BACKGROUND, paint)
 
 
-def _draw_grid(canvas: ImageDraw.ImageDraw, num_rows: int, num_cols: int, cell: int) -> None:
+def _draw_grid(canvas: Canvas, num_rows: int, num_cols: int, cell: int, zoom: int) -> None:
     for r in range(num_rows + 1):
-        canvas.line((0, r * cell, num_cols * cell, r * cell), fill=_GRID, width=_OVERSAMPLING)
+        canvas.line((0, r * cell, num_cols * cell, r * cell), fill=_GRID, width=zoom)
     for c in range(num_cols + 1):
-        canvas.line((c * cell, 0, c * cell, num_rows * cell), fill=_GRID, width=_OVERSAMPLING)
+        canvas.line((c * cell, 0, c * cell, num_rows * cell), fill=_GRID, width=zoom)
 
 
-def _draw_food(canvas: ImageDraw.ImageDraw, x: float, y: float, cell: int, level: int) -> None:
+def _draw_food(canvas: Canvas, x: float, y: float, cell: int, level: int) -> None:
     radius = 0.36 * cell
     stem = (x, y - radius, x + 0.08 * cell, y - 0.48 * cell)
     canvas.ellipse((x - radius, y - 0.9 * radius, x + radius, y + 1.1 * radius), fill=_APPLE)
@@ -80,7 +88,7 @@ def _draw_food(canvas: ImageDraw.ImageDraw, x: float, y: float, cell: int, level
     _write(canvas, x, y + 0.1 * radius, level, 0.5 * cell, _PAPER)
 
 
-def _draw_crowd(canvas: ImageDraw.ImageDraw, r: int, c: int, cell: int, crowd: list[tuple[Colour, int]]) -> None:
+def _draw_crowd(canvas: Canvas, r: int, c: int, cell: int, crowd: list[tuple[Colour, int]]) -> None:
     across = math.ceil(math.sqrt(len(crowd)))
     down = math.ceil(len(crowd) / across)
     part = cell / across
@@ -93,7 +101,6 @@ def _draw_crowd(canvas: ImageDraw.ImageDraw, r: int, c: int, cell: int, crowd: l
         _write(canvas, x, y, level, 0.52 * part, _INK)
 
 
-def _write(canvas: ImageDraw.ImageDraw, x: float, y: float, level: int, height: float, colour: Colour) -> None:
+def _write(canvas: Canvas, x: float, y: float, level: int, height: float, colour: Colour) -> None:
     text = str(level)
-    font = ImageFont.load_default(size=max(height * min(1.0, 2.0 / len(text)), 4.0))
-    canvas.text((x, y), text, fill=colour, font=font, anchor="mm")
+    write(canvas, x, y, text, max(height * min(1.0, 2.0 / len(text)), 4.0), colour)

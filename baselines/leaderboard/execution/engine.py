@@ -50,10 +50,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """A job has spent ``steps`` environment steps."""
+    """A job has spent ``steps`` environment steps, or is in a phase that counts none, by its name."""
 
     job: Job
-    steps: int
+    steps: int | str
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,14 @@ EngineFactory = Callable[[int | None], Engine]
 class Throttle:
     """Passes progress on from a worker, at most a few times a second."""
 
-    def __init__(self, send: Callable[[int], None], seconds: float = 0.25) -> None:
+    def __init__(self, send: Callable[[int | str], None], seconds: float = 0.25) -> None:
         self._send = send
         self._seconds = seconds
         self._next = 0.0
 
-    def __call__(self, steps: int) -> None:
-        """Take the environment steps spent so far."""
+    def __call__(self, steps: int | str) -> None:
+        """Take the environment steps spent so far, or the name of a phase, which is passed on at once."""
         now = time.monotonic()
-        if now >= self._next:
+        if isinstance(steps, str) or now >= self._next:
             self._next = now + self._seconds
             self._send(steps)

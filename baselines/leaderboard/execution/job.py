@@ -39,7 +39,7 @@ class JobOutcome:
 
 
 def execute_job(
-    config: RunConfig, directory: Path, on_progress: Callable[[int], None], options: JobOptions = DEFAULT_OPTIONS
+    config: RunConfig, directory: Path, on_progress: Callable[[int | str], None], options: JobOptions = DEFAULT_OPTIONS
 ) -> JobOutcome:
     """Train, evaluate and write one run. An exception of the run itself becomes a record with ``status=failed``.
 
@@ -50,7 +50,7 @@ def execute_job(
     Args:
         config: what to run.
         directory: where the finished record goes.
-        on_progress: called with the environment steps spent so far.
+        on_progress: called with the environment steps spent so far, or with the name of a phase that counts none.
         options: how to run it.
 
     Raises:
@@ -113,7 +113,7 @@ def _begin(
     meter: CostMeter,
     checkpoints: Checkpoints,
     loggers: RunLoggers,
-    on_progress: Callable[[int], None],
+    on_progress: Callable[[int | str], None],
 ) -> Training:
     """Make the training, and bring it to the stored stopping point if there is one that fits."""
     checkpoint = checkpoints.load()

@@ -43,7 +43,10 @@ def time_left(elapsed: float, spent: int, total: int) -> str:
 
 @dataclass
 class _Run:
-    """A run under way: when it was taken up, when it told its steps first, how many it had then, and has by now."""
+    """A run under way: when it was taken up, when it told its steps first, how many it had then, and has by now.
+
+    ``phase`` is what it does before there are steps to count.
+    """
 
     job: Job
     bar: TaskID
@@ -51,6 +54,7 @@ class _Run:
     stepping: float | None = None
     first: int | None = None
     steps: int = 0
+    phase: str = "compiling, once"
 
 
 class ProgressDisplay:
@@ -94,7 +98,10 @@ class ProgressDisplay:
         if isinstance(event, Started):
             self._begin(job)
         elif isinstance(event, StepsSpent):
-            self._advance(job, event.steps)
+            if isinstance(event.steps, str):
+                self._enter(job, event.steps)
+            else:
+                self._advance(job, event.steps)
         elif isinstance(event, Finished):
             verdict = f"{event.score:.3f}" if event.score is not None else event.error
             self._end(job, event.status, verdict)
@@ -103,12 +110,19 @@ class ProgressDisplay:
         self._refresh()
 
     def _begin(self, job: Job) -> None:
-        bar = self._bar.add_task(escape(f"  {job.run_id}"), total=job.config.task.budget, note="")
+        bar = self._bar.add_task(escape(f"  {job.run_id}"), total=job.config.task.budget, note=_Run.phase)
         self._running[job.run_id] = _Run(job, bar, self._clock())
+
+    def _enter(self, job: Job, phase: str) -> None:
+        run = self._running[job.run_id]
+        run.phase = phase
+        self._bar.update(run.bar, note=escape(phase))
 
     def _advance(self, job: Job, steps: int) -> None:
         run = self._running[job.run_id]
         steps = max(0, min(steps, job.config.task.budget))
+        if run.steps < steps or run.first is None:
+            run.phase = ""
         if run.first is None:
             run.first, run.stepping = steps, self._clock()
             self._stepping = run.stepping if self._stepping is None else self._stepping
@@ -143,6 +157,8 @@ class ProgressDisplay:
         return time_left(self._clock() - since, self._spent() - earlier, self._total - earlier)
 
     def _left_of(self, run: _Run) -> str:
+        if run.phase:
+            return run.phase
         first, budget = run.first or 0, run.job.config.task.budget
         since = run.started if run.stepping is None else run.stepping
         return time_left(self._clock() - since, run.steps - first, budget - first)

@@ -285,7 +285,7 @@ def _run_one(config: dict[str, Any], options: JobOptions, scratch: str, reports:
     return ("finished", outcome.status, outcome.score, outcome.error, files)
 
 
-def _report(reports: Any, run_id: str, steps: int | None) -> None:
+def _report(reports: Any, run_id: str, steps: int | str | None) -> None:
     """Tell the driver that a run starts (None) or how far it is. A run never fails because nobody listens."""
     with suppress(Exception):
         reports.put_nowait((run_id, steps))

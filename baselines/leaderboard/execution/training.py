@@ -37,7 +37,7 @@ class Training:
         meter: CostMeter,
         checkpoints: Checkpoints,
         loggers: RunLoggers,
-        on_progress: Callable[[int], None],
+        on_progress: Callable[[int | str], None],
     ) -> None:
         self._budget = config.task.budget
         self._writer, self._meter, self._checkpoints, self._loggers = writer, meter, checkpoints, loggers
@@ -50,6 +50,8 @@ class Training:
     def learn(self) -> None:
         """Train to the end of the budget."""
         self._on_progress(self.model.num_timesteps)
+        if not self.model.policy.prepared():
+            self._on_progress("finding groups")
         self._loggers.open(self.model.num_timesteps + 1 if self._resumed else 0)
         remaining = self._budget - self.model.num_timesteps
         # Nothing is printed, so nothing is dumped: evaluation reads the learner's last values from the logger itself.

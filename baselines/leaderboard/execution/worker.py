@@ -99,7 +99,7 @@ class _Worker:
         if env_plugin or not is_builtin(job.config.scheme.name):
             self._answer("single use")
         os.environ[PLUGINS_VARIABLE] = env_plugin
-        progress = Throttle(lambda steps: self._answer("progress", int(steps)))
+        progress = Throttle(lambda steps: self._answer("progress", steps if isinstance(steps, str) else int(steps)))
         config = RunConfig.model_validate(job.config.model_dump(mode="json"))
         try:
             outcome = execute_job(config, job.directory, progress, job.options)

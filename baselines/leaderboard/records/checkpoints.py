@@ -103,13 +103,22 @@ class Checkpoints:
     def load(self) -> Checkpoint | None:
         """Return the stored stopping point; None, and nothing stays stored, if it cannot be used here."""
         try:
-            return _decode(read_plain_file(self._path, _MAX_BYTES), self._origin)
+            return self.read()
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
             pass
         self.drop()
         return None
+
+    def read(self) -> Checkpoint:
+        """Return the stored stopping point, and leave it where it is.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it cannot be used here.
+        """
+        return _decode(read_plain_file(self._path, _MAX_BYTES), self._origin)
 
     def drop(self) -> None:
         """Forget the stored stopping point."""

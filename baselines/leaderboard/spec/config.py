@@ -343,7 +343,7 @@ class SuiteConfig(StoredModel):
             if task.random_score is None:
                 raise ValueError(
                     f"task {task.name!r} has no random_score and scripted_score; a board normalises by them. "
-                    "Measure them with `adaps leaderboard references`"
+                    "Measure them with `adaps leaderboard references --suite FILE.toml --write`"
                 )
             self.learner_for(task.name)
         self._check_tuning()

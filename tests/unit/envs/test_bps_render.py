@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 
 import adaps_envs
-from adaps_envs.families.bps.render import EXTENT, SIZE, colour_of, draw
+from adaps_envs.core.drawing import svg
+from adaps_envs.families.bps.render import EXTENT, SIZE, colour_of, draw, scene
 
 GOLDEN = Path(__file__).parent / "golden" / "bps_1_seed_0.png"
 
@@ -50,6 +52,30 @@ def test_an_agent_outside_is_a_hollow_disc_at_the_border() -> None:
     row = frame[_pixel(0, 0.5)[0]]
     assert tuple(row[-1]) != colour_of(0)
     assert any(tuple(pixel) == colour_of(0) for pixel in row[-8:])
+
+
+def test_a_trail_leads_back_along_the_velocity() -> None:
+    pos, landmarks, types = np.array([[0.5, 0.5]]), np.array([[-3.0, -3.0]]), np.array([0])
+    still = draw(pos, landmarks, types, types, np.zeros((1, 2)))
+    moving = draw(pos, landmarks, types, types, np.array([[2.0, 0.0]]))
+    rows, columns = np.nonzero((still != moving).any(axis=-1))
+    assert abs(columns.min() - _pixel(-0.5, 0.5)[1]) <= 2
+    assert columns.max() < _pixel(0.5, 0.5)[1]
+    assert abs(rows.mean() - _pixel(-0.5, 0.5)[0]) < 2
+
+
+@pytest.mark.parametrize(
+    ("pos", "counts"),
+    [
+        ([[0.0, 0.0], [1.0, 1.0]], []),
+        ([[0.0, 0.0], [0.02, 0.01], [0.0, 0.05], [2.0, 2.0]], [3]),
+        ([[0.0, 0.0], [0.0, 0.0], [-3.9, 3.9], [-3.9, 3.9], [9.0, 0.0]], [2, 2]),
+    ],
+)
+def test_agents_on_each_other_are_counted(pos: list[list[float]], counts: list[int]) -> None:
+    types = np.zeros(len(pos), int)
+    text = svg(scene(np.array(pos), np.array([[-3.0, -3.0]]), types, types))
+    assert [int(count) for count in re.findall(r">\u00d7(\d+)</text>", text)] == counts
 
 
 def test_colours_stay_distinct_beyond_the_palette() -> None:

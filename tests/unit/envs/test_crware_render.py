@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from adaps_envs import make_batched, make_policy
+from adaps_envs.core.drawing import svg
 from adaps_envs.core.palette import colour_of
 from adaps_envs.families.crware.params import RWAREParams
-from adaps_envs.families.crware.render import cell_size, draw
+from adaps_envs.families.crware.render import cell_size, draw, scene
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAN = RWAREParams(layout="x....x\n......\n..gg..\nx....x", num_agents=1, request_queue_size=1).plan
@@ -33,18 +34,22 @@ def _played(env_id: str) -> Any:
 def test_picture_equals_the_stored_one(env_id: str, name: str) -> None:
     frame = _played(env_id).render_frame(0).astype(np.int16)
     stored = np.asarray(Image.open(GOLDEN / name).convert("RGB"), np.int16)
+    frame = frame[: len(stored)]  # the floor, without the legend
     assert frame.shape == stored.shape
     # Smoothed edges may differ a little between versions of the drawing library.
     assert (np.abs(frame - stored).max(axis=-1) > 48).mean() < 0.002
 
 
-def _draw(carrying: int = -1, facing: int = 0, queue: tuple[int, ...] = (3,), colours: Any = None) -> np.ndarray:
+def _state(carrying: int = -1, facing: int = 0, queue: tuple[int, ...] = (3,)) -> dict[str, np.ndarray]:
     state = {
         "agent_x": [2], "agent_y": [1], "agent_dir": [facing], "carrying": [carrying], "request_queue": list(queue),
         "shelf_x": [2 if carrying == 0 else 0, 5, 0, 5], "shelf_y": [1 if carrying == 0 else 0, 0, 3, 3],
     }  # fmt: skip
-    arrays = {name: np.array(value) for name, value in state.items()}
-    return draw(PLAN, arrays, np.array([1]), None if colours is None else np.array(colours))
+    return {name: np.array(value) for name, value in state.items()}
+
+
+def _draw(carrying: int = -1, facing: int = 0, queue: tuple[int, ...] = (3,), colours: Any = None) -> np.ndarray:
+    return draw(PLAN, _state(carrying, facing, queue), np.array([1]), None if colours is None else np.array(colours))
 
 
 def _part(frame: np.ndarray, x: int, y: int) -> np.ndarray:
@@ -83,6 +88,16 @@ def test_a_load_is_seen() -> None:
     assert not _has(free, colour_of(2))
 
 
+def test_a_legend_below_the_floor_shows_every_sign() -> None:
+    legend = _draw(colours=[2, 2, 2, 2])[PLAN.height * CELL :]
+    assert legend.shape[0] >= 24
+    for colour in (colour_of(0), (30, 30, 30), (255, 255, 255)):
+        assert _has(legend, colour)
+    text = svg(scene(PLAN, _state(), np.array([1]), None))
+    for meaning in ("goal", "shelf", "requested", "robot", "loaded robot"):
+        assert f">{meaning}</text>" in text
+
+
 def test_goals_are_chequered() -> None:
     goal = _part(_draw(), 3, 2)
     assert 0.3 < (goal < 60).all(axis=-1).mean() < 0.7
@@ -95,4 +110,6 @@ def test_frames_are_fresh_and_fit_large_floors() -> None:
     assert right.any()
     large = make_batched("RWARE-tiny-4a", 1, shelf_rows=9, shelf_columns=21, seed=0)
     large.reset()
-    assert large.render_frame(0).shape == (83 * 8, 64 * 8, 3)
+    height, width, _ = large.render_frame(0).shape
+    assert width == 64 * 8
+    assert height > 83 * 8

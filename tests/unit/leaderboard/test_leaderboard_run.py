@@ -27,6 +27,7 @@ from baselines.leaderboard import report
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution import local_engine as pool
 from baselines.leaderboard.execution.engine import Died, Finished, Progress, Started
+from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.local_engine import WorkerPool
 from baselines.leaderboard.execution.plan import Job, JobState, make_plan
 from baselines.leaderboard.execution.progress import ProgressDisplay, duration, time_left
@@ -433,6 +434,31 @@ def test_time_left_counts_from_the_first_steps(tmp_path: Path, suite: SuiteConfi
         "running 1,000 of 2,000 environment steps, 0 of 1 runs, about 10 s left",
         "        one/fups_id/seed-0  50%, about 10 s left",
     ]
+
+
+def test_phases_without_steps_are_named(tmp_path: Path, suite: SuiteConfig) -> None:
+    now = [0.0]
+    console = Console(file=io.StringIO(), width=140)
+    (job,) = (job_of(config, tmp_path) for config in suite.runs()[:1])
+    with ProgressDisplay(console, "tiny", [job], clock=lambda: now[0]) as display:
+        for told in (None, 0, "finding groups", 500):
+            display.show(Started(job) if told is None else Progress(job, told))
+            now[0] += 31.0
+            display._refresh()
+    shown = [line.split("%, ")[1] for line in console.file.getvalue().splitlines() if "%, " in line]  # type: ignore[attr-defined]
+    assert shown == ["compiling, once", "estimating the time left", "finding groups", "about 5 min left"]
+
+
+def test_a_job_tells_that_it_looks_for_groups(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(suite_text(1_000, schemes=("fups", "adaps"), seeds=(0,)))
+    told: dict[str, list[Any]] = {}
+    for config in load_suite(path).runs():
+        heard = told.setdefault(config.scheme.name, [])
+        execute_job(config, tmp_path / "out" / config.run_id, heard.append)
+    assert [entry for entry in told["adaps"] if isinstance(entry, str)] == ["finding groups"]
+    assert told["adaps"][:2] == [0, "finding groups"]
+    assert not any(isinstance(entry, str) for entry in told["fups"])
 
 
 def test_plain_lines_for_a_log_file(tmp_path: Path, suite: SuiteConfig) -> None:

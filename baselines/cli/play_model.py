@@ -1,0 +1,62 @@
+"""A saved model for ``adaps play``; this module needs torch, scripted policies do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adaps_agents.export import load_policy, saved_header
+from adaps_envs import make_batched, spec
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.errors import InvalidWeightsError
+
+__all__ = ["GreedyModel", "open_model"]
+
+_ROSTER = ("groups", "roster")
+
+
+class GreedyModel:
+    """A saved policy that takes the most probable actions in one lane."""
+
+    def __init__(self, path: Path, env: BatchedEnv) -> None:
+        self._policy = load_policy(path, env)
+        self.name = f"{self._policy.scheme_name} model"
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the episode before."""
+        self._memory = self._policy.new_memory(1)
+
+    def __call__(self, obs: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.int64]:
+        """Return actions ``[1, N] int64`` for observations ``[1, N, F] float32``; nothing is drawn."""
+        return self._policy.act(obs, deterministic=True, memory=self._memory)
+
+
+def open_model(path: Path, env_id: str, params: Mapping[str, Any]) -> tuple[BatchedEnv, GreedyModel]:
+    """Return an environment of one lane and the model in it.
+
+    Args:
+        path: what :func:`~adaps_agents.export.load_policy` opens.
+        env_id: environment to play.
+        params: its parameters; those that it does not name are the ones that the model was trained with, if it was
+            trained in this environment and no other roster is asked for.
+
+    Raises:
+        InvalidWeightsError: no file, none that can be opened, or not one for this environment.
+        UnknownNameError, InvalidParameterError: no such environment or parameters.
+    """
+    torch.set_num_threads(1)
+    try:
+        header = saved_header(path)
+        same = header.environment == spec(env_id).id and not any(name in params for name in _ROSTER)
+        env = make_batched(env_id, 1, **{**(header.environment_params if same else {}), **params})
+        return env, GreedyModel(path, env)
+    except FileNotFoundError:
+        raise InvalidWeightsError(
+            f"--model: there is no {path}; give a saved model or the directory of a run."
+        ) from None
