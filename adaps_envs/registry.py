@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
 
 __all__ = [
-    "parameter_names",
     "unknown_keyword",
     "ENTRY_POINT_GROUP",
     "PLUGINS_VARIABLE",

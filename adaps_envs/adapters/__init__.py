@@ -18,7 +18,7 @@ from typing import Any
 
 from adaps_envs.errors import UnknownNameError, quoted, suggest
 from adaps_envs.installation import require
-from adaps_envs.registry import load, make_batched, parameter_names, unknown_keyword
+from adaps_envs.registry import load, make_batched, spec, unknown_keyword
 
 __all__ = ["FACES", "make_face"]
 
@@ -48,7 +48,7 @@ def make_face(api: str, env_id: str, **kwargs: Any) -> Any:
         kwargs.setdefault("num_envs", 1)
     make = load(FACES[api])
     own = _keywords(make) | (_keywords(make_batched) - {"num_envs"})
-    known = own | set(list(spec(env_id).parameters))
+    known = own | set(spec(env_id).parameters)
     for name in kwargs:
         if name not in known:
             raise unknown_keyword(env_id, name, own | {"api"})
