@@ -121,10 +121,10 @@ def check_deal_seed(deal_seed: Any) -> None:
     """Check a ``deal_seed`` as callers give it.
 
     Raises:
-        InvalidParameterError: it is neither None nor an integer >= 0.
+        InvalidParameterError: it is neither None nor an integer from 0 to 2^63 - 1.
     """
-    if deal_seed is not None and (not is_int(deal_seed) or deal_seed < 0):
-        raise InvalidParameterError(f"deal_seed is {deal_seed!r}; it must be an integer >= 0, or None.")
+    if deal_seed is not None and (not is_int(deal_seed) or not 0 <= deal_seed < 2**63):
+        raise InvalidParameterError(f"deal_seed is {deal_seed!r}; it must be an integer from 0 to 2^63 - 1, or None.")
 
 
 def deal_types(types: Sequence[int] | NDArray[np.int64], deal_seed: int | None) -> NDArray[np.int64]:

@@ -57,7 +57,9 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed jobs again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
-    probe: Annotated[bool, typer.Option(help="Tell beforehand about how long a large suite takes.")] = True,
+    skip_probe: Annotated[
+        bool, typer.Option("--skip-probe", help="Do not tell beforehand about how long a large suite takes.")
+    ] = False,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(min=0, help="Time between two stopping points of a run; default: half a minute.")
     ] = None,
@@ -96,9 +98,9 @@ def run(
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             if dry_run:
-                _print_plan(console, chosen, out, share, jobs, retry_failed, probe)
+                _print_plan(console, chosen, out, share, jobs, retry_failed, not skip_probe)
                 return
-            if probe:
+            if not skip_probe:
                 _print_cost(console, chosen, out, share, jobs, retry_failed)
 
             from baselines.leaderboard.execution.suite_runner import run_suite

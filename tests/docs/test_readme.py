@@ -45,16 +45,6 @@ def test_the_readme_names_every_scheme_and_ids_that_exist() -> None:
         assert f"{name}-v0" in list_envs()
 
 
-def test_the_readme_repeats_the_results_of_the_page() -> None:
-    results = text("docs/explanation/results.md")
-    rows = re.findall(r"^\| [\d,]+ \|.*$", text("README.md"), re.MULTILINE)
-    assert len(rows) == 3
-    assert [row for row in rows if row not in results] == []
-    areas = re.search(r"^\| area under the curve \| (.*) \|$", text("README.md"), re.MULTILINE)
-    assert areas is not None
-    assert "{}, {}, {} and {}".format(*areas[1].split(" | ")) in " ".join(results.split())
-
-
 def test_table_of_papers_has_every_scheme_and_the_sources_of_the_code() -> None:
     table = text("docs/reference/schemes.md").split("\n## Papers, code read, deviations\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \| ([^|]*?) \|", table, re.MULTILINE)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adaps_envs.core.roster import deal_types
 from adaps_envs.families.bps.params import BPSParams
 
 __all__ = ["agent_kinds", "observe", "step"]
@@ -21,7 +22,8 @@ FORCES = ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
 def agent_kinds(params: BPSParams) -> list[Any]:
     """Return the type of each agent, agents ordered by type."""
     assert params.roster is not None
-    return [kind for kind in params.roster for _ in range(kind.count)]
+    in_order = [index for index, kind in enumerate(params.roster) for _ in range(kind.count)]
+    return [params.roster[index] for index in deal_types(in_order, params.deal_seed)]
 
 
 def step(params: BPSParams, state: dict[str, Any], actions: list[int]) -> tuple[dict[str, Any], list[float], bool]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.rng import below
+from adaps_envs.core.roster import deal_types
 from adaps_envs.families.crware.params import IMAGE_LAYERS, CRWAREParams, RWAREParams, WarehouseParams
 
 __all__ = ["execute", "observe", "step"]
@@ -56,7 +57,8 @@ def agent_kinds(params: WarehouseParams) -> list[int]:
     """Return the type of each agent."""
     if not isinstance(params, CRWAREParams):
         return [0] * params.agent_count
-    return [kind for kind, spec in enumerate(params.roster or ()) for _ in range(spec.count)]
+    in_order = [kind for kind, spec in enumerate(params.roster or ()) for _ in range(spec.count)]
+    return [int(kind) for kind in deal_types(in_order, params.deal_seed)]
 
 
 def mapped_actions(params: WarehouseParams, actions: list[int]) -> list[int]:

@@ -50,7 +50,7 @@ def test_the_scripted_policy_plays_as_well_whoever_has_which_type(env_id: str) -
 @pytest.mark.parametrize("env_id", FAMILIES)
 @pytest.mark.parametrize("value", [-1, 1.5, "a", True])
 def test_other_seeds_are_refused(env_id: str, value: Any) -> None:
-    with pytest.raises(InvalidParameterError, match=r"deal_seed is .* must be an integer >= 0, or None"):
+    with pytest.raises(InvalidParameterError, match=r"deal_seed is .* must be an integer from 0 to 2\^63 - 1, or None"):
         adaps_envs.make_batched(env_id, 1, deal_seed=value)
 
 

@@ -40,7 +40,7 @@ def test_every_task_belongs_to_a_suite() -> None:
 @pytest.mark.parametrize("name", list_suites())
 def test_dry_run(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main(["leaderboard", "run", "--suite", name, "--out", str(tmp_path / "out"), "--dry-run", "--no-probe"])
+        cli.main(["leaderboard", "run", "--suite", name, "--out", str(tmp_path / "out"), "--dry-run", "--skip-probe"])
     assert not stop.value.code
     suite = load_suite(name)
     assert sum(line.startswith("open ") for line in capsys.readouterr().out.splitlines()) == len(suite.runs())

@@ -89,7 +89,7 @@ def test_a_large_suite_tells_its_cost_before_it_starts(
     assert run_cli(*words, "--dry-run") == 0
     expected = "about 60 s with 2 at once (2 min in all), by a short probe of fups_id on 1 task"
     assert capsys.readouterr().out.splitlines()[-1] == expected
-    assert run_cli(*words, "--dry-run", "--no-probe") == 0
+    assert run_cli(*words, "--dry-run", "--skip-probe") == 0
     assert "no time is known for 2 of them" in capsys.readouterr().out
 
     def stop(*_: object, **__: object) -> None:

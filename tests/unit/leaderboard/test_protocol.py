@@ -153,7 +153,7 @@ def test_actions_that_noise_did_not_choose_are_a_fault(sampled_runs: Path, tmp_p
     run = next(runs.glob("*/*/seed-0"))
     record = read_run(run)
     config = record.config.model_copy(update={"task": record.config.task.model_copy(update={"scored": "greedy"})})
-    faults = list(deep_checks(type(record)(**{**vars(record), "config": config})))  # type: ignore[arg-type]
+    faults = deep_checks(type(record)(**{**vars(record), "config": config})).faults  # type: ignore[arg-type]
     assert any("decisions differ" in fault.message for fault in faults)
 
 

@@ -201,10 +201,6 @@ def linked_play(out: Path) -> None:
     (out / PLAY).symlink_to(out.parent / "aside.npz")
 
 
-def swap(out: Path) -> None:
-    shutil.copy(out / PLAY, out / PLAY.replace("seed-0", "seed-1"))
-
-
 @pytest.mark.parametrize(
     ("tamper", "place"),
     [
@@ -224,7 +220,6 @@ def swap(out: Path) -> None:
         (own_salt, f"{PLAY}: returns"),
         (linked, "revealed: a link"),
         (linked_play, f"{PLAY}: not a plain file"),
-        (swap, f"{PLAY.replace('seed-0', 'seed-1')}: returns"),
     ],
 )
 def test_tampering_is_named(revealed: Path, tamper: Callable[[Path], object], place: str) -> None:
@@ -244,6 +239,14 @@ def test_deep_holds_the_actions_to_the_weights(revealed: Path) -> None:
     assert verify_directory(revealed).verified
     (fault,) = faults(verify_directory(revealed, deep=deep_checks))
     assert fault.startswith(f"{RUN}/policy.safetensors: {PLAY}: actions[")
+
+
+def test_deep_tells_the_play_of_another_seed(revealed: Path) -> None:
+    """Both play the same episodes, and where types are dealt alike the other's actions replay as well."""
+    other = PLAY.replace("seed-0", "seed-1")
+    shutil.copy(revealed / PLAY, revealed / other)
+    found = faults(verify_directory(revealed, deep=deep_checks))
+    assert any(f"{other}: actions[" in text for text in found), found
 
 
 def test_what_cannot_be_revealed(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,6 +467,6 @@ def test_a_policy_that_knows_the_public_episodes_is_marked(
     (row,) = collect_board(runs).rows
     assert row.iqm is not None
     assert row.revealed_iqm is not None
-    assert row.iqm > 0.5 > row.revealed_iqm
+    assert row.iqm > row.revealed_iqm + 0.2
     assert row.revealed_gap
     assert "(gap +" in markdown_table(collect_board(runs))
