@@ -32,7 +32,15 @@ from baselines.leaderboard.report.data.archive import ARCHIVE
 from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.ticks import decade_ticks
 from baselines.leaderboard.report.write import BESIDE_THE_RUNS, SITE
-from baselines.leaderboard.spec.config import RESERVED_NAMES, RunConfig, SuiteConfig, TaskConfig
+from baselines.leaderboard.spec.config import (
+    RESERVED_NAMES,
+    REVEALED,
+    LearnerConfig,
+    RunConfig,
+    SchemeConfig,
+    SuiteConfig,
+    TaskConfig,
+)
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify import verify_directory, verify_submission
@@ -94,7 +102,7 @@ def test_tasks_that_could_not_be_stored_or_reported_are_refused(changes: dict[st
 
 
 def test_every_file_beside_the_tasks_has_a_reserved_name() -> None:
-    names = {*BESIDE_THE_RUNS, SITE, ARCHIVE, LOG_DIRECTORY, SUITE_FILE, submission.MANIFEST, SUMS}
+    names = {*BESIDE_THE_RUNS, SITE, ARCHIVE, LOG_DIRECTORY, SUITE_FILE, submission.MANIFEST, SUMS, REVEALED}
     assert {name.casefold() for name in names} == set(RESERVED_NAMES)
 
 
@@ -223,15 +231,19 @@ def test_a_directory_of_members_takes_no_memory(tmp_path: Path) -> None:
     assert peak(lambda: decode_npz(data)) < 8 << 20
 
 
+def run_with(task: TaskConfig) -> RunConfig:
+    return RunConfig(task=task, learner=LearnerConfig(), scheme=SchemeConfig(name="fups"), seed=0)
+
+
 def test_a_large_layout_is_not_replayed() -> None:
     rows = "\n".join(["." * 1_000] * 1_000)
     task = TaskConfig(name="x", env="CRWARE-tiny-4a-2c-v0", params={"layout": rows}, budget=100, eval_points=3)
     with pytest.raises(ReplayError, match="bytes; at most 32,768 are verified"):
-        open_environment(task)
+        open_environment(run_with(task))
 
 
 def test_episodes_at_once_are_counted_with_their_state() -> None:
-    env = open_environment(TaskConfig(name="x", env="CRWARE-tiny-4a-2c-v0", budget=100, eval_points=3))
+    env = open_environment(run_with(TaskConfig(name="x", env="CRWARE-tiny-4a-2c-v0", budget=100, eval_points=3)))
     state = sum(array.nbytes for array in env.get_state().values())
     assert lane_bytes(env) == 4 * env.num_agents * env.obs_dim + state > state
 

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -143,6 +144,7 @@ def test_whatever_plugins_do_other_runs_keep_their_bytes_and_the_suite_ends(
 ) -> None:
     for name, (how, *_) in KINDS.items():
         write_scheme(site, name, **how)
+    resource_tracker.ensure_running()  # Python's own helper of processes, which stays
     out, before = tmp_path / "out", set(descendants(os.getpid()))
     console = Console(file=io.StringIO(), width=200)
     run_suite(suite_of(tmp_path, "fups", *KINDS, "nops"), out, jobs=1, console=console)

@@ -119,8 +119,11 @@ def test_failed_open_and_damaged_runs_are_rows(tmp_path: Path, suite: SuiteConfi
 
 
 @pytest.mark.parametrize("ending", ["failed", "damaged"])
-def test_a_scheme_with_failed_runs_has_no_rank(tmp_path: Path, suite: SuiteConfig, ending: str) -> None:
+def test_a_scheme_with_failed_runs_has_no_rank(
+    tmp_path: Path, suite: SuiteConfig, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else its author would gain by recording the worst seeds as failed."""
+    monkeypatch.setattr(stats, "RANKED_RUNS", 2)
     fabricate_suite(tmp_path, suite)
     worst = next(run for run in suite.runs() if run.run_id == "one/adaps/seed-0")
     shutil.rmtree(tmp_path / worst.run_id)

@@ -47,9 +47,11 @@ def interrupt(config: RunConfig, out: Path, step: int, options: JobOptions = EAG
     """Run until ``step`` environment steps are spent, and no further; return the steps that were reported."""
     seen: list[int] = []
 
-    def stop(steps: int) -> None:
-        seen.append(steps)
-        if steps >= step:
+    def stop(progress: int | str) -> None:
+        if isinstance(progress, str):
+            return  # the name of a phase
+        seen.append(progress)
+        if progress >= step:
             raise Killed
 
     with pytest.raises(Killed):
@@ -59,7 +61,12 @@ def interrupt(config: RunConfig, out: Path, step: int, options: JobOptions = EAG
 
 def finish(config: RunConfig, out: Path, options: JobOptions = EAGER) -> list[int]:
     seen: list[int] = []
-    outcome = execute_job(config, out / config.run_id, seen.append, options)
+
+    def tell(progress: int | str) -> None:
+        if not isinstance(progress, str):
+            seen.append(progress)
+
+    outcome = execute_job(config, out / config.run_id, tell, options)
     assert outcome.status == "done", outcome.error
     return seen
 
