@@ -391,9 +391,12 @@ def test_an_interrupted_training_promises_nothing_that_fails(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SharingA2C, "learn", interrupt)
-    assert run_cli("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", tmp_path / "model") == 130
-    assert f"into another --out than {tmp_path / 'model'}" in capsys.readouterr().err
+    words = ("train", "BPS-1", "--scheme", "fups", "--steps", "2000", "--out", tmp_path / "model")
+    with monkeypatch.context() as patch:
+        patch.setattr(SharingA2C, "learn", interrupt)
+        assert run_cli(*words) == 130
+    assert "interrupted. Nothing is stored yet: begin again." in capsys.readouterr().err
+    assert run_cli(*words) == 0
 
 
 def test_train_takes_the_learner_of_a_suite_and_a_memory(tmp_path: Path) -> None:
