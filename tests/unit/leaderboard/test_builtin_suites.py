@@ -28,7 +28,8 @@ def tiny(task: str, scheme: str, suite: str | None = None) -> RunConfig:
     """A run of a built-in suite, cut down to two rollouts and the fewest evaluations."""
     chosen = select(load_suite(suite or suite_with(task)), tasks=[task], schemes=[scheme], seeds=[0])
     (config,) = chosen.runs()
-    changes = {"budget": 10 * config.learner.num_lanes, "eval_points": 2, "eval_episodes": 2, "absolute_episodes": 2}
+    rollout = config.learner.num_lanes * int(config.learner.settings["n_steps"])  # type: ignore[call-overload]
+    changes = {"budget": 2 * rollout, "eval_points": 2, "eval_episodes": 2, "absolute_episodes": 2}
     return config.model_copy(update={"task": config.task.model_copy(update=changes)})
 
 

@@ -64,15 +64,23 @@ def test_context_digest_ignores_scheme_and_seed_alone(suite: SuiteConfig) -> Non
     assert runs[0].context_digest != runs[-1].context_digest
 
 
-def test_digest_is_pinned() -> None:
+@pytest.mark.parametrize(
+    ("protocol", "digest"),
+    [
+        ("1", "2f1f34915e03dec922605048cc2a65809a0ee20a9fa5647ab32728563472327b"),
+        ("2", "b1ffd1b2d77cacde37069e42dc789773f48e74f3285cefb883b05af2f0bd5207"),
+    ],
+)
+def test_digest_is_pinned(protocol: str, digest: str) -> None:
     """A changed digest orphans every result on disk: change the protocol when you mean to."""
     config = RunConfig(
+        protocol=protocol,  # type: ignore[arg-type]
         task=TaskConfig(name="t", env="BPS-1-v0", budget=100, eval_points=3),
         learner=LearnerConfig(),
         scheme={"name": "adaps"},
         seed=0,
     )
-    assert config.digest == "2f1f34915e03dec922605048cc2a65809a0ee20a9fa5647ab32728563472327b"
+    assert config.digest == digest
 
 
 @pytest.mark.parametrize(
