@@ -290,6 +290,8 @@ def unknown_keyword(env_id: str, name: str, also: Iterable[str] = ()) -> Invalid
 def make_params(env_id: str, overrides: Mapping[str, Any], also: Iterable[str] = ()) -> Any:
     """Return the family's frozen parameters of an id, with ``overrides`` taking the place of the preset's.
 
+    ``also`` are keywords that the caller takes itself; the error for an unknown one lists them, too.
+
     Raises:
         UnknownNameError: unknown id.
         InvalidParameterError: an unknown keyword, or a value outside its rule.

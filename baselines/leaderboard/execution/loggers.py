@@ -158,6 +158,7 @@ class RunLoggers:
             for way in ("greedy", "sampled")
             for statistic in ("mean", "std")
         }
-        if self._config.task.random_score is not None:
-            found["score"] = float(self._config.task.normalise(metrics["greedy_mean"]))
+        task = self._config.task
+        if task.random_score is not None:
+            found["score"] = float(task.normalise(metrics[f"{task.scored}_mean"]))
         return {**found, **metrics["learner"]}

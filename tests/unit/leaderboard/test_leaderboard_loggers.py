@@ -51,7 +51,11 @@ def run(config: RunConfig, out: Path, *names: str, seconds: float = 30.0) -> dic
     return {name: (out / config.run_id / name).read_bytes() for name in REPRODUCIBLE_FILES}
 
 
-def test_a_logger_sees_every_evaluation_and_no_record_changes(tmp_path: Path, config: RunConfig, fake: Log) -> None:
+@pytest.mark.parametrize("play", ["greedy", "sampled"])
+def test_a_logger_sees_every_evaluation_and_no_record_changes(
+    tmp_path: Path, config: RunConfig, fake: Log, play: str
+) -> None:
+    config = config.model_copy(update={"task": config.task.model_copy(update={"scored": play})})
     expected = run(config, tmp_path / "without")
     assert run(config, tmp_path / "with", "tensorboard") == expected
     assert [kind for kind, _, _ in fake] == ["open", "write", "write", "write", "close"]
@@ -59,7 +63,7 @@ def test_a_logger_sees_every_evaluation_and_no_record_changes(tmp_path: Path, co
     assert [step for kind, step, _ in fake if kind == "write"] == [point["step"] for point in points]
     *_, (_, _, last), _ = fake
     assert last["greedy/mean"] == points[-1]["greedy_mean"]
-    assert last["score"] == config.task.normalise(points[-1]["greedy_mean"])
+    assert last["score"] == config.task.normalise(points[-1][f"{play}_mean"])
     assert last["train/value_loss"] == points[-1]["learner"]["train/value_loss"]
 
 

@@ -50,7 +50,7 @@ def test_no_partition_by_index_finds_the_types(task: str) -> None:
     """On average over seeds, equal blocks and the index modulo K agree with the types no more than chance."""
     dealt = [types_of(run_of(task, seed)) for seed in SEEDS]
     if len(set(dealt[0])) in (1, len(dealt[0])):
-        return  # with one type, or a type for every agent, there is nothing to find
+        pytest.skip("with one type, or a type for every agent, there is nothing to find")
     guesses = {
         "blocks": [adjusted_rand_score(types, blocks(types)) for types in dealt],
         "modulo": [adjusted_rand_score(t, [i % len(set(t)) for i in range(len(t))]) for t in dealt],

@@ -44,9 +44,9 @@ DEEP, TOLD = "‡", "†"
 LEGEND = (
     "Columns without a mark follow from recorded actions, which verification replays, from the groups in the stored "
     f"weights and from the hidden types. {DEEP} follows from the stored policies, which deep verification plays and "
-    f"measures anew. {TOLD} is the word of whoever made the runs, and so is the number of failed ones: no verification "
-    "can recompute it. Where a row has light runs, which lack the weights and the actions of the absolute episodes, "
-    f"all that follows from these is {TOLD}, too."
+    f"measures again. {TOLD} is the word of whoever made the runs, and so is the number of failed ones: no "
+    "verification can recompute it. Where a row has light runs, which lack the weights and the actions of the absolute "
+    f"episodes, all that follows from these is {TOLD}, too."
 )
 """The one explanation of the marks, for pages and tables."""
 
