@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 RECIPES = {
+    "agilerl_ippo.py": ("agilerl", "environment steps played: 400 evaluations: "),
     "benchmarl_task.py": ("benchmarl", "frames played: 400"),
+    "pufferlib_emulation.py": ("pufferlib", "agent steps played: 2400 observations: (12, "),
     "tianshou_dqn.py": ("tianshou", "agent turns played: 200 updates: "),
+    "xuance_ippo.py": ("xuance", "environment steps played: 400"),
 }
 MOST_LINES = 25
 
