@@ -1,7 +1,8 @@
-"""Make the official board from its records: ``python docs/make_board.py``, or ``make board``.
+"""Make the boards of the repository from their records: ``python docs/make_board.py``, or ``make board``.
 
-Reads ``docs/board/records`` and writes ``docs/board/board.{md,csv,json}``, a learning-curve picture for each task, and
-the generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
+The official board lies in ``docs/board``, a further study in a folder of it. Reads ``records`` in each and writes
+``board.{md,csv,json}`` and a learning-curve picture for each task next to it, and the generated blocks of README.md and
+docs/explanation/results.md. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,22 +19,31 @@ from baselines.leaderboard.report.figures.charts import curve_chart, style_of
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/board"
-RECORDS = FOLDER / "records"
 BLOCK = "<!-- made by docs/make_board.py: {} -->"
 END = "<!-- end -->"
 
 
 def main() -> None:
     """Write all files."""
-    board = collect_board(RECORDS)
+    official = make(FOLDER)
+    blocks = {"scores": scores(official), "areas": areas(official), "costs": costs(official)}
+    for folder in sorted(records.parent for records in FOLDER.glob("*/records")):
+        board = make(folder)
+        blocks |= {f"{folder.name}: scores": scores(board), f"{folder.name}: areas": areas(board)}
+    fill(ROOT / "README.md", {"scores": blocks["scores"]})
+    fill(ROOT / "docs/explanation/results.md", blocks)
+
+
+def make(folder: Path) -> Board:
+    """Write the tables and pictures of one folder of records, and return its board."""
+    board = collect_board(folder / "records")
     files = downloads(board)
     for name in ("board.md", "board.csv", "board.json"):
         content = files[f"downloads/{name}"]
-        (FOLDER / name).write_text(content if isinstance(content, str) else content.decode())
+        (folder / name).write_text(content if isinstance(content, str) else content.decode())
     for task in board.task_names():
-        (FOLDER / f"curves-{task}.svg").write_text(curves(board, task))
-    fill(ROOT / "README.md", {"scores": scores(board)})
-    fill(ROOT / "docs/explanation/results.md", {"scores": scores(board), "areas": areas(board), "costs": costs(board)})
+        (folder / f"curves-{task}.svg").write_text(curves(board, task))
+    return board
 
 
 def curves(board: Board, task: str) -> str:
