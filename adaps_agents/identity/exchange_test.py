@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FALSE_SPLIT = 0.01
-"""Chance, at most, that any agents of one type are split, over all tests together."""
+"""Chance, at most, that any agents of one type are split, over all tests of one grouping together."""
 
 CERTAIN = 100.0
 """A decision is certain if FALSE_SPLIT could be this many times smaller or larger without changing it."""
