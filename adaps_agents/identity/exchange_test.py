@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FALSE_SPLIT = 0.01
-"""Chance, at most, that any agents of one type are split, over all tests together."""
+"""Chance, at most, that any agents of one type are split, over all tests of one grouping together."""
 
 CERTAIN = 100.0
 """A decision is certain if FALSE_SPLIT could be this many times smaller or larger without changing it."""
@@ -110,15 +110,22 @@ class Grouping:
 
     Attributes:
         labels: ``[N] int64``.
-        doubts: decisions that would change if ``FALSE_SPLIT`` were ``CERTAIN`` times smaller or larger, and groups
-            whose best split is suspect; empty if there are none.
+        within: groups that may hold several types: a split that was refused and would not be if the accepted chance
+            were ``CERTAIN`` times larger, or the best split of a group that is suspect.
+        between: groups that would be one if the accepted chance were ``CERTAIN`` times smaller.
     """
 
     labels: NDArray[np.int64]
-    doubts: tuple[str, ...]
+    within: tuple[str, ...]
+    between: tuple[str, ...]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """All decisions that were close; empty if there are none."""
+        return self.within + self.between
 
 
-def group_agents(evidence: Mapping[str, Evidence], num_agents: int) -> Grouping:
+def group_agents(evidence: Mapping[str, Evidence], num_agents: int, accepted: float = FALSE_SPLIT) -> Grouping:
     """Return the groups of agents that none of the evidence tells apart.
 
     Each kind of evidence climbs Ward's tree over its codes from single agents and joins branches that could be one.
@@ -128,8 +135,9 @@ def group_agents(evidence: Mapping[str, Evidence], num_agents: int) -> Grouping:
     Args:
         evidence: by name.
         num_agents: N.
+        accepted: chance, at most, that any agents of one type are split.
     """
-    tests = _Tests(evidence, num_agents)
+    tests = _Tests(evidence, num_agents, accepted)
     groups: list[Group] = [tuple(range(num_agents))]
     for name, kind in evidence.items():
         found = _along_tree(kind.codes, lambda a, b, name=name: tests.alike(a, b, name))  # type: ignore[misc]
@@ -143,7 +151,7 @@ def group_agents(evidence: Mapping[str, Evidence], num_agents: int) -> Grouping:
     labels = np.empty(num_agents, np.int64)
     for number, group in enumerate(groups):
         labels[list(group)] = number
-    return Grouping(labels, tuple(tests.doubts(groups)))
+    return Grouping(labels, tuple(tests.doubts_within(groups)), tuple(tests.doubts_between(groups)))
 
 
 def blocks_needed(num_agents: int, kinds: int = 3) -> int:
@@ -151,18 +159,18 @@ def blocks_needed(num_agents: int, kinds: int = 3) -> int:
     return int(np.ceil(-_threshold(kinds, num_agents) / np.log(2.0))) + 1
 
 
-def _threshold(kinds: int, num_agents: int) -> float:
+def _threshold(kinds: int, num_agents: int, accepted: float = FALSE_SPLIT) -> float:
     """Return the log of the chance below which agents differ, with so many kinds of evidence."""
     # Of every kind at most N - 1 nodes of the tree, N (N - 1) / 2 pairs and N agents against the rest.
-    return float(np.log(FALSE_SPLIT / max(1, kinds * num_agents**2)))
+    return float(np.log(accepted / max(1, kinds * num_agents**2)))
 
 
 class _Tests:
     """The tests of all evidence at one family-wise level, each made once."""
 
-    def __init__(self, evidence: Mapping[str, Evidence], num_agents: int) -> None:
+    def __init__(self, evidence: Mapping[str, Evidence], num_agents: int, accepted: float) -> None:
         self.evidence = evidence
-        self._threshold = _threshold(len(evidence), num_agents)
+        self._threshold = _threshold(len(evidence), num_agents, accepted)
         self._known: dict[tuple[str, Group, Group], float] = {}
 
     def alike(self, a: Group, b: Group, name: str) -> bool:
@@ -178,23 +186,26 @@ class _Tests:
                 return None
         return least
 
-    def doubts(self, groups: Sequence[Group]) -> Iterator[str]:
-        """Yield the decisions behind these groups that were close, and the groups that may hold several types."""
-        margin = float(np.log(CERTAIN))
+    def doubts_within(self, groups: Sequence[Group]) -> Iterator[str]:
+        """Yield what speaks for several types in one group."""
         of = {agent: number for number, group in enumerate(groups) for agent in group}
-        chances: dict[tuple[Group, Group], list[float]] = {}
         for (_, a, b), chance in self._known.items():
             joined = len({of[agent] for agent in a + b}) == 1
-            if joined or (a in groups and b in groups):
-                chances.setdefault((a, b), []).append(chance)
-            if joined and chance <= self._threshold + margin:
+            if joined and chance <= self._threshold + float(np.log(CERTAIN)):
                 yield f"{len(a)} and {len(b)} agents of one group nearly differ"
         splits = [split for group in groups for split in self._best_splits(group)]
         for name, a, b in splits:
             if self._log_chance(name, a, b) <= np.log(SUSPECT / len(splits)):
                 yield f"{len(a)} and {len(b)} agents of one group may differ"
+
+    def doubts_between(self, groups: Sequence[Group]) -> Iterator[str]:
+        """Yield the pairs of groups that barely differ."""
+        chances: dict[tuple[Group, Group], list[float]] = {}
+        for (_, a, b), chance in self._known.items():
+            if a in groups and b in groups:
+                chances.setdefault((a, b), []).append(chance)
         for (a, b), seen in chances.items():
-            if of[a[0]] != of[b[0]] and self._threshold - margin <= min(seen) <= self._threshold:
+            if self._threshold - float(np.log(CERTAIN)) <= min(seen) <= self._threshold:
                 yield f"groups of {len(a)} and {len(b)} agents barely differ"
 
     def _best_splits(self, group: Group) -> Iterator[tuple[str, Group, Group]]:

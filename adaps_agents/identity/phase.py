@@ -19,9 +19,16 @@ from adaps_agents.identity.clustering import INDICES, cluster_codes, selection_c
 from adaps_agents.identity.collect import Collector, Outcomes, Steps, Transitions, joined
 from adaps_agents.identity.decoder import DecoderEvidence
 from adaps_agents.identity.encoder import SCALE_ROWS, EncoderConfig, IdentityEncoder, Standardiser, train_encoder
-from adaps_agents.identity.exchange_test import Evidence, Grouping, blocks_needed, group_agents, ordered_labels
+from adaps_agents.identity.exchange_test import (
+    FALSE_SPLIT,
+    Evidence,
+    Grouping,
+    blocks_needed,
+    group_agents,
+    ordered_labels,
+)
 from adaps_agents.identity.reward_effects import Effects, measured_effects
-from adaps_agents.identity.reward_events import RewardEvents, event_counts
+from adaps_agents.identity.reward_events import RewardEvents, event_counts, uneven_groups
 from adaps_agents.identity.reward_regression import RewardRegression, TeamRegression
 from adaps_agents.random_streams import derived_seed, numpy_stream, torch_stream
 from adaps_envs.errors import InvalidParameterError
@@ -56,8 +63,8 @@ class IdentityConfig:
         method: how groups are found where their number is: ``evidence`` or ``paper``.
         num_groups: number of groups K, for K-means on the codes; ``"auto"`` finds it.
         patience: of ``evidence``: where rewards are rare, play goes on for up to ``patience * env_steps`` steps
-            (charged, too) until every agent has been paid often enough to be compared; 1 plays no more than
-            ``env_steps``.
+            (charged, too) until every agent has been paid often enough to be compared, and no group looks as if it
+            held several types; 1 plays no more than ``env_steps``.
         events: of ``evidence``: compare what agents are paid, see :mod:`adaps_agents.identity.reward_events`.
         regression: of ``evidence``: compare regressions of rewards, see :mod:`adaps_agents.identity.reward_regression`.
         selection: of ``paper``: the index that gives K, ``davies_bouldin`` or ``silhouette``.
@@ -197,10 +204,10 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
     data, outcomes = _played(collector, config)
     measured = measured_effects(data, team) if effects else None
     names = numpy_stream(seed, "identity", "names").permutation(team)
-    data, outcomes = data.renamed(names), outcomes.renamed(names)
+    shuffles = numpy_stream(seed, "identity", "shuffle outcomes") if config.shuffle_agents else None
+    data, outcomes = data.renamed(names), _renamed(outcomes, names, shuffles)
     if config.shuffle_agents:
         data = data.with_shuffled_agents(team, numpy_stream(seed, "identity", "shuffle"))
-        outcomes = outcomes.with_shuffled_agents(team, numpy_stream(seed, "identity", "shuffle outcomes"))
     steps = Steps.of(data, team)
     fit, test = steps.halves()
     comparable = config.tests and _comparable(fit, test)
@@ -215,6 +222,12 @@ def identify(collector: Collector, config: IdentityConfig, seed: int, *, effects
             evidence = _evidence(config, fit, test, outcomes, collector.num_actions)
             evidence["decoder"] = DecoderEvidence(model, codes, test, standardiser)
         grouping = group_agents(evidence, team)
+        accepted = FALSE_SPLIT
+        while more := _steps_against_doubt(grouping, outcomes, evidence, config):
+            outcomes = joined([outcomes, _renamed(collector.outcomes(more), names, shuffles)])
+            evidence["events"] = RewardEvents(outcomes, team, collector.num_actions)
+            accepted /= 2  # however often the agents are compared, all chances together stay below twice the first
+            grouping = group_agents(evidence, team, accepted)
         labels, curve = grouping.labels, tree_curve(codes)
         verdict, reason = _verdict(grouping, outcomes, evidence)
     else:
@@ -248,14 +261,39 @@ def _played(collector: Collector, config: IdentityConfig) -> tuple[Transitions, 
     return joined(seen), joined(outcomes)
 
 
-def steps_wanted(counts: NDArray[np.int64], spent: int, config: IdentityConfig) -> int:
-    """Return how many more environment steps to play, given how often each agent ``[N]`` was paid in those spent."""
+def _renamed(outcomes: Outcomes, names: NDArray[np.int64], shuffles: np.random.Generator | None) -> Outcomes:
+    renamed: Outcomes = outcomes.renamed(names)
+    return renamed if shuffles is None else renamed.with_shuffled_agents(len(names), shuffles)
+
+
+def _steps_against_doubt(
+    grouping: Grouping, outcomes: Outcomes, evidence: Mapping[str, Evidence], config: IdentityConfig
+) -> int:
+    """Return how many more environment steps to play because a group may hold several types."""
+    team = len(grouping.labels)
+    if "events" not in evidence or not (grouping.within or uneven_groups(outcomes, grouping.labels)):
+        return 0
+    return steps_wanted(event_counts(outcomes, team), len(outcomes.agents) // team, config, in_doubt=True)
+
+
+def steps_wanted(counts: NDArray[np.int64], spent: int, config: IdentityConfig, *, in_doubt: bool = False) -> int:
+    """Return how many more environment steps to play, given how often each agent ``[N]`` was paid in those spent.
+
+    Args:
+        counts: ``[N] int64``.
+        spent: environment steps so far.
+        config: settings of the phase.
+        in_doubt: whether agents have been compared and should be again with twice the play, if rewards are rare.
+    """
     limit = int(min(config.patience * config.env_steps, max(config.env_steps, OUTCOME_ROWS // len(counts))))
     mean = float(counts.mean())
     hopeless = mean * limit / spent < EVENTS_HOPED_FOR
-    if _paid_enough(counts, spent) or hopeless or spent >= limit:
+    enough = mean > RARE * spent if in_doubt else _paid_enough(counts, spent)
+    if enough or hopeless or spent >= limit:
         return 0
     growth = float(np.clip(EVENTS_NEEDED / max(float(counts.min()), 1.0) - 1, *GROWTH))
+    if in_doubt:
+        growth = GROWTH[1]
     return min(int(np.ceil(growth * spent)), limit - spent)
 
 
@@ -326,8 +364,9 @@ def _verdict(grouping: Grouping, outcomes: Outcomes, evidence: Mapping[str, Evid
         if "team regression" not in evidence:
             how = "nothing (too few steps for one regression on what all agents see and do)"
         return "team reward", f"all agents get one reward, which was compared by {how}; types may be missed"
-    if grouping.doubts:
-        return "ambiguous", f"{grouping.doubts[0]}, and {len(grouping.doubts) - 1} more such decisions"
+    doubts = [*grouping.within, *uneven_groups(outcomes, grouping.labels), *grouping.between]
+    if doubts:
+        return "ambiguous", f"{doubts[0]}, and {len(doubts) - 1} more such decisions"
     if not _paid_enough(counts, steps):
         seen = (
             f"in {steps} environment steps an agent was paid {counts.mean():.1f} times, the least paid {counts.min()}"

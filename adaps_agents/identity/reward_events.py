@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from adaps_agents.identity.collect import Outcomes
 from adaps_agents.identity.exchange_test import Group, log_chance, spread
 
-__all__ = ["RewardEvents", "event_counts", "reward_bins"]
+__all__ = ["RewardEvents", "event_counts", "reward_bins", "uneven_groups"]
 
 # A value that so many rewards take is "nothing happened".
 ATOM = 0.05
 BINS = 4
 # Cells with fewer events in all are left out.
 LEAST_EVENTS = 8
+# Agents of one type are paid unevenly with this chance; then play is doubled in vain.
+UNEVEN = 0.001
 # Agents of a group that are looked at in one test.
 MEMBERS = 64
 
@@ -42,6 +44,38 @@ def _happened(rewards: NDArray[np.float32]) -> NDArray[np.bool_]:
 def event_counts(data: Outcomes, num_agents: int) -> NDArray[np.int64]:
     """Return for each agent ``[N]`` how many of its rewards are not the commonest one (all, if none is common)."""
     return np.bincount(data.agents[_happened(data.rewards)], minlength=num_agents)
+
+
+def uneven_groups(data: Outcomes, labels: NDArray[np.int64]) -> list[str]:
+    """Say which groups hold agents that are paid too differently to be of one type.
+
+    An agent's sums over all blocks, of events and of rewards, need nothing to be fitted, so small differences show
+    in them that the many cells of :class:`RewardEvents` do not tell from noise. Their spread within a group is held
+    to the spread under random exchanges in every block, which for many blocks has a chi-squared distribution (for few
+    it does not: this raises doubts, and splits nothing).
+
+    Args:
+        data: outcomes of random play.
+        labels: ``[N] int64``, group of each agent, 0..K-1.
+    """
+    from scipy.stats import chi2
+
+    number = len(labels)
+    place = (data.blocks - data.blocks.min()) * number + data.agents
+    chances: list[tuple[float, int]] = []
+    for amounts in (_happened(data.rewards), data.rewards):
+        scores = np.bincount(place, weights=amounts, minlength=int(place.max()) // number * number + number)
+        scores = scores.reshape(-1, number)
+        for group in range(int(labels.max()) + 1):
+            own = scores[:, labels == group]
+            centred = own - own.mean(axis=1, keepdims=True)
+            freedom = own.shape[1] - 1
+            if freedom and (variance := (centred**2).sum() / freedom) > 0:
+                chances.append((float(chi2.sf((centred.sum(axis=0) ** 2).sum() / variance, freedom)), own.shape[1]))
+    return [
+        f"the {size} agents of one group are paid unevenly" for chance, size in chances
+        if chance <= UNEVEN / len(chances)
+    ]  # fmt: skip
 
 
 def reward_bins(rewards: NDArray[np.float32]) -> list[NDArray[np.int64]]:

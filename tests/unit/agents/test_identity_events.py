@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Outcomes
+from adaps_agents.identity.encoder import EncoderConfig
 from adaps_agents.identity.exchange_test import group_agents, ordered_labels
 from adaps_agents.identity.phase import EVENTS_NEEDED, IdentityConfig, steps_wanted
-from adaps_agents.identity.reward_events import RewardEvents, event_counts, reward_bins
+from adaps_agents.identity.reward_events import RewardEvents, event_counts, reward_bins, uneven_groups
+from baselines.cli.identify import identity_study
 
 BLOCKS, STEPS, ACTIONS = 400, 20, 3
 
@@ -107,3 +111,43 @@ def test_bins_are_equally_full_and_equally_wide() -> None:
 )
 def test_play_goes_on_while_rewards_are_rare(counts: list[int], spent: int, wanted: int) -> None:
     assert steps_wanted(np.array(counts), spent, IdentityConfig(env_steps=10_000, patience=32)) == wanted
+
+
+def test_twice_the_play_where_a_rare_reward_leaves_doubts() -> None:
+    config = IdentityConfig(env_steps=10_000, patience=32)
+    for counts, spent, wanted in (
+        ([500, 500], 10_000, 10_000),
+        ([500, 500], 310_000, 10_000),  # up to the limit
+        ([500, 500], 320_000, 0),
+        ([5_000, 5_000], 10_000, 0),  # not rare
+        ([0, 1], 10_000, 0),  # hopeless
+    ):
+        assert steps_wanted(np.array(counts), spent, config, in_doubt=True) == wanted
+
+
+def test_a_group_that_is_paid_unevenly_is_named() -> None:
+    said = "the 4 agents of one group are paid unevenly"
+    often = _played(np.array([0.03, 0.03, 0.05, 0.03]), np.ones(4))
+    assert uneven_groups(often, np.zeros(4, np.int64)) == [said, said]  # in number and in sum
+    assert uneven_groups(often, np.array([0, 0, 1, 0])) == []
+    much = _played(np.full(4, 0.03), np.array([0.2, 0.2, 0.5, 0.5]))
+    assert uneven_groups(much, np.zeros(4, np.int64)) == [said]
+
+
+def test_equal_agents_are_hardly_ever_uneven() -> None:
+    """One team in a thousand: two of a hundred would be too many."""
+    teams = [_played(np.full(5, 0.03), np.ones(5), seed) for seed in range(100)]
+    assert sum(bool(uneven_groups(team, np.zeros(5, np.int64))) for team in teams) <= 1
+
+
+def test_foragers_of_four_levels_are_told_apart_by_playing_on() -> None:
+    """At 13,024 steps the two of levels 3 and 4 are one group, and no split of it is suspect."""
+    roster = [{"count": 5, "level": 1}, *({"count": 1, "level": level} for level in (2, 3, 4))]
+    params = {"roster": roster, "field_size": 9, "max_num_food": 4, "max_food_level": 4, "deal_seed": 502061879}
+    config = IdentityConfig(encoder=EncoderConfig(latent=2, hidden=4, updates=5))
+    once = identity_study("LBF-15x15-12p-6f-3t", 14, replace(config, patience=1.3), **params)
+    assert (once["verdict"], once["found"]) == ("ambiguous", 3)
+    assert "paid unevenly" in once["reason"]
+    on = identity_study("LBF-15x15-12p-6f-3t", 14, config, **params)
+    assert (on["verdict"], on["ari"]) == ("found", 1.0)
+    assert on["env_steps"] > 2 * once["env_steps"]

@@ -144,3 +144,7 @@ def test_decisions_near_the_threshold_are_doubts() -> None:
         vote.chance = threshold + change
         grouping = group_agents({"vote": vote}, 4)
         assert (int(grouping.labels.max()) + 1, bool(grouping.doubts)) == (groups, doubtful)
+        assert (bool(grouping.within), bool(grouping.between)) == (change == 1, change == -1)
+    vote.chance = threshold - 0.5
+    assert group_agents({"vote": vote}, 4).labels.max() == 1
+    assert group_agents({"vote": vote}, 4, accepted=0.005).labels.max() == 0
