@@ -19,8 +19,10 @@ from adaps_agents.learners.ppo import SharingPPO
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.policy.sb3_policy import IdentityPhase
 from adaps_agents.schemes import AgentSpaces, SchemeSpec, SharingScheme, list_schemes, make_scheme, scheme_spec
+from adaps_agents.schemes.group_source import GroupSource
 
 __all__ = [
+    "GroupSource",
     "IdentityPhase",
     "SharingA2C",
     "SharingPPO",
