@@ -70,6 +70,7 @@ def test_torch_has_one_thread() -> None:
         (["--net-arch", "0"], "net_arch.0"),
         (["--recurrent", "lstm"], "recurrent"),
         (["--resume"], "holds no interrupted training; leave --resume out"),
+        (["--scheme", "seps"], "the identity phase of scheme 'seps' takes at least"),
     ],
 )
 def test_wrong_options_write_nothing(tmp_path: Path, words: list[str], said: str) -> None:

@@ -193,7 +193,7 @@ def test_returns_are_logged_as_they_were_paid(wrap: Any) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize(("given", "used"), [({}, 1), (1, 1), (2, 2), (None, 3)])
+@pytest.mark.parametrize(("given", "used"), [({}, 1), (1, 1), (np.int64(2), 2), (None, 3)])
 def test_torch_has_one_thread_unless_asked_and_as_many_as_before_afterwards(
     algorithm: Any, given: Any, used: int
 ) -> None:
@@ -217,7 +217,7 @@ def test_torch_has_one_thread_unless_asked_and_as_many_as_before_afterwards(
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2"])
+@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2", _Unwilling()])
 def test_a_number_of_threads_is_checked(threads: Any) -> None:
     with pytest.raises(InvalidParameterError, match="torch_threads is"):
         small_model(SharingA2C, "fups", torch_threads=threads)

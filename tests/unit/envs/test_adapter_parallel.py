@@ -298,7 +298,8 @@ def test_supersuit_skips_random_numbers_of_frames() -> None:
 
 
 @pytest.mark.parametrize("api", ["parallel", "aec", "gym", "gym_tuple", "gym_vector", "sb3"])
-def test_pictures_before_the_first_reset_are_one_error_everywhere(api: str) -> None:
-    env = adaps_envs.make("BPS-1", api=api, render_mode="rgb_array")
+@pytest.mark.parametrize("mode", ["rgb_array", None])
+def test_pictures_before_the_first_reset_are_one_error_everywhere(api: str, mode: str | None) -> None:
+    env = adaps_envs.make("BPS-1", api=api, render_mode=mode)
     with pytest.raises(ResetNeededError, match=r"render\(\) before the first reset"):
         env.render()
