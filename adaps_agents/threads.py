@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from adaps_envs.errors import InvalidParameterError
+from adaps_envs.core.validation import whole_number
+from adaps_envs.errors import InvalidParameterError, quoted
 
 __all__ = ["checked_threads", "running_on"]
 
@@ -28,6 +29,9 @@ def running_on(number: int | None) -> Iterator[None]:
 
 def checked_threads(number: int | None) -> int | None:
     """Return the number of threads, or raise InvalidParameterError unless it is None or an integer >= 1."""
-    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-        raise InvalidParameterError(f"torch_threads is {number!r}; give an integer >= 1, or None to leave torch alone.")
-    return number
+    try:
+        return None if number is None else whole_number("torch_threads", number, 1)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(
+            f"torch_threads is {quoted(number)}; give an integer >= 1, or None to leave torch alone."
+        ) from error

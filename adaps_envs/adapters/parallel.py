@@ -156,7 +156,8 @@ class ParallelFace(Shown, ParallelEnv[str, Any, int]):
         """Advance all agents by one step.
 
         Args:
-            actions: one integer for every agent, below the number of its actions.
+            actions: one integer for every agent, below the number of its actions. After the end there are no agents:
+                no actions, ``{}``, then give empty dictionaries, as in PettingZoo's own environments.
 
         Returns:
             Observations, rewards, terminations, truncations and infos, each keyed by agent; all fresh.
@@ -166,6 +167,8 @@ class ParallelFace(Shown, ParallelEnv[str, Any, int]):
             ResetNeededError: before the first reset, or after the end of the episode.
         """
         if not self.agents:
+            if self.batched.begun and isinstance(actions, dict) and not actions:
+                return {}, {}, {}, {}, {}
             self._refuse_step()
         obs, rewards, terminated, truncated = self.batched.step(self._gathered(actions))
         names = self._names

@@ -228,6 +228,15 @@ class SharedVecEnv(Shown, VecEnv):
         """Release the worker threads, if any."""
         self.batched.close()
 
+    def render(self, mode: str | None = None) -> NDArray[np.uint8] | None:
+        """Return one picture of all lanes; None, with a warning, without a render mode.
+
+        Raises:
+            ResetNeededError: before the first reset.
+        """
+        require_state(self.batched, "render")
+        return super().render(mode)
+
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """Return one picture a lane (not a slot), ``[height, width, 3] uint8``; all None without a render mode.
 

@@ -13,6 +13,7 @@ from baselines.cli import train as training
 from baselines.cli.main import app
 from baselines.cli.train import training_config
 from baselines.leaderboard.errors import InterruptedCommandError
+from baselines.leaderboard.execution.learner import build_model
 
 SMALL = ["BPS-1", "--scheme", "fups", "--steps", "600", "--lanes", "4", "--net-arch", "8", "-p", "groups=[2,1]"]
 
@@ -57,6 +58,10 @@ def test_the_algorithm_of_the_suite_keeps_its_settings() -> None:
     assert training_config("BPS-1", "fups", 100, 0, algorithm="a2c") == training_config("BPS-1", "fups", 100, 0)
 
 
+def test_torch_has_one_thread() -> None:
+    assert build_model(training_config("BPS-1", "fups", 100, 0)).torch_threads == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -65,6 +70,7 @@ def test_the_algorithm_of_the_suite_keeps_its_settings() -> None:
         (["--net-arch", "0"], "net_arch.0"),
         (["--recurrent", "lstm"], "recurrent"),
         (["--resume"], "holds no interrupted training; leave --resume out"),
+        (["--scheme", "seps"], "the identity phase of scheme 'seps' takes at least"),
     ],
 )
 def test_wrong_options_write_nothing(tmp_path: Path, words: list[str], said: str) -> None:

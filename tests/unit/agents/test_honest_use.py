@@ -192,8 +192,11 @@ def test_returns_are_logged_as_they_were_paid(wrap: Any) -> None:
     assert all(value == int(value) for value in logged)
 
 
-@pytest.mark.parametrize("threads", [1, 2, None])
-def test_threads_of_torch_are_as_many_as_before(threads: int | None) -> None:
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("given", "used"), [({}, 1), (1, 1), (np.int64(2), 2), (None, 3)])
+def test_torch_has_one_thread_unless_asked_and_as_many_as_before_afterwards(
+    algorithm: Any, given: Any, used: int
+) -> None:
     seen: list[int] = []
 
     class Count(BaseCallback):
@@ -204,14 +207,17 @@ def test_threads_of_torch_are_as_many_as_before(threads: int | None) -> None:
             return True
 
     before = torch.get_num_threads()
-    model = small_model(SharingA2C, "fups", torch_threads=threads)
-    with pytest.raises(KeyError):
-        model.learn(80, callback=Count())
-    assert set(seen) == {before if threads is None else threads}
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(3)
+    try:
+        model = small_model(algorithm, "fups", **({} if given == {} else {"torch_threads": given}))
+        with pytest.raises(KeyError):
+            model.learn(80, callback=Count())
+        assert (set(seen), torch.get_num_threads()) == ({used}, 3)
+    finally:
+        torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2"])
+@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2", _Unwilling()])
 def test_a_number_of_threads_is_checked(threads: Any) -> None:
     with pytest.raises(InvalidParameterError, match="torch_threads is"):
         small_model(SharingA2C, "fups", torch_threads=threads)

@@ -8,6 +8,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
+from pettingzoo.test import parallel_api_test
 
 import adaps_envs
 from adaps_envs import InvalidActionError, InvalidParameterError, ResetNeededError, UnknownNameError
@@ -97,6 +98,24 @@ def test_end_of_the_episode() -> None:
     env.reset()
     assert env.agents == env.possible_agents
     env.step(LEGAL)
+
+
+def test_after_the_end_no_actions_give_nothing() -> None:
+    env = adaps_envs.make("BPS-1", max_cycles=1)
+    with pytest.raises(ResetNeededError, match="before the first reset"):
+        env.step({})
+    env.reset(seed=0)
+    with pytest.raises(InvalidActionError, match="no action for"):
+        env.step({})
+    env.step(dict.fromkeys(env.agents, 0))
+    assert env.step({}) == env.step({}) == ({}, {}, {}, {}, {})
+    with pytest.raises(ResetNeededError, match="after the end"):
+        env.step(dict.fromkeys(env.possible_agents, 0))
+
+
+def test_supersuit_keeps_dead_agents_in_place() -> None:
+    supersuit = pytest.importorskip("supersuit")
+    parallel_api_test(supersuit.black_death_v3(adaps_envs.make("BPS-1", max_cycles=5)), num_cycles=20)
 
 
 def test_unknown_options_warn_and_are_ignored() -> None:
@@ -298,7 +317,8 @@ def test_supersuit_skips_random_numbers_of_frames() -> None:
 
 
 @pytest.mark.parametrize("api", ["parallel", "aec", "gym", "gym_tuple", "gym_vector", "sb3"])
-def test_pictures_before_the_first_reset_are_one_error_everywhere(api: str) -> None:
-    env = adaps_envs.make("BPS-1", api=api, render_mode="rgb_array")
+@pytest.mark.parametrize("mode", ["rgb_array", None])
+def test_pictures_before_the_first_reset_are_one_error_everywhere(api: str, mode: str | None) -> None:
+    env = adaps_envs.make("BPS-1", api=api, render_mode=mode)
     with pytest.raises(ResetNeededError, match=r"render\(\) before the first reset"):
         env.render()

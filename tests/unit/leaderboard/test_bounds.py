@@ -251,7 +251,10 @@ def test_episodes_at_once_are_counted_with_their_state() -> None:
 def test_numbers_stay_short_and_ticks_exist() -> None:
     assert decimal(-1234.5678, 3) == "-1234.568"
     assert decimal(1.5e300, 3) == "1.500e+300"
-    assert decade_ticks(-324.0, -323.0)
+    for low, high in ((-324.0, -323.0), (0.30104, 0.30105), (2.0, 2.0), (-300.0, 308.0)):
+        ticks = decade_ticks(low, high)
+        assert 1 <= len(ticks) <= 8
+        assert all(tick > 0 for tick in ticks)
 
 
 def test_values_are_checked_without_recursion() -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -15,18 +16,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fabricate import fabricate_failure, snapshot
+from fabricate import fabricate_failure, snapshot, suite_data
 from pydantic import ValidationError
 from rich.console import Console
 from tamper import edit_config, edit_json, edit_metrics, edit_returns, members_of, npz, write_submission
 
-from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.errors import ConfigError, DamagedRecordError
+from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import parse_json, pretty_json
+from baselines.leaderboard.records.light import light_files
 from baselines.leaderboard.records.reader import SUMS, encode_sums, find_runs
 from baselines.leaderboard.records.run_files import config_payload
+from baselines.leaderboard.records.writer import install_files
 from baselines.leaderboard.report import print_board, write_report
-from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 
 Members = dict[str, bytes]
@@ -244,10 +248,16 @@ def anything(rng: random.Random, depth: int = 3) -> Any:
 
 
 def edges_in_returns(run: Path, rng: random.Random) -> None:
+    scored = parse_json((run / "config.json").read_bytes())["config"]["task"].get("scored", "greedy")
+
     def edit(arrays: dict[str, np.ndarray]) -> None:
         for _ in range(rng.choice((1, 2, 8))):
-            name, point = rng.choice(("greedy", "sampled")), rng.randrange(len(arrays["marks"]) - 1)
-            arrays[name][point, rng.randrange(arrays[name].shape[1])] = -abs(edge(rng))
+            name = rng.choice(("greedy", "sampled", "absolute"))
+            # Of the last point, the returns that are scored are replayed.
+            place = [rng.randrange(size) for size in arrays[name].shape]
+            if name == scored:
+                place[0] = rng.randrange(len(arrays["marks"]) - 1)
+            arrays[name][tuple(place)] = -abs(edge(rng))
 
     edit_returns(run, edit)
 
@@ -320,6 +330,15 @@ def fuzzed_set(runs: Path, rng: random.Random) -> None:
         config = RunConfig.model_validate(parse_json((find_runs(runs)[0] / "config.json").read_bytes())["config"])
         shutil.rmtree(runs / config.run_id)
         fabricate_failure(runs, config, rng.choice(TEXTS))
+    if rng.random() < 0.4:
+        for run in find_runs(runs)[: rng.choice((1, None))]:
+            lighten(run)
+
+
+def lighten(run: Path) -> None:
+    files = light_files(run)
+    shutil.rmtree(run)
+    install_files(files, run)
 
 
 def report_faults(runs: Path) -> list[str]:
@@ -337,26 +356,40 @@ def report_faults(runs: Path) -> list[str]:
     return faults
 
 
+@pytest.fixture(scope="module")
+def small_sets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Finished suites of one task and one seed: of today's protocol, scored by greedy and by sampled play, and of 1."""
+    identity = {"identity": {"env_steps": 400, "num_groups": 1, "encoder": {"updates": 20}}}
+    data = suite_data(scheme_settings={"adaps": identity}, seeds=[0])
+    out = tmp_path_factory.mktemp("small")
+    for protocol, scored in (("2", "greedy"), ("2", "sampled"), ("1", "greedy")):
+        tasks = [{**data["tasks"][0], "scored": scored}]
+        suite = SuiteConfig.model_validate({**data, "tasks": tasks, "protocol": protocol})
+        runs = out / f"{protocol}-{scored}"
+        for config in suite.runs():
+            assert execute_job(config, runs / config.run_id, lambda steps: None).status == "done"
+        write_suite_file(suite, runs)
+    return sorted(out.iterdir())
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("cases", [16, pytest.param(2_000, marks=pytest.mark.slow)])
-def test_every_set_that_verifies_is_reported(honest_runs: Path, tmp_path: Path, cases: int) -> None:
-    small = shutil.copytree(honest_runs, tmp_path / "small")
-    suite = read_suite_file(small)
-    assert suite is not None
-    write_suite_file(suite.model_copy(update={"seeds": (0,)}), small)
-    for run in small.glob("*/*/seed-1"):
-        shutil.rmtree(run)
-    verified = 0
-    for case in range(cases):
+@pytest.mark.parametrize("cases", [range(24), pytest.param(range(24, 2_024), marks=pytest.mark.slow)], ids=len)
+def test_every_set_that_verifies_is_reported(small_sets: list[Path], tmp_path: Path, cases: range) -> None:
+    verified: Counter[tuple[str, bool]] = Counter()
+    for case in cases:
         rng = random.Random(f"set {case}")
-        runs = shutil.copytree(small, tmp_path / "fuzzed")
+        source = small_sets[case % len(small_sets)]
+        runs = shutil.copytree(source, tmp_path / "fuzzed")
         try:
             fuzzed_set(runs, rng)
-        except (ValidationError, ValueError, OverflowError):
+        except (DamagedRecordError, ValidationError, ValueError, OverflowError):
             pass  # the models refuse to write such a set
         else:
-            if verify_directory(runs, complete=True).verified:
-                verified += 1
+            verdict = verify_directory(runs, complete=True)
+            if verdict.verified:
+                verified[source.name, any(run.light for run in verdict.runs)] += 1
                 assert report_faults(runs) == [], case
         shutil.rmtree(runs)
-    assert verified >= cases // 8
+    assert {name for name, _ in verified} == {source.name for source in small_sets}
+    assert {light for _, light in verified} == {True, False}
+    assert verified.total() >= len(cases) // 8
