@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from baselines.leaderboard.records.reader import RunRecord
@@ -36,7 +39,18 @@ from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.leaderboard.statistics import scores as stats
 from baselines.text import printable
 
-__all__ = ["SitePages", "anchor", "distinct", "legend", "run_archive", "run_page", "span", "task_page", "thumbnail"]
+__all__ = [
+    "SitePages",
+    "anchor",
+    "distinct",
+    "embedded",
+    "legend",
+    "run_archive",
+    "run_page",
+    "span",
+    "task_page",
+    "thumbnail",
+]
 
 # Scripts, styles and pictures come from the site's own folder; small pictures are part of a drawing.
 _POLICY = (
@@ -86,15 +100,16 @@ class SitePages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            anchor=anchor, decimal=decimal, style=style_of, drawing=_drawing, few=_few, source=scheme_text
+            anchor=anchor,
+            decimal=decimal,
+            style=style_of,
+            drawing=_drawing,
+            few=_few,
+            source=scheme_text,
+            embedded=embedded,
         )
-        # The filter "tojson" writes ASCII, and no sign that ends a script or a comment.
-        self._environment.policies["json.dumps_kwargs"] = {
-            "sort_keys": True,
-            "separators": (",", ":"),
-            "allow_nan": False,
-        }
         self._environment.tests["few"] = _few
+        self._environment.globals["ranked_runs"] = stats.RANKED_RUNS
         self._thumbnails: set[str] = set()
         self._known = {record.config.run_id for record in board.records}
 
@@ -108,7 +123,6 @@ class SitePages:
             site_title=self.title,
             protocol=PROTOCOL,
             rank_margin=stats.RANK_MARGIN,
-            ranked_runs=stats.RANKED_RUNS,
             policy=_POLICY,
             marks_legend=LEGEND,
             live=bool(context.get("charts")),
@@ -300,6 +314,11 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup):
         return printable(value, keep="\n\t\N{NO-BREAK SPACE}")
     return value
+
+
+def embedded(chart: Chart) -> Markup:
+    """Return a chart's data as JSON for a ``<script>``: ASCII without a sign that ends a script or begins a comment."""
+    return htmlsafe_json_dumps(chart.data(), partial(json.dumps, separators=(",", ":"), allow_nan=False))
 
 
 def _drawing(chart: Chart) -> Markup:
