@@ -7,6 +7,8 @@ import dataclasses
 import io
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from PIL import Image
 from site_pages import PAPER, Page, broken_links, read_site
 from typer.testing import CliRunner
 
-from adaps_agents.schemes.registry import scheme_spec
+from adaps_agents.schemes.registry import is_builtin, list_schemes, scheme_spec
 from baselines.cli.leaderboard import app
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.execution.plan import write_suite_file
@@ -262,10 +264,31 @@ def test_schemes_are_described_with_their_papers(site: Path) -> None:
         page = Page(site / name)
         assert scheme_spec("adaps").summary in page.text
         assert "https://arxiv.org/abs/2312.09009" in page.links
-    assert scheme_text("adaps' or 1=1") is None
-    text = scheme_text("adaps_gates")
+
+
+@pytest.mark.parametrize("name", [name for name in list_schemes() if is_builtin(name)])
+def test_a_description_is_that_of_the_scheme(name: str) -> None:
+    text, spec = scheme_text(name), scheme_spec(name)
     assert text is not None
-    assert text.source[-1] == ("arXiv 2312.09009", "https://arxiv.org/abs/2312.09009")
+    assert text.summary == spec.summary
+    assert "".join(words for words, _ in text.source) == spec.source
+    assert all(words in link or words[6:] in link for words, link in text.source if link)
+
+
+@pytest.mark.parametrize("name", ["", "base", "registry", "__init__", "../schemes/fups", "fups\x00", "a" * 1000, "<b>"])
+def test_any_other_name_has_no_description(name: str) -> None:
+    assert scheme_text(name) is None
+
+
+def test_a_report_runs_no_scheme(runs: Path, clean_environment: dict[str, str]) -> None:
+    code = (
+        "import sys; from pathlib import Path; from baselines.leaderboard.report import write_report; "
+        f"write_report(Path({str(runs)!r})); print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_rows_of_few_runs_carry_a_caution(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
