@@ -15,7 +15,7 @@ from baselines.leaderboard.report import collect_board
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.downloads import downloads
 from baselines.leaderboard.report.data.rows import BoardRow
-from baselines.leaderboard.report.figures.charts import curve_chart, style_of
+from baselines.leaderboard.report.figures.charts import curve_chart
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/board"
@@ -47,12 +47,13 @@ def make(folder: Path) -> Board:
 
 
 def curves(board: Board, task: str) -> str:
-    """Return the learning curves of one task as SVG."""
+    """Return the learning curves of one task as a picture of its own, for light and dark pages."""
     config = board.task(task)
     assert config is not None
-    schemes = list(dict.fromkeys(row.scheme for row in board.rows))
-    styles = {scheme: style_of(place) for place, scheme in enumerate(sorted(schemes))}
-    return curve_chart(board.comparisons[task].curves, styles, config.budget, f"{task}: learning curves")
+    chart = curve_chart(board.comparisons[task].curves, config.budget, f"{task}: learning curves")
+    head = '<svg xmlns="http://www.w3.org/2000/svg" '
+    dark = "<style>@media (prefers-color-scheme: dark) { svg { color: #e8eaed; } }</style>"
+    return chart.svg().replace("<svg ", head, 1).replace(">", f">{dark}", 1)
 
 
 def scores(board: Board) -> str:

@@ -10,16 +10,18 @@ from baselines.leaderboard.files import replace_file
 from baselines.leaderboard.records.reader import SUMS
 from baselines.leaderboard.report.data.board import Board, collect_board
 from baselines.leaderboard.report.data.downloads import downloads
-from baselines.leaderboard.report.pages.common import SitePages, run_page
-from baselines.leaderboard.report.pages.run_page import render_run_page
+from baselines.leaderboard.report.pages.common import SitePages, run_archive, run_page
+from baselines.leaderboard.report.pages.run_page import packed, render_run_page
 from baselines.leaderboard.report.pages.site import SiteFolder
-from baselines.leaderboard.report.pages.task_page import films_a_task, write_task_page
+from baselines.leaderboard.report.pages.task_page import films_a_task, write_task_page, write_thumbnail
 
 __all__ = ["BESIDE_THE_RUNS", "SITE", "publish_site", "write_report", "write_site"]
 
 BESIDE_THE_RUNS = ("board.json", "aggregate.json", "board.md", "board.csv")
 SITE = "site"
-_ASSETS = ("style.css", "board.js")
+_ASSETS = ("style.css", "board.js", "charts.js", "uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
+RECORDS_IN_ALL = 1_000
+"""With more runs than that, pages of runs offer no record: the site would be as large as all records together."""
 
 
 def write_report(out: Path, *, site: Path | None = None, pictures: int | None = None) -> tuple[Board, Path]:
@@ -80,10 +82,15 @@ def _write_site(board: Board, folder: SiteFolder, data: Mapping[str, str | bytes
         folder.write(f"assets/{name}", (files(__package__) / "static" / name).read_bytes())
     for name, content in data.items():
         folder.write(name, content)
+    records = len(board.records) <= RECORDS_IN_ALL
     for record in board.records:
-        folder.write(run_page(record.config.run_id), render_run_page(pages, record))
+        folder.write(run_page(record.config.run_id), render_run_page(pages, record, archive=records))
+        if records:
+            folder.write(run_archive(record.config.run_id), packed(record))
     for task in board.task_names():
         write_task_page(pages, folder, task, films)
+        if films:
+            write_thumbnail(pages, folder, task)
     folder.write("runs.html", pages.runs())
     folder.write("archive.html", pages.archive())
     folder.write("about.html", pages.about())

@@ -65,7 +65,8 @@ def drive(browser: Chromium, site: Path, script: str, page: str = "index.html", 
     path = add_script(
         site,
         page,
-        f'"use strict"; const result = []; {script}; document.body.dataset.result = JSON.stringify(result);',
+        f'"use strict"; (async () => {{ const result = []; {script}; '
+        "document.body.dataset.result = JSON.stringify(result); })();",
     )
     visit = browser.open(path, "", *options)
     match = re.search(r'<body[^>]* data-result="([^"]*)"', visit.dom)
@@ -153,7 +154,7 @@ def test_pages_complain_of_nothing_and_ask_nobody(browser: Chromium, whole_site:
     visit = browser.open(whole_site / page)
     assert visit.console == []
     assert visit.requests == []
-    assert "<img src=" not in visit.dom.replace('<img src="../pictures', "")
+    assert re.findall(r'<img src="(?!(?:\.\./)*(?:pictures|thumbnails)/)', visit.dom) == []
     if page != "tasks/one.html":
         assert "&lt;script&gt;alert(1)" in visit.dom or page == "about.html"
 
@@ -189,8 +190,137 @@ def test_controls_and_pictures_have_names(browser: Chromium, site: Path) -> None
 
 
 def test_without_the_script_the_board_is_a_plain_table(browser: Chromium, site: Path) -> None:
-    (site / "assets/board.js").write_text("")
+    for name in ("board.js", "charts.js"):
+        (site / "assets" / name).write_text("")
     visit = browser.open(site / "index.html")
     assert len(rows(visit)) == 9
     assert re.search(r"<form [^>]*hidden", visit.dom)
     assert "<button" not in visit.dom[visit.dom.index('<table id="board"') :]
+    assert visit.dom.count('<div class="static"><svg') == visit.dom.count('<figure class="chart"') == 2
+    assert "<canvas" not in visit.dom
+
+
+@pytest.mark.slow
+def test_a_visitor_points_at_a_chart_and_hides_a_scheme(browser: Chromium, site: Path) -> None:
+    steps, visit = drive(
+        browser,
+        site,
+        """
+        const figure = Array.from(document.querySelectorAll("figure.chart"))
+          .find((one) => one.textContent.startsWith("Learning curves"));
+        let over = figure.querySelector(".u-over");
+        const frame = over.getBoundingClientRect();
+        const tip = () => figure.querySelector(".tip").hidden ? "" : figure.querySelector(".tip").textContent;
+        const point = (right, down) => {
+          const place = { clientX: frame.left + right * frame.width, clientY: frame.top + down * frame.height };
+          over.dispatchEvent(new MouseEvent("mouseenter", place));
+          over.dispatchEvent(new MouseEvent("mousemove", { bubbles: true, ...place }));
+          return tip();
+        };
+        const ink = () => {
+          const canvas = figure.querySelector("canvas");
+          const bytes = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          let seen = 0;
+          for (let i = 0; i < bytes.length; i += 4) {
+            seen += bytes[i] === 0 && bytes[i + 1] === 0x84 && bytes[i + 2] === 0xfc && bytes[i + 3] === 255;
+          }
+          return seen;
+        };
+        const drawn = () => new Promise((done) => setTimeout(done, 100));
+        result.push(document.querySelectorAll(".static").length, figure.querySelectorAll("canvas").length);
+        result.push(point(0.99, 0.01), ink());
+        const button = Array.from(document.querySelectorAll(".legend button"))
+          .find((one) => one.textContent.trim() === "nops");
+        button.click();
+        await drawn();
+        over = figure.querySelector(".u-over");
+        result.push(button.getAttribute("aria-pressed"), ink(), point(0.99, 0.01));
+        button.click();
+        await drawn();
+        result.push(button.getAttribute("aria-pressed"), ink());
+        const live = figure.querySelector(".live");
+        const press = (key) => { live.dispatchEvent(new KeyboardEvent("keydown", { key })); return tip(); };
+        press("Escape");
+        result.push(press("ArrowRight"), press("ArrowRight"), press("ArrowDown"), press("Escape"));
+        const wide = figure.querySelector(".toggle");
+        const before = figure.querySelector("canvas").toDataURL();
+        wide.click();
+        await drawn();
+        result.push(wide.getAttribute("aria-pressed"), figure.querySelector("canvas").toDataURL() !== before);
+        """,
+        "tasks/two.html",
+    )
+    static, canvases, best, ink, hidden, less, next_best, shown, again, *keys, pressed, changed = steps
+    assert (static, canvases) == (0, 1)
+    assert re.fullmatch(r"nops: 0\.9; environment steps 2,000", best)
+    assert ink > 50
+    assert (hidden, less) == ("false", 0)
+    assert re.fullmatch(r"fups: 0\.\d+ \[.*\]; environment steps 2,000|adaps: .*", next_best)
+    assert (shown, again) == ("true", ink)
+    assert all(re.fullmatch(r"\w+: [-\d.]+.*; environment steps [\d,]+", key) for key in keys[:3]), keys
+    assert keys[3] == ""
+    assert (pressed, changed) == ("true", True)
+    assert visit.console == []
+    assert visit.requests == []
+
+
+LOOK = """
+    const number = (text) => text.match(/[\\d.]+/g).map(Number);
+    const over = (top, below) => [0, 1, 2].map((i) => top[i] * (top[3] ?? 1) + below[i] * (1 - (top[3] ?? 1)));
+    const paper = (element) => {
+      if (!element) return [255, 255, 255];
+      const own = number(getComputedStyle(element).backgroundColor);
+      return (own[3] ?? 1) === 1 ? own : over(own, paper(element.parentElement));
+    };
+    const light = (colour) => colour.map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let checked = 0;
+    while (texts.nextNode()) {
+      const element = texts.currentNode.parentElement;
+      if (!texts.currentNode.data.trim() || element.closest("svg, script, option")) continue;
+      if (!element.checkVisibility()) continue;
+      const style = getComputedStyle(element);
+      const below = paper(element);
+      const pair = [light(over(number(style.color), below)), light(below)].sort((a, b) => b - a);
+      const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+      const size = parseFloat(style.fontSize);
+      checked += 1;
+      if (ratio < (size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5)) {
+        result.push(`${ratio.toFixed(2)}: ${texts.currentNode.data.trim().slice(0, 40)}`);
+      }
+    }
+    result.push(checked, getComputedStyle(document.body).backgroundColor, innerWidth,
+                document.documentElement.scrollWidth, document.querySelectorAll(".hint:not([hidden])").length);
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["index.html", "tasks/one.html", "runs/two/nops/seed-1.html", "about.html"])
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_text_has_contrast_and_fits_the_page(browser: Chromium, site: Path, page: str, dark: bool, width: int) -> None:
+    """Contrast AA of WCAG 2 for all text, light and dark, on a telephone and on a desk; only tables scroll sideways."""
+    options = (f"--window-size={width},900", f"--blink-settings=preferredColorScheme={0 if dark else 1}")
+    steps, visit = drive(browser, site, LOOK, page, *options)
+    *pale, checked, background, inner, needed, hints = steps
+    assert pale == []
+    assert checked > 20
+    assert background == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
+    assert needed <= inner
+    if width == 390:
+        assert inner < 600
+        assert hints > 0 or page not in ("index.html", "tasks/one.html")
+    assert visit.console == []
+    assert visit.requests == []
+
+
+@pytest.mark.slow
+def test_pale_text_and_a_broad_page_are_noticed(browser: Chromium, site: Path) -> None:
+    """The twin of the test before: what it looks for is seen."""
+    with (site / "assets/style.css").open("a") as style:
+        style.write("h1 { color: #999; width: 3000px; }")
+    *pale, _, _, inner, needed, _ = drive(browser, site, LOOK, "about.html")[0]
+    assert pale == ["2.85: About"]
+    assert needed > inner

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +19,16 @@ from fabricate import TYPES, fabricate_run
 from PIL import Image
 from tamper import edit_arrays
 
+from adaps_agents.schemes.registry import is_builtin, list_schemes
+from adaps_envs.core.palette import colour_of
 from baselines.leaderboard.records.metadata_files import Sharing
 from baselines.leaderboard.records.reader import read_run
 from baselines.leaderboard.report.figures import pictures
-from baselines.leaderboard.report.figures.charts import COSTS, cost_chart, score_chart, style_of
-from baselines.leaderboard.report.figures.pictures import FilmError, film
-from baselines.leaderboard.report.figures.plane import MARKERS, Plane
+from baselines.leaderboard.report.figures.charts import COSTS, Chart, cost_chart, curve_chart, run_chart, score_chart
+from baselines.leaderboard.report.figures.pictures import FilmError, film, shared_episode, still_of_start
+from baselines.leaderboard.report.figures.plane import MARKERS, Plane, spread
 from baselines.leaderboard.report.figures.sharing_figure import group_labels, mask_overlaps, record_figure
+from baselines.leaderboard.report.figures.styles import COLOURS, style_of
 from baselines.leaderboard.report.figures.ticks import decade_ticks, round_ticks, short
 from baselines.leaderboard.spec.config import SuiteConfig
 
@@ -42,7 +47,7 @@ def sharing(**changes: Any) -> Sharing:
 
 def test_a_film_shows_the_recorded_episode_of_median_return(runs: Path) -> None:
     record = read_run(next(runs.glob("*/adaps/seed-0")))
-    shown = film(record)
+    shown = film(record, shared_episode([record]))
     assert record.evaluation is not None
     returns = record.evaluation.greedy[-1]
     assert shown.team_return == pytest.approx(np.sort(returns)[(len(returns) - 1) // 2])
@@ -56,12 +61,12 @@ def test_a_film_shows_the_recorded_episode_of_median_return(runs: Path) -> None:
         end = np.asarray(still).astype(int)
     assert np.abs(first - last).max() > 50, "nothing moves"
     assert np.abs(last - end).mean() < 2, "the still is not the end"
-    assert film(record).gif == shown.gif
+    assert film(record, shown.episode).gif == shown.gif
 
 
 def test_a_long_episode_is_shown_whole_in_strides(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_FRAMES", 13)
-    shown = film(read_run(next(runs.glob("*/adaps/seed-0"))))
+    shown = film(read_run(next(runs.glob("*/adaps/seed-0"))), 0)
     assert shown.stride == 5
     with Image.open(io.BytesIO(shown.gif)) as gif:
         assert gif.n_frames == 11
@@ -69,20 +74,20 @@ def test_a_long_episode_is_shown_whole_in_strides(runs: Path, monkeypatch: pytes
 
 def test_actions_that_do_not_give_the_return_make_no_picture(tmp_path: Path, suite: SuiteConfig) -> None:
     with pytest.raises(FilmError, match=r"the actions give a return of .*, the record says"):
-        film(read_run(fabricate_run(tmp_path, suite.runs()[0], 0.5)))
+        film(read_run(fabricate_run(tmp_path, suite.runs()[0], 0.5)), 0)
 
 
 def test_actions_that_do_not_play_make_no_picture(runs: Path) -> None:
     run = next(runs.glob("*/adaps/seed-0"))
     edit_arrays(run, "actions.npz", lambda arrays: arrays.update(final=np.full_like(arrays["final"], 77)))
     with pytest.raises(FilmError, match="action 77"):
-        film(read_run(run))
+        film(read_run(run), 0)
 
 
 def test_a_scene_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_STATE_VALUES", 3)
     with pytest.raises(FilmError, match="too large"):
-        film(read_run(next(runs.glob("*/adaps/seed-0"))))
+        film(read_run(next(runs.glob("*/adaps/seed-0"))), 0)
 
 
 def test_the_map_names_groups_types_and_overlap() -> None:
@@ -129,9 +134,36 @@ def test_a_large_team_has_a_small_map() -> None:
 
 
 def test_styles_differ_as_long_as_they_can() -> None:
-    styles = [dataclasses.astuple(style_of(place)) for place in range(28)]
-    assert len({(colour, dashes) for colour, dashes, _ in styles}) == 28
-    assert len({(colour, marker) for colour, _, marker in styles}) == 28
+    styles = [dataclasses.astuple(style_of(name)) for name in list_schemes() if is_builtin(name)]
+    assert len({(colour, dashes) for colour, dashes, _ in styles}) == len(styles)
+    assert len({(colour, marker) for colour, _, marker in styles}) == len(styles)
+
+
+def test_a_name_has_one_style_that_no_scheme_of_the_suite_has() -> None:
+    ours = {style_of(name) for name in list_schemes() if is_builtin(name) and not style_of(name).dashes}
+    others = [style_of(name) for name in ("mine", "<b>", "x" * 300, "\udc80")]
+    assert others == [style_of(name) for name in ("mine", "<b>", "x" * 300, "\udc80")]
+    assert not ours & set(others)
+    assert style_of("adaps").colour == "#cc243c"
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """As WCAG 2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in colour)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))
+
+
+def test_colours_of_schemes_are_seen_on_both_papers_and_are_none_of_the_types() -> None:
+    types = [colour_of(number) for number in range(7)]
+    for colour in map(rgb, COLOURS):
+        light, dark, own = luminance(rgb("#ffffff")), luminance(rgb("#14171c")), luminance(colour)
+        assert (light + 0.05) / (own + 0.05) >= 3
+        assert (own + 0.05) / (dark + 0.05) >= 3
+        assert min(np.linalg.norm(np.subtract(colour, kind)) for kind in types) > 40
 
 
 def drawn(plane: Plane, title: str = "title") -> ElementTree.Element:
@@ -194,26 +226,24 @@ def scored(scheme: str, iqm: float, parameters: int) -> Any:
 
 def test_charts_of_scores_show_every_scheme_once_with_its_interval() -> None:
     rows = [scored("nops", 0.9, 150_000), scored("<b>" * 20, 0.2, 10_000)]
-    styles = {row.scheme: style_of(place) for place, row in enumerate(rows)}
-    for chart in (score_chart(rows, styles, "title"), cost_chart(rows, styles, COSTS[0], "title")):
-        picture = ElementTree.fromstring(chart)
-        for style in styles.values():
+    for chart in (score_chart(rows, "title"), cost_chart(rows, COSTS[0], "title")):
+        picture = ElementTree.fromstring(chart.svg())
+        for style in (style_of(row.scheme) for row in rows):
             shapes = [path for path in picture.iter("path") if style.colour in (path.get("fill"), path.get("stroke"))]
             assert len(shapes) == 2
-    labels = [text.text for text in ElementTree.fromstring(score_chart(rows, styles, "title")).iter("text")]
+    labels = [text.text for text in ElementTree.fromstring(score_chart(rows, "title").svg()).iter("text")]
     assert "nops" in labels
-    assert "<b>" * 7 + "<b…" in labels
-    costs = [text.text for text in ElementTree.fromstring(cost_chart(rows, styles, COSTS[0], "title")).iter("text")]
+    assert "<b>" * 5 + "…" in labels
+    costs = [text.text for text in ElementTree.fromstring(cost_chart(rows, COSTS[0], "title").svg()).iter("text")]
     assert "10 k" in costs
     assert "100 k" in costs
 
 
 def test_the_best_scheme_is_on_top_and_further_right() -> None:
     rows = [scored("nops", 0.9, 2), scored("fups", 0.2, 1)]
-    styles = {row.scheme: style_of(place) for place, row in enumerate(rows)}
-    picture = ElementTree.fromstring(score_chart(rows, styles, "title"))
+    picture = ElementTree.fromstring(score_chart(rows, "title").svg())
     places = {path.get("fill"): path.attrib["d"][1:].split("L")[0].split() for path in picture.iter("path")}
-    best, other = (tuple(map(float, places[styles[name].colour])) for name in ("nops", "fups"))
+    best, other = (tuple(map(float, places[style_of(name).colour])) for name in ("nops", "fups"))
     assert best[0] > other[0]
     assert best[1] < other[1]
 
@@ -246,8 +276,9 @@ def test_an_axis_has_some_round_numbers(low: float, high: float) -> None:
 
 
 def test_costs_that_are_almost_equal_still_get_a_tick() -> None:
-    (tick,) = decade_ticks(math.log10(10_110), math.log10(10_190))
-    assert 10_110 < tick < 10_190
+    ticks = decade_ticks(math.log10(10_110), math.log10(10_190))
+    assert ticks
+    assert all(10_110 < tick < 10_190 for tick in ticks)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 7.0), (2.47, 2.68), (3.9, 5.2), (-0.1, 0.1), (2.0, 2.01)])
@@ -255,4 +286,84 @@ def test_a_logarithmic_axis_has_some_round_numbers(low: float, high: float) -> N
     ticks = decade_ticks(low, high)
     assert 1 <= len(ticks) <= 8
     assert all(low <= np.log10(tick) <= high for tick in ticks)
-    assert ticks == sorted(set(ticks))
+    assert len(ticks) == len(set(ticks))
+    assert len(labels_across(ticks, low, high)) >= min(len(ticks), 2)
+
+
+def labels_across(ticks: list[float], low: float, high: float) -> list[tuple[float, str]]:
+    """Where the labels below an axis from ``low`` to ``high`` stand; none overlaps another."""
+    plane = Plane()
+    plane.limit(0, low, high)
+    plane.ticks(0, [(math.log10(tick), short(tick)) for tick in ticks])
+    labels = [
+        (float(text.attrib["x"]), text.text or "")
+        for text in drawn(plane).iter("text")
+        if text.get("text-anchor") == "middle"
+    ]
+    for (x, text), (other, after) in itertools.pairwise(sorted(labels)):
+        assert other - x > 3.9 * (len(text) + len(after)), f"{text} and {after} overlap"
+    return labels
+
+
+def test_labels_that_would_overlap_give_way_to_the_important_ones() -> None:
+    ticks = [10.0, 9.0, 9.5, 9.9, 11.0]
+    assert [text for _, text in labels_across(ticks, 0.0, 5.0)] == ["10"]
+
+
+def test_names_at_the_end_of_lines_keep_their_distance() -> None:
+    assert spread([1.0, 1.0, 1.0], 10, 0, 100) == [1.0, 11.0, 21.0]
+    assert spread([99.0, 99.0, 99.0], 10, 0, 100) == [80.0, 90.0, 100.0]
+    assert spread([], 10, 0, 100) == []
+
+
+def curve(scheme: str, height: float) -> Any:
+    ends = {"low": [height - 1] * 3, "high": [height + 1] * 3}
+    return SimpleNamespace(scheme=scheme, steps=[0, 1, 2], centre=[height] * 3, identity_steps=0.0, **ends)
+
+
+def test_lines_and_points_are_named_where_they_are() -> None:
+    chart = curve_chart([curve("adaps", 0.5), curve("fups", 0.5), curve("<b>", 9.0)], 2, "title")
+    names = {text.text: text.attrib for text in ElementTree.fromstring(chart.svg()).iter("text")}
+    assert {"adaps", "fups", "<b>"} <= names.keys()
+    assert abs(float(names["adaps"]["y"]) - float(names["fups"]["y"])) >= 16
+    assert float(names["<b>"]["y"]) < float(names["adaps"]["y"])
+    points = cost_chart([scored("adaps", 0.9, 10), scored("fups", 0.9, 10)], COSTS[0], "title")
+    places = [(text.attrib["x"], text.attrib["y"]) for text in ElementTree.fromstring(points.svg()).iter("text")]
+    assert len(places) == len(set(places))
+
+
+def test_scores_near_one_are_told_apart() -> None:
+    rows = [scored("adaps", 1.0, 3), scored("fups", 0.98, 2), scored("nops", 0.0, 1)]
+    chart = score_chart(rows, "title")
+    assert chart.wide
+    heads = {path.get("fill"): float(path.attrib["d"][1:].split()[0]) for path in picture_of(chart).iter("path")}
+    first, second, last = (heads[style_of(row.scheme).colour] for row in rows)
+    assert first - second > 0.1 * (first - last)
+    assert {"1", "0.9", "0"} <= {text.text for text in picture_of(chart).iter("text")}
+    assert not score_chart([scored("adaps", 0.5, 1), scored("fups", 0.99, 1)], "title").wide
+
+
+def picture_of(chart: Chart) -> ElementTree.Element:
+    return ElementTree.fromstring(chart.svg())
+
+
+def test_the_live_chart_has_the_numbers_of_the_picture() -> None:
+    data = cost_chart([scored("adaps", 0.9, 150_000), scored("nops", math.nan, 10)], COSTS[0], "title").data()
+    assert data["series"][0] | {"colour": "", "dashes": []} == {
+        "name": "adaps", "colour": "", "dashes": [], "start": 0.0, "x": [150_000.0], "y": [0.9], "low": [0.8],
+        "high": [1.0],
+    }  # fmt: skip
+    assert data["series"][1]["y"] == [None]
+    assert data["ticks"][:2] == [10.0, 100.0]
+    assert run_chart("adaps", [0, 1], [-3.0, -2.0], "title").data()["near"] is None
+
+
+def test_all_films_of_a_task_show_one_episode(runs: Path) -> None:
+    records = [read_run(path) for path in sorted(runs.glob("*/*/seed-0"))]
+    episode = shared_episode(records)
+    assert len(records) > 1
+    films = [film(record, episode) for record in records]
+    assert len({shown.seed for shown in films}) == 1
+    assert {shown.episode for shown in films} == {episode}
+    assert still_of_start(records[0], episode) == still_of_start(records[1], episode)
+    assert still_of_start(records[0], episode) != still_of_start(records[0], (episode + 1) % 4)

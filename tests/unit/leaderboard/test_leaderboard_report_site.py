@@ -7,24 +7,38 @@ import dataclasses
 import io
 import json
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fabricate import COSTS, PROVENANCE, fabricate_failure, fabricate_result, fabricate_run, fabricate_suite, snapshot
-from site_pages import Page, broken_links, read_site
+from PIL import Image
+from site_pages import PAPER, Page, broken_links, read_site
 from typer.testing import CliRunner
 
+from adaps_agents.schemes.registry import is_builtin, list_schemes, scheme_spec
 from baselines.cli.leaderboard import app
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.execution.plan import write_suite_file
-from baselines.leaderboard.files import parse_json
+from baselines.leaderboard.files import parse_json, sha256_hex
 from baselines.leaderboard.records.metadata_files import Costs
+from baselines.leaderboard.records.reader import read_run
 from baselines.leaderboard.records.writer import RunWriter
-from baselines.leaderboard.report import write_report
+from baselines.leaderboard.report import write, write_report
+from baselines.leaderboard.report.data.schemes import scheme_text
+from baselines.leaderboard.report.figures.charts import run_chart
+from baselines.leaderboard.report.pages.common import embedded
 from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.text import printable
 
 ATTACK = "<script>alert(1)</script>"
+UPLOT = {
+    "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+}
 
 
 @pytest.fixture
@@ -47,7 +61,7 @@ def test_pages_are_whole_and_every_link_resolves(site: Path) -> None:
     assert broken_links(pages) == []
     for page in pages.values():
         assert len(page.ids) == len(set(page.ids)), f"{page.path} gives an id twice"
-        assert page.tags.count("script") == 1
+        assert page.strange_scripts == []
 
 
 def test_a_broken_link_is_noticed(site: Path) -> None:
@@ -66,11 +80,26 @@ def test_pages_fetch_nothing_and_run_nothing_but_their_own_file(site: Path) -> N
     for page in read_site(site).values():
         policies = [value for tag, name, value in page.attributes if tag == "meta" and name == "content"]
         assert any("default-src 'none'; script-src 'self';" in policy for policy in policies)
-        assert not [link for link in page.links if link.startswith(("http", "//", "javascript"))]
+        outside = [link for link in page.links if link.startswith(("http", "//", "javascript"))]
+        assert [link for link in outside if not PAPER.fullmatch(link)] == []
+        assert page.strange_scripts == []
         handlers = [name for _, name, _ in page.attributes if name.startswith("on")]
         assert handlers == []
         assert "url(http" not in page.path.read_text()
-    assert "http" not in (site / "assets/style.css").read_text() + (site / "assets/board.js").read_text()
+    for name in ("style.css", "board.js", "charts.js"):
+        assert "http" not in (site / "assets" / name).read_text()
+
+
+def test_the_chart_library_is_the_published_one_with_its_licence(site: Path) -> None:
+    """Version 1.6.32 of uPlot as npm has it."""
+    digests = {name: sha256_hex((site / "assets" / name).read_bytes()) for name in UPLOT}
+    assert digests == UPLOT
+    assert "MIT License" in (site / "assets/uPlot.LICENSE.txt").read_text()
+    pages = read_site(site)
+    live = {path.name for path, page in pages.items() if any("uPlot.iife" in link for link in page.links)}
+    assert {path.name for path, page in pages.items() if page.data} == live
+    assert {"index.html", "one.html"} <= live
+    assert "runs.html" not in live
 
 
 def test_markup_in_any_text_is_shown_and_not_obeyed(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
@@ -89,9 +118,8 @@ def test_markup_in_any_text_is_shown_and_not_obeyed(tmp_path: Path, make_suite: 
     pages = read_site(index.parent)
     assert broken_links(pages) == []
     for page in pages.values():
-        scripts = [value for tag, name, value in page.attributes if (tag, name) == ("script", "src")]
-        assert page.tags.count("script") == len(scripts) == 1
-        assert scripts[0].endswith("assets/board.js")
+        assert page.strange_scripts == []
+        assert all("<" not in data for data in page.data)
         assert "b" not in page.tags
         assert not [value for tag, name, value in page.attributes if tag == "img" and value == "x"]
     shown = {name: Page(index.parent / name).text for name in ("index.html", "about.html", f"runs/{first.run_id}.html")}
@@ -200,3 +228,99 @@ def test_report_takes_a_folder_and_a_number_of_pictures(site: Path, tmp_path: Pa
     assert "What the policies do" not in (target / "tasks/one.html").read_text()
     assert "What the policies do" in (site / "tasks/one.html").read_text()
     assert json.loads((site.parent / "board.json").read_text())
+
+
+def test_tables_of_a_task_can_be_taken_away(site: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO((site / "downloads/tasks/one.csv").read_text())))
+    assert [row["scheme"] for row in rows] == ["adaps", "fups_id"]
+    assert "\\toprule" in (site / "downloads/tasks/one.tex").read_text()
+    assert (site / "downloads/board.tex").read_text().count("\\toprule") == 3
+    page = Page(site / "tasks/one.html")
+    assert {"../downloads/tasks/one.csv", "../downloads/tasks/one.tex"} <= set(page.links)
+
+
+def test_a_run_page_offers_the_record_which_verifies(runs: Path, tmp_path: Path) -> None:
+    site = write_report(runs)[1].parent
+    run = next(runs.glob("*/adaps/seed-0")).relative_to(runs).as_posix()
+    assert f"../../../runs/{run}.zip" in Page(site / f"runs/{run}.html").links
+    with zipfile.ZipFile(site / f"runs/{run}.zip") as archive:
+        archive.extractall(tmp_path / "taken")
+    record = read_run(tmp_path / "taken" / run)
+    assert record.light
+    assert record.config == read_run(runs / run).config
+    assert not list((tmp_path / "taken").rglob("weights*"))
+
+
+def test_a_large_board_offers_no_records(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(site.rglob("*.zip"))
+    monkeypatch.setattr(write, "RECORDS_IN_ALL", 3)
+    write_report(site.parent)
+    assert not list(site.rglob("*.zip"))
+    assert broken_links(read_site(site)) == []
+
+
+def test_schemes_are_described_with_their_papers(site: Path) -> None:
+    for name in ("about.html", "tasks/one.html"):
+        page = Page(site / name)
+        assert scheme_spec("adaps").summary in page.text
+        assert "https://arxiv.org/abs/2312.09009" in page.links
+
+
+@pytest.mark.parametrize("name", [name for name in list_schemes() if is_builtin(name)])
+def test_a_description_is_that_of_the_scheme(name: str) -> None:
+    text, spec = scheme_text(name), scheme_spec(name)
+    assert text is not None
+    assert text.summary == spec.summary
+    assert "".join(words for words, _ in text.source) == spec.source
+    assert all(words in link or words[6:] in link for words, link in text.source if link)
+
+
+@pytest.mark.parametrize("name", ["", "base", "registry", "__init__", "../schemes/fups", "fups\x00", "a" * 1000, "<b>"])
+def test_any_other_name_has_no_description(name: str) -> None:
+    assert scheme_text(name) is None
+
+
+def test_a_report_runs_no_scheme(runs: Path, clean_environment: dict[str, str]) -> None:
+    code = (
+        "import sys; from pathlib import Path; from baselines.leaderboard.report import write_report; "
+        f"write_report(Path({str(runs)!r})); print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_rows_of_few_runs_carry_a_caution(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    for number, cautions in ((4, True), (5, False)):
+        out = tmp_path / str(number)
+        for run in make_suite(seeds=list(range(number))).runs():
+            fabricate_run(out, run, 0.5)
+        for name in ("index.html", "tasks/one.html"):
+            text = (write_report(out)[1].parent / name).read_text()
+            assert ('<span class="caution">' in text) == cautions, (number, name)
+
+
+def test_every_task_has_a_small_picture(site: Path) -> None:
+    with Image.open(site / "thumbnails/one.png") as picture:
+        assert max(picture.size) <= 240
+    assert "thumbnails/one.png" in Page(site / "index.html").links
+
+
+def test_area_stands_next_to_the_score(site: Path) -> None:
+    for name in ("index.html", "tasks/one.html"):
+        keys = [value for _, attribute, value in Page(site / name).attributes if attribute == "data-key"]
+        assert [key for key in keys if key != "ci_low"][keys.index("iqm") :][:2] == ["iqm", "auc"]
+
+
+@pytest.mark.parametrize(
+    "name", ["</script><script>alert(1)</script>", "<!--<script>", "\u2028\u2029", "]]>", "&lt;", "\u202e"]
+)
+def test_no_name_leaves_the_data_of_a_chart(name: str) -> None:
+    chart = run_chart(name, [0, 1], [float("nan"), float("inf")], name)
+    text = embedded(chart)
+    assert text.isascii()
+    assert not set("<>&") & set(text)
+    data = json.loads(text)
+    assert data["series"][0]["name"] == printable(name)
+    assert data["series"][0]["y"] == [None, None]

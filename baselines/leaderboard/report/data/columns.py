@@ -220,6 +220,7 @@ SCORE_COLUMNS = (
     SCHEME,
     SCORE,
     INTERVAL,
+    AREA,
     REVEALED,
     RETURN,
     _number("greedy", "score with the most likely actions", "greedy_iqm", best_high=True, mark=DEEP),
@@ -231,7 +232,6 @@ SCORE_COLUMNS = (
         best_high=True,
         light_mark=TOLD,
     ),
-    AREA,
     BETTER,
     ARI,
     TYPES,
@@ -270,7 +270,7 @@ COST_COLUMNS = (
     ),
 )
 
-TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, MEDIAN, MEAN, GAP, AREA, BETTER, TRAINABLE, FLOPS, CPU)
+TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, MEDIAN, MEAN, GAP, BETTER, TRAINABLE, FLOPS, CPU)
 
 README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, ARI, TYPES, RUNS, TRAINABLE, CPU)
 

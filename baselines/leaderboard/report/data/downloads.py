@@ -8,11 +8,12 @@ from typing import Any
 
 from baselines.leaderboard.files import canonical_json, pretty_json, sha256_hex
 from baselines.leaderboard.report.data.board import Board
+from baselines.leaderboard.report.data.latex import latex_table, latex_tables
 from baselines.leaderboard.report.data.marl_eval import marl_eval_of
 from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
-from baselines.leaderboard.spec.config import PROTOCOL
+from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL
 
-__all__ = ["DOWNLOADS", "bibtex", "downloads"]
+__all__ = ["DOWNLOADS", "bibtex", "downloads", "file_name", "task_downloads"]
 
 _FOLDER = "downloads"
 # What a record says of itself enters a bibliography only where it looks like what it should be.
@@ -26,6 +27,7 @@ DOWNLOADS = (
     ("aggregate.json", "rows over all tasks"),
     ("improvement.csv", "probability of improvement of every pair that the pages compare"),
     ("marl-eval.json", "runs for marl-eval; each evaluation point is its mean over episodes"),
+    ("board.tex", "LaTeX tables for a paper (booktabs)"),
     ("board.md", "the board as Markdown"),
     ("readme.md", "a narrow Markdown table for a README"),
     ("cite.bib", "BibTeX"),
@@ -33,7 +35,7 @@ DOWNLOADS = (
 
 
 def downloads(board: Board) -> dict[str, str | bytes]:
-    """Return every file of :data:`DOWNLOADS` by its path in the site."""
+    """Return every file of :data:`DOWNLOADS` and those of each task by their paths in the site."""
     done = [record for record in board.records if record.status == "done"]
     rows = [asdict(row) for row in board.rows]
     files: dict[str, str | bytes] = {
@@ -42,12 +44,29 @@ def downloads(board: Board) -> dict[str, str | bytes]:
         "aggregate.json": pretty_json([asdict(row) for row in board.totals]),
         "improvement.csv": csv_rows(_improvements(board)),
         "marl-eval.json": canonical_json(marl_eval_of(done, episodes=False)),
+        "board.tex": latex_tables(board),
         "board.md": markdown_board(board),
         "readme.md": markdown_table(board),
         "cite.bib": bibtex(board),
     }
     assert files.keys() == dict(DOWNLOADS).keys()
-    return {f"{_FOLDER}/{name}": content for name, content in files.items()}
+    paths = {f"{_FOLDER}/{name}": content for name, content in files.items()}
+    for task in board.task_names():
+        table, latex = task_downloads(task)
+        paths[table] = csv_rows([asdict(row) for row in board.rows_of(task)])
+        paths[latex] = latex_table(board, task)
+    return paths
+
+
+def task_downloads(task: str) -> tuple[str, str]:
+    """Return the paths of a task's rows as CSV and as LaTeX in the site."""
+    stem = f"{_FOLDER}/tasks/{file_name(task)}"
+    return f"{stem}.csv", f"{stem}.tex"
+
+
+def file_name(text: str) -> str:
+    """Return a name for a file: one of a record is fit for it, one that only a damaged directory has gets another."""
+    return text if re.fullmatch(NAME_PATTERN, text) else f"x-{sha256_hex(text.encode('utf-8', 'replace'))[:12]}"
 
 
 def bibtex(board: Board) -> str:

@@ -24,7 +24,7 @@ from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
 from baselines.leaderboard.statistics.scores import RANKED_RUNS
 from baselines.text import printable
 
-__all__ = ["latex_tables"]
+__all__ = ["latex_table", "latex_tables"]
 
 _COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, AREA, RUNS, TRAINABLE)
 _TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, TOTAL_RUNS, TRAINABLE)
@@ -47,6 +47,7 @@ _ESCAPES = str.maketrans(
     }
 )
 _NUMBER = re.compile(r"-\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
+_PACKAGE = "% \\usepackage{booktabs}\n"
 _TIED = r"\textsuperscript{=}"
 
 
@@ -55,12 +56,20 @@ def latex_tables(board: Board) -> str:
     tables = []
     if board.totals:
         tables.append(_table("All tasks", "all-tasks", _TOTAL_COLUMNS, board.totals))
-    for task in board.task_names():
-        rows = board.rows_of(task)
-        scored = next((row.scored for row in rows if row.scored), None)
-        title = task if scored is None else f"{task}, {scored} play"
-        tables.append(_table(title, task, _COLUMNS, rows))
-    return "% \\usepackage{booktabs}\n" + "\n".join(tables)
+    tables += [_task_table(board, task) for task in board.task_names()]
+    return _PACKAGE + "\n".join(tables)
+
+
+def latex_table(board: Board, task: str) -> str:
+    """Return the table of one task."""
+    return _PACKAGE + _task_table(board, task)
+
+
+def _task_table(board: Board, task: str) -> str:
+    rows = board.rows_of(task)
+    scored = next((row.scored for row in rows if row.scored), None)
+    title = task if scored is None else f"{task}, {scored} play"
+    return _table(title, task, _COLUMNS, rows)
 
 
 def escaped(text: str) -> str:

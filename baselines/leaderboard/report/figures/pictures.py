@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,14 @@ from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
 from baselines.leaderboard.records.reader import RunRecord, read_final_actions
 
-__all__ = ["Film", "FilmError", "film"]
+__all__ = ["Film", "FilmError", "film", "shared_episode", "still_of_start"]
 
 # A longer episode is shown in strides, whole.
 MAX_FRAMES = 125
 MAX_STATE_VALUES = 200_000
 _SECONDS = 8.0
 _SLOWEST, _FASTEST = 160, 60
+_SMALL = 240
 
 
 class FilmError(ValueError):
@@ -52,15 +54,44 @@ class Film:
     team_return: float
 
 
-def film(record: RunRecord) -> Film:
-    """Show the evaluation episode of median return (the lower of two) of a finished run, at the last point.
+def shared_episode(records: Sequence[RunRecord]) -> int:
+    """Return the place of the evaluation episode whose mean return over some runs of a task is the median one (the
+    lower of two): all runs of a task play the same episodes, and one shows what schemes do differently.
+    """
+    played = [run.evaluation.scored(run.config.task)[-1] for run in records if run.evaluation is not None]
+    means = np.mean(played, axis=0)
+    return int(np.argsort(means, kind="stable")[(len(means) - 1) // 2])
+
+
+def still_of_start(record: RunRecord, episode: int) -> bytes | None:
+    """Return a small PNG of an evaluation episode's first step; None if the scene cannot be drawn."""
+    assert record.evaluation is not None
+    try:
+        env = open_environment(record.config)
+        if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
+            return None
+        env.reset(seed=[int(record.evaluation.seeds[episode])])
+        image = Image.fromarray(env.render_frame(0))
+    except Exception:  # parameters from outside may give a scene that its family cannot draw
+        return None
+    image.thumbnail((_SMALL, _SMALL))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def film(record: RunRecord, episode: int) -> Film:
+    """Show an evaluation episode of a finished run, at the last point.
+
+    Args:
+        record: of the run.
+        episode: its place among the evaluation episodes.
 
     Raises:
         FilmError: the actions are damaged, do not play, do not give the recorded return, or the scene is too large.
     """
     assert record.evaluation is not None
     returns = record.evaluation.scored(record.config.task)[-1]
-    episode = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
     try:
         log = read_final_actions(record)
         length = int(log.final_lengths[episode])

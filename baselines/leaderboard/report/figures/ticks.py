@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-__all__ = ["decade_ticks", "round_ticks", "short"]
+import numpy as np
+
+__all__ = ["NEAR_ONE", "decade_ticks", "near_one", "round_ticks", "short"]
 
 _MOST = 8
+# The distance from 1 up to which the widened axis is about even.
+_NEAR = 0.02
+
+NEAR_ONE = (
+    1.0, 0.0, 0.9, 0.5, 1.1, 0.98, 1.02, 0.8, 1.5, 0.95, 1.05, 0.99, 1.01, 0.7, 2.0, -1.0, 0.995, 1.005, 0.2,
+    1.2, -5.0, 5.0,
+)  # fmt: skip
+"""Round numbers on an axis of scores that is widened near 1, the most important first."""
+
+
+def near_one(score: Any) -> Any:
+    """Return where scores lie on an axis that is widened near 1: about even within 0.02, logarithmic further off."""
+    return np.arcsinh((np.asarray(score, np.float64) - 1) / _NEAR)
 
 
 def round_ticks(low: float, high: float) -> list[float]:
@@ -20,22 +36,23 @@ def round_ticks(low: float, high: float) -> list[float]:
 
 
 def decade_ticks(low: float, high: float) -> list[float]:
-    """Return round numbers between two powers of ten, at least two as far as there are; finer the closer the ends.
+    """Return round numbers between two powers of ten: powers of ten first, then others in ascending order.
 
     Args:
         low: decimal logarithm of the smallest number.
         high: of the largest.
     """
     powers = range(math.floor(low), math.ceil(high) + 1)
-    ticks: list[float] = []
-    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), [tenth / 10 for tenth in range(10, 100)]):
+    for digits in ((1,), (1, 3), (1, 2, 5)):
         ticks = [float(digit) * 10.0**power for power in powers for digit in digits]
         ticks = [tick for tick in ticks if tick > 0 and low <= math.log10(tick) <= high]
         if len(ticks) >= 4:
             break
+    else:  # less than a decade and a half
+        ticks = [tick for tick in round_ticks(10.0**low, 10.0**high) if low <= math.log10(tick) <= high]
     if not ticks:  # the ends lie closer together than round numbers do
         return [10.0 ** ((low + high) / 2)]
-    return ticks[:: math.ceil(len(ticks) / _MOST)]
+    return sorted(ticks[:: math.ceil(len(ticks) / _MOST)], key=lambda tick: (math.log10(tick) % 1 != 0, tick))
 
 
 def short(value: float) -> str:

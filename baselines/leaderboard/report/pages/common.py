@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from baselines.leaderboard.files import sha256_hex
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.report.data.archive import ArchiveRow, archive_rows
 from baselines.leaderboard.report.data.board import Board, Comparisons
@@ -27,15 +28,29 @@ from baselines.leaderboard.report.data.columns import (
     present,
 )
 from baselines.leaderboard.report.data.comparisons import BASELINE, MAX_COMPARED
-from baselines.leaderboard.report.data.downloads import DOWNLOADS, bibtex
+from baselines.leaderboard.report.data.downloads import DOWNLOADS, bibtex, file_name
+from baselines.leaderboard.report.data.schemes import scheme_text
 from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.board_charts import overall_charts, task_charts
-from baselines.leaderboard.report.figures.charts import Style, style_of
-from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL
+from baselines.leaderboard.report.figures.charts import Chart, crowded
+from baselines.leaderboard.report.figures.styles import style_of
+from baselines.leaderboard.report.figures.ticks import near_one
+from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.leaderboard.statistics import scores as stats
 from baselines.text import printable
 
-__all__ = ["SitePages", "anchor", "distinct", "run_page", "task_page"]
+__all__ = [
+    "SitePages",
+    "anchor",
+    "distinct",
+    "embedded",
+    "legend",
+    "run_archive",
+    "run_page",
+    "span",
+    "task_page",
+    "thumbnail",
+]
 
 # Scripts, styles and pictures come from the site's own folder; small pictures are part of a drawing.
 _POLICY = (
@@ -46,7 +61,7 @@ _TABS = (("Board", "index.html"), ("Runs", "runs.html"), ("Archive", "archive.ht
 
 def task_page(task: str) -> str:
     """Return the path of a task's page in the site."""
-    return f"tasks/{_file_name(task)}.html"
+    return f"tasks/{file_name(task)}.html"
 
 
 def run_page(run_id: str) -> str:
@@ -54,21 +69,27 @@ def run_page(run_id: str) -> str:
     return f"runs/{run_id}.html"
 
 
+def run_archive(run_id: str) -> str:
+    """Return the path of a run's record in the site."""
+    return f"runs/{run_id}.zip"
+
+
+def thumbnail(task: str) -> str:
+    """Return the path of a task's small picture in the site."""
+    return f"thumbnails/{file_name(task)}.png"
+
+
 def anchor(scheme: str) -> str:
     """Return the id of a scheme's section in a task's page."""
-    return f"scheme-{_file_name(scheme)}"
+    return f"scheme-{file_name(scheme)}"
 
 
 class SitePages:
     """Renders pages of one board. Every text from a record is escaped by the template engine."""
 
     def __init__(self, board: Board) -> None:
-        """Choose the schemes' styles, the same on all pages."""
+        """Make the template engine."""
         self.board = board
-        schemes = dict.fromkeys(row.scheme for row in board.rows)
-        if board.suite is not None:
-            schemes = {**dict.fromkeys(scheme.label for scheme in board.suite.schemes), **schemes}
-        self.styles = {scheme: style_of(place) for place, scheme in enumerate(schemes)}
         self.title = f"AdaPS leaderboard: {board.suite.name}" if board.suite is not None else "AdaPS leaderboard"
         self._environment = Environment(
             loader=PackageLoader("baselines.leaderboard.report", "templates"),
@@ -78,7 +99,18 @@ class SitePages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(anchor=anchor, decimal=decimal)
+        self._environment.filters.update(
+            anchor=anchor,
+            decimal=decimal,
+            style=style_of,
+            drawing=_drawing,
+            few=_few,
+            source=scheme_text,
+            embedded=embedded,
+        )
+        self._environment.tests["few"] = _few
+        self._environment.globals["ranked_runs"] = stats.RANKED_RUNS
+        self._thumbnails: set[str] = set()
         self._known = {record.config.run_id for record in board.records}
 
     def render(self, template: str, page: str, heading: str, **context: Any) -> str:
@@ -91,9 +123,9 @@ class SitePages:
             site_title=self.title,
             protocol=PROTOCOL,
             rank_margin=stats.RANK_MARGIN,
-            ranked_runs=stats.RANKED_RUNS,
             policy=_POLICY,
             marks_legend=LEGEND,
+            live=bool(context.get("charts")),
             **context,
         )
 
@@ -106,9 +138,9 @@ class SitePages:
         columns = [*scores, *costs]
         if len(names) > 1:
             columns.insert(1, TASK)
-        whole, charts = board.overall, overall_charts(board, self.styles)
+        whole, charts = board.overall, overall_charts(board)
         if whole is None and len(names) == 1:
-            whole, charts = board.comparisons.get(names[0]), task_charts(board, names[0], self.styles)
+            whole, charts = board.comparisons.get(names[0]), task_charts(board, names[0])
         return self.render(
             "index.html.j2",
             "index.html",
@@ -125,12 +157,11 @@ class SitePages:
                 "#": "",
                 "score": "",
             },
-            styles=self.styles,
             span=span(board.rows),
-            tasks=[{"name": name, "page": task_page(name), "summary": self._summary(name)} for name in names],
+            tasks=[self._card(name) for name in names],
             charts=charts,
             charts_heading="All tasks in pictures" if board.overall is not None else "In pictures",
-            legend=self.legend(whole),
+            legend=legend(whole),
             improvement=None if whole is None else whole.improvement,
             problems=self.problems(),
             downloads=[(name, f"downloads/{name}", what) for name, what in DOWNLOADS],
@@ -174,6 +205,7 @@ class SitePages:
             columns=columns.values(),
             provenance=_provenance(self.board.records),
             citation=bibtex(self.board),
+            schemes=self._schemes(),
             baseline=BASELINE,
             max_compared=MAX_COMPARED,
         )
@@ -209,23 +241,44 @@ class SitePages:
             if kind in (None, problem.kind) and task in (None, problem.task)
         ]
 
-    def legend(self, compared: Comparisons | None) -> list[tuple[str, Style]]:
-        """Return the schemes that charts show, with their styles."""
-        return [] if compared is None else [(name, self.styles[name]) for name in compared.improvement.schemes]
+    def _schemes(self) -> list[tuple[str, str]]:
+        """Return the labels of the board's schemes with the names of the schemes behind them."""
+        names = {record.config.scheme.label: record.config.scheme.name for record in self.board.records}
+        return [
+            (row.scheme, names.get(row.scheme, "")) for row in {row.scheme: row for row in self.board.rows}.values()
+        ]
 
-    def _summary(self, task: str) -> str:
+    def has_thumbnail(self, task: str) -> None:
+        """Say that the site has a picture of a task, before the first page is rendered."""
+        self._thumbnails.add(task)
+
+    def _card(self, task: str) -> dict[str, str]:
         config = self.board.task(task)
-        return "" if config is None else f"{config.env}, {config.budget:,} environment steps"
+        return {
+            "name": task,
+            "page": task_page(task),
+            "summary": "" if config is None else f"{config.env}, {config.budget:,} environment steps",
+            "picture": thumbnail(task) if task in self._thumbnails else "",
+        }
 
     def _page_of(self, problem: Problem) -> str:
         return run_page(problem.run) if problem.run in self._known else ""
 
 
+def legend(compared: Comparisons | None) -> list[str]:
+    """Return the schemes that charts show."""
+    return [] if compared is None else compared.improvement.schemes
+
+
 def span(rows: Sequence[AnyRow]) -> Callable[[float], float]:
-    """Return the map from scores to 0..100 across the rows' intervals, random play and the scripted policy included."""
+    """Return the map from scores to 0..100 across the rows' intervals, random play and the scripted policy included.
+
+    It is widened near 1 where several scores lie there.
+    """
     known = [value for row in rows for value in (row.ci_low, row.iqm, row.ci_high) if value is not None]
-    low, high = min([0.0, *known]), max([1.0, *known])
-    return lambda score: round(100 * (score - low) / (high - low), 2)
+    scale: Callable[[float], float] = near_one if crowded(row.iqm for row in rows) else float
+    low, high = scale(min([0.0, *known])), scale(max([1.0, *known]))
+    return lambda score: round(float(100 * (scale(score) - low) / (high - low)), 2)
 
 
 def distinct(records: Sequence[RunRecord], value: Callable[[RunRecord], str | None]) -> str:
@@ -263,6 +316,16 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _file_name(text: str) -> str:
-    """A name of a record is fit for a file; one that only a damaged directory has may hold anything."""
-    return text if re.fullmatch(NAME_PATTERN, text) else f"x-{sha256_hex(text.encode('utf-8', 'replace'))[:12]}"
+def embedded(chart: Chart) -> Markup:
+    """Return a chart's data as JSON for a ``<script>``: ASCII without a sign that ends a script or begins a comment."""
+    return htmlsafe_json_dumps(chart.data(), partial(json.dumps, separators=(",", ":"), allow_nan=False))
+
+
+def _drawing(chart: Chart) -> Markup:
+    # Our own drawing, with every name in it escaped; all else goes through the autoescape.
+    return Markup(chart.svg())
+
+
+def _few(row: AnyRow) -> bool:
+    """Whether a row has too few runs for its interval to be trusted."""
+    return 0 < getattr(row, "fewest_runs", row.runs) < stats.RANKED_RUNS

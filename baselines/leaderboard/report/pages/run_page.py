@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
-from markupsafe import Markup
-from numpy.typing import NDArray
 
 from baselines.leaderboard.files import pretty_json
+from baselines.leaderboard.records.light import light_files
 from baselines.leaderboard.records.reader import SUMS, RunRecord
 from baselines.leaderboard.report.data.values import decimal
+from baselines.leaderboard.report.figures.board_charts import CaptionedChart
+from baselines.leaderboard.report.figures.charts import run_chart
 from baselines.leaderboard.report.figures.sharing_figure import group_labels, record_figure
-from baselines.leaderboard.report.pages.common import SitePages, commit_of, run_page, task_page
+from baselines.leaderboard.report.pages.common import SitePages, commit_of, run_archive, run_page, task_page
 from baselines.leaderboard.spec.config import seeds_of
 
-__all__ = ["render_run_page"]
+__all__ = ["packed", "render_run_page"]
 
 _CURVE_POINTS = 400
-_CURVE_WIDTH, _CURVE_HEIGHT, _MARGIN = 420, 110, 16
 
 Facts = list[tuple[str, str]]
 
 
-def render_run_page(pages: SitePages, record: RunRecord) -> str:
-    """Return the page of a run that can be read, finished or failed."""
+def render_run_page(pages: SitePages, record: RunRecord, *, archive: bool) -> str:
+    """Return the page of a run that can be read, finished or failed; ``archive`` says that the site has its record."""
     config = record.config
     return pages.render(
         "run.html.j2",
@@ -33,7 +36,7 @@ def render_run_page(pages: SitePages, record: RunRecord) -> str:
         scheme=config.scheme.label,
         seed=config.seed,
         results=_results(record),
-        curve=_curve(record),
+        charts=_charts(record),
         failure=record.failure,
         map=record_figure(record.sharing),
         sharing=_sharing(record),
@@ -44,8 +47,19 @@ def render_run_page(pages: SitePages, record: RunRecord) -> str:
         config=pretty_json(
             {**config.model_dump(mode="json"), "seeds": seeds_of(config).model_dump(mode="json")}
         ).decode(),
+        archive=run_archive(config.run_id) if archive else "",
         sums=(record.directory / SUMS).read_text("ascii"),
     )
+
+
+def packed(record: RunRecord) -> bytes:
+    """Return a run's light record as a ZIP file, which ``adaps leaderboard verify`` takes when unpacked."""
+    buffer = io.BytesIO()
+    # Without dates, so that the same record gives the same bytes.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted(light_files(record.directory).items()):
+            archive.writestr(zipfile.ZipInfo(f"{record.config.run_id}/{name}"), data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def _results(record: RunRecord) -> Facts:
@@ -121,31 +135,14 @@ def _costs(record: RunRecord) -> Facts:
     return facts
 
 
-def _curve(record: RunRecord) -> Markup | None:
-    """Draw the run's learning curve in a few hundred bytes: there may be thousands of these pages."""
+def _charts(record: RunRecord) -> list[CaptionedChart]:
+    """Return the run's learning curve, thinned out: there may be thousands of these pages."""
     evaluation = record.evaluation
     if evaluation is None:
-        return None
+        return []
     stride = -(-len(evaluation.steps) // _CURVE_POINTS)
     chosen = np.unique(np.append(np.arange(0, len(evaluation.steps), stride), len(evaluation.steps) - 1))
-    heights = evaluation.scored(record.config.task).mean(axis=1)
-    steps, shown = evaluation.steps[chosen].astype(float), heights[chosen]
-    x = _MARGIN / 2 + _scaled(steps, _CURVE_WIDTH - _MARGIN)
-    y = _MARGIN + _CURVE_HEIGHT - _scaled(shown, _CURVE_HEIGHT)
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    low, high, first, last = (decimal(value, 1) for value in (shown.min(), shown.max(), heights[0], heights[-1]))
-    bottom = _CURVE_HEIGHT + 2 * _MARGIN
-    end = f"{last} after {int(evaluation.steps[-1]):,} steps"
-    return Markup(
-        f'<svg viewBox="0 0 {_CURVE_WIDTH} {bottom + _MARGIN}" role="img" font-family="sans-serif" font-size="11" '
-        f'aria-label="from {first} to {last}">'
-        f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="2"/>'
-        f'<text x="0" y="10">highest {high}</text>'
-        f'<text x="0" y="{bottom + 8}">lowest {low}</text>'
-        f'<text x="{_CURVE_WIDTH}" y="{bottom + 8}" text-anchor="end">{end}</text></svg>'
-    )
-
-
-def _scaled(values: NDArray[np.float64], length: float) -> NDArray[np.float64]:
-    spread = float(values.max() - values.min())
-    return np.asarray((values - values.min()) / spread * length if spread > 0 else np.full(len(values), length / 2))
+    returns = evaluation.scored(record.config.task).mean(axis=1)
+    how = record.config.task.scored
+    chart = run_chart(record.config.scheme.label, evaluation.steps[chosen], returns[chosen], record.config.run_id)
+    return [(f"Team return at the evaluation points, {how} play, mean over episodes", chart)]

@@ -10,16 +10,17 @@ from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.collect import Group
 from baselines.leaderboard.report.data.columns import COST_COLUMNS, SCORE_COLUMNS, present
+from baselines.leaderboard.report.data.downloads import task_downloads
 from baselines.leaderboard.report.data.rows import typical_run
 from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.board_charts import task_charts
-from baselines.leaderboard.report.figures.pictures import Film, FilmError, film
+from baselines.leaderboard.report.figures.pictures import Film, FilmError, film, shared_episode, still_of_start
 from baselines.leaderboard.report.figures.sharing_figure import record_figure
-from baselines.leaderboard.report.pages.common import SitePages, distinct, run_page, span, task_page
+from baselines.leaderboard.report.pages.common import SitePages, distinct, legend, run_page, span, task_page, thumbnail
 from baselines.leaderboard.report.pages.site import SiteFolder
 from baselines.leaderboard.spec.config import TaskConfig, evaluation_marks, seeds_of
 
-__all__ = ["FILMS_IN_ALL", "films_a_task", "write_task_page"]
+__all__ = ["FILMS_IN_ALL", "films_a_task", "write_task_page", "write_thumbnail"]
 
 FILMS_IN_ALL = 24
 """About how many pictures of policies a site has, unless it is asked for more: each takes a fraction of a second."""
@@ -54,13 +55,14 @@ def write_task_page(pages: SitePages, folder: SiteFolder, task: str, films: int)
         rows=rows,
         score_columns=present(SCORE_COLUMNS, rows),
         cost_columns=present(COST_COLUMNS, rows),
-        styles=pages.styles,
         span=span(rows),
         films=list(_films(folder, [group for group in groups if group.done][:films])),
-        films_note="The evaluation episode of median return, of the run of median return, at the budget, "
-        "played again from its recorded actions. Agents have the colour of their hidden type.",
-        charts=task_charts(board, task, pages.styles),
-        legend=pages.legend(compared),
+        films_note="The same evaluation episode for all, played by each scheme's run of median return, at the budget, "
+        "again from the recorded actions. Agents have the colour of their hidden type.",
+        table=task_downloads(task)[0],
+        latex=task_downloads(task)[1],
+        charts=task_charts(board, task),
+        legend=legend(compared),
         improvement=None if compared is None else compared.improvement,
         schemes=[_scheme(pages, group, records) for group in groups],
         settings=_settings(records),
@@ -70,11 +72,21 @@ def write_task_page(pages: SitePages, folder: SiteFolder, task: str, films: int)
     folder.write(page, content)
 
 
+def write_thumbnail(pages: SitePages, folder: SiteFolder, task: str) -> None:
+    """Write the small picture of a task, if one of its runs has a scene that can be drawn."""
+    records = [typical_run(group) for group in pages.board.groups if group.task == task and group.done]
+    picture = still_of_start(records[0], shared_episode(records)) if records else None
+    if picture is not None:
+        folder.write(thumbnail(task), picture)
+        pages.has_thumbnail(task)
+
+
 def _films(folder: SiteFolder, groups: list[Group]) -> Iterator[dict[str, Any]]:
+    episode = shared_episode([typical_run(group) for group in groups]) if groups else 0
     for group in groups:
         record = typical_run(group)
         try:
-            shown = film(record)
+            shown = film(record, episode)
         except FilmError as error:
             yield {"scheme": group.scheme, "gif": None, "caption": str(error)}
             continue
@@ -105,11 +117,16 @@ def _caption(record: RunRecord, shown: Film) -> str:
 def _scheme(pages: SitePages, group: Group, records: list[RunRecord]) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": group.scheme,
+        "class": "",
+        "settings": "",
         "map": None,
         "runs": [pages.run_entry(record) for record in records if record.config.scheme.label == group.scheme],
     }
     if group.done:
         record = typical_run(group)
+        scheme = record.config.scheme
+        entry["class"] = scheme.name
+        entry["settings"] = ", ".join(f"{key} = {value}" for key, value in sorted(scheme.settings.items()))
         entry["map"] = record_figure(record.sharing)
         entry["map_run"] = f"seed-{record.config.seed}"
         entry["map_page"] = run_page(record.config.run_id)

@@ -113,6 +113,17 @@
     return table;
   };
 
+  // A table that does not fit says so; its frame scrolls.
+  const watch = (hint) => {
+    const frame = hint.nextElementSibling;
+    const look = () => { hint.hidden = frame.scrollWidth <= frame.clientWidth + 1; };
+    const observer = new ResizeObserver(look);
+    observer.observe(frame);
+    observer.observe(frame.firstElementChild);
+    look();
+  };
+  document.querySelectorAll(".hint").forEach(watch);
+
   const connected = new Set(Array.from(document.querySelectorAll("form.controls"), connect));
   for (const table of document.querySelectorAll("table.sortable")) {
     if (!connected.has(table)) makeSortable(table, () => {});
