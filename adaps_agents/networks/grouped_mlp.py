@@ -42,8 +42,8 @@ def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, 
     values = num_networks * sum(out * fan_in for fan_in, out in pairs)
     if values > MAX_STACK:
         raise InvalidParameterError(
-            f"{num_networks:,} networks of sizes {list(sizes)} have {values:,} weights; at most {MAX_STACK:,} are made. "
-            "Take fewer or narrower ones."
+            f"{num_networks:,} networks of sizes {list(sizes)} have {values:,} weights; at most {MAX_STACK:,} are "
+            "made. Take fewer or narrower ones."
         )
     layers = [torch.empty(num_networks, out, fan_in) for fan_in, out in pairs]
     for k in range(num_networks):

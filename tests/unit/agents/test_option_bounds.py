@@ -1,4 +1,4 @@
-"""What an option may ask for: options come from records, which a few bytes of somebody else's must not make enormous."""
+"""What an option may ask for at most: options come from records, too, which somebody else has written."""
 
 from __future__ import annotations
 
