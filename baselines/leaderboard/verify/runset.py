@@ -34,6 +34,7 @@ from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
 from baselines.leaderboard.verify.revealed import revealed_faults
 from baselines.leaderboard.verify.run_and_set import (
+    alike_rows,
     copied_answers,
     doubled_runs,
     equal_play,
@@ -169,6 +170,7 @@ def _verify_deeply(
         if examined.answers is not None:
             answers[run] = examined.answers
     verdict.faults += copied_answers(left, answers)
+    verdict.notes += alike_rows(left, answers)
     if elsewhere:
         verdict.notes.append(
             f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here, "
