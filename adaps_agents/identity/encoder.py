@@ -24,6 +24,8 @@ from adaps_envs.errors import InvalidParameterError
 __all__ = ["EncoderConfig", "IdentityEncoder", "Standardiser", "train_encoder"]
 
 TARGETS = ("standardised", "raw")
+# Settings come from records, too: what they may ask for at most.
+MOST = {"latent": 4_096, "hidden": 4_096, "batch_size": 65_536, "updates": 10**9}
 # Scales are fitted on at most so many rows.
 SCALE_ROWS = 200_000
 
@@ -58,9 +60,10 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.targets not in TARGETS:
             raise InvalidParameterError(f"targets is {self.targets!r}; choose one of {', '.join(TARGETS)}.")
-        for name in ("latent", "hidden", "batch_size", "updates"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InvalidParameterError(f"encoder {name} is {getattr(self, name)!r}; it must be an integer >= 1.")
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise InvalidParameterError(f"encoder {name} is {value!r}; it must be an integer >= 1 and <= {most:,}.")
         if self.passes is not None and (not isinstance(self.passes, int) or self.passes < 1):
             raise InvalidParameterError(f"encoder passes is {self.passes!r}; it must be an integer >= 1, or None.")
 

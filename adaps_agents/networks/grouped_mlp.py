@@ -21,9 +21,11 @@ from adaps_agents.networks.cached import Layers, SubnetworkModule
 from adaps_agents.random_streams import torch_stream
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["EXECUTION", "Activation", "GroupedMLP", "MaskedMLP", "entries", "orthogonal_stack"]
+__all__ = ["EXECUTION", "MAX_STACK", "Activation", "GroupedMLP", "MaskedMLP", "entries", "orthogonal_stack"]
 
 HIDDEN_GAIN = 2**0.5
+MAX_STACK = 1 << 28
+"""Weights that the networks of one stack may have together."""
 EXECUTION = ("auto", "compact", "dense")
 
 
@@ -32,8 +34,17 @@ def orthogonal_stack(sizes: Sequence[int], num_networks: int, head_gain: float, 
 
     Network ``k`` draws from a stream of its own, so that network 0 is the same whatever K: schemes started with one
     seed share their root weights.
+
+    Raises:
+        InvalidParameterError: together they have more than :data:`MAX_STACK` values.
     """
     pairs = list(pairwise(sizes))
+    values = num_networks * sum(out * fan_in for fan_in, out in pairs)
+    if values > MAX_STACK:
+        raise InvalidParameterError(
+            f"{num_networks:,} networks of sizes {list(sizes)} have {values:,} weights; at most {MAX_STACK:,} are "
+            "made. Take fewer or narrower ones."
+        )
     layers = [torch.empty(num_networks, out, fan_in) for fan_in, out in pairs]
     for k in range(num_networks):
         generator = torch_stream(seed, "init", name, k)

@@ -16,7 +16,7 @@ from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.gated_mlp import GatedMLP
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.adaps import AdaPS
-from adaps_agents.schemes.options import check_choice, check_count
+from adaps_agents.schemes.options import MAX_UNITS, check_choice, check_count
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "AdaPSGates"]
@@ -73,7 +73,7 @@ class AdaPSGates(AdaPS):
     ) -> None:
         check_choice("masks", masks, MASKS)
         check_choice("gains", gains, GAINS)
-        check_count("gain_code", gain_code)
+        check_count("gain_code", gain_code, high=MAX_UNITS)
         if "units" in options:
             raise InvalidParameterError("adaps_gates masks neurons only; leave units out, or take scheme 'adaps'.")
         super().__init__(labels=labels, identity=identity, types=types, **options)

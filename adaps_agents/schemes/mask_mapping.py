@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adaps_agents.random_streams import torch_stream
-from adaps_agents.schemes.options import check_choice, check_count, check_number
+from adaps_agents.schemes.options import MAX_UNITS, check_choice, check_count, check_number
 from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["MappingConfig", "group_masks", "mapping_logits", "min_hamming", "random_masks", "standardised_centres"]
@@ -37,6 +37,7 @@ PAPER_KEEP = 0.5
 SMALLEST_AUTO_WIDTH = 32
 NORMALISATIONS = ("z_score", "centre", "l2", "none")
 DISTINCTNESS = ("redraw", "contrast", "none")
+MAX_REDRAWS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,8 @@ class MappingConfig:
                 "many neurons a group keeps; leave keep out, or choose top_k or bernoulli."
             )
         check_number("min_hamming", self.min_hamming, low=0.0, high=1.0)
-        check_count("max_redraws", self.max_redraws)
-        check_count("hidden", self.hidden)
+        check_count("max_redraws", self.max_redraws, high=MAX_REDRAWS)
+        check_count("hidden", self.hidden, high=MAX_UNITS)
 
     def kept(self, groups: int, width: int) -> float:
         """Return the share of each layer's neurons that a group keeps.

@@ -9,10 +9,13 @@ import numpy as np
 
 from adaps_envs.errors import InvalidParameterError
 
-__all__ = ["NETWORKS", "check_choice", "check_count", "check_fires", "check_flag", "check_number"]
+__all__ = ["MAX_UNITS", "NETWORKS", "check_choice", "check_count", "check_fires", "check_flag", "check_number"]
 
 NETWORKS = ("both", "actor")
 """Whether a method applies to actor and critic, or to the actor only."""
+
+MAX_UNITS = 4_096
+"""Most units of a layer, entries of a code or ranks that an option may ask for: options come from records, too."""
 
 
 def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:
@@ -22,10 +25,12 @@ def check_choice(option: str, value: Any, allowed: Iterable[str]) -> None:
         raise InvalidParameterError(f"{option} is {value!r}; choose one of {', '.join(choices)}.")
 
 
-def check_count(option: str, value: Any, *, low: int = 1) -> None:
-    """Raise InvalidParameterError unless ``value`` is an integer of at least ``low``."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-        raise InvalidParameterError(f"{option} is {value!r}; it must be an integer >= {low}.")
+def check_count(option: str, value: Any, *, low: int = 1, high: int | None = None) -> None:
+    """Raise InvalidParameterError unless ``value`` is an integer of at least ``low``, and at most ``high``."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        rule = f"an integer >= {low}" + ("" if high is None else f" and <= {high:,}")
+        raise InvalidParameterError(f"{option} is {value!r}; it must be {rule}.")
 
 
 def check_fires(scheme: str, event: str, first: int, updates: int, way_out: str) -> None:

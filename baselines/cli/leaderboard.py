@@ -287,6 +287,8 @@ def add(
     if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
+    for note in addition.verdict.notes:
+        typer.echo(printable(f"note: {note}"), err=True)
     typer.echo(f"{len(addition.added)} runs added, {len(addition.present)} were there already")
     _show(_console(), *addition.report)
 

@@ -14,7 +14,7 @@ from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
 from adaps_agents.networks.grouped_mlp import HIDDEN_GAIN, Activation, entries, orthogonal_stack
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.base import SharingScheme
-from adaps_agents.schemes.options import NETWORKS, check_choice, check_count
+from adaps_agents.schemes.options import MAX_UNITS, NETWORKS, check_choice, check_count
 
 __all__ = ["SCHEME", "HyperMARL", "HyperMLP"]
 
@@ -112,8 +112,8 @@ class HyperMARL(SharingScheme):
 
     def __init__(self, *, embedding: int = 8, width: int = 64, networks: str = "both") -> None:
         super().__init__()
-        check_count("embedding", embedding)
-        check_count("width", width)
+        check_count("embedding", embedding, high=MAX_UNITS)
+        check_count("width", width, high=MAX_UNITS)
         check_choice("networks", networks, NETWORKS)
         self.embedding, self.width, self.networks = embedding, width, networks
 

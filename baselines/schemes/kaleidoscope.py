@@ -175,7 +175,7 @@ class Kaleidoscope(SharingScheme):
     ) -> None:
         super().__init__()
         check_number("diversity", diversity, low=0.0)
-        check_count("window", window)
+        check_count("window", window, high=1_000_000)
         if reset_interval is not None:
             check_count("reset_interval", reset_interval)
         check_number("reset_probability", reset_probability, low=0.0, high=1.0)

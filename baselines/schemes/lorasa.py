@@ -15,7 +15,7 @@ from adaps_agents.networks.grouped_mlp import GroupedMLP, entries
 from adaps_agents.networks.gru import GRUCell, GRULayers
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.base import SharingScheme
-from adaps_agents.schemes.options import check_count, check_fires, check_flag, check_number
+from adaps_agents.schemes.options import MAX_UNITS, check_count, check_fires, check_flag, check_number
 
 __all__ = ["SCHEME", "LoRASA", "LowRankCell", "LowRankMLP"]
 
@@ -191,7 +191,7 @@ class LoRASA(SharingScheme):
     ) -> None:
         super().__init__()
         check_number("switch_at", switch_at, low=0.0, high=1.0)
-        check_count("rank", rank)
+        check_count("rank", rank, high=MAX_UNITS)
         check_number("alpha", alpha, above=0.0)
         check_flag("bias", bias)
         check_flag("full_rank", full_rank)

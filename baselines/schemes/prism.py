@@ -14,7 +14,7 @@ from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers, folded_ind
 from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.base import SharingScheme
-from adaps_agents.schemes.options import NETWORKS, check_choice, check_count, check_flag, check_number
+from adaps_agents.schemes.options import MAX_UNITS, NETWORKS, check_choice, check_count, check_flag, check_number
 from adaps_agents.schemes.thresholds import EPSILON, check_thresholds, initial_thresholds, soft_threshold
 
 __all__ = ["SCHEME", "Prism", "SpectralMLP"]
@@ -190,7 +190,7 @@ class Prism(SharingScheme):
     ) -> None:
         super().__init__()
         if rank is not None:
-            check_count("rank", rank)
+            check_count("rank", rank, high=MAX_UNITS)
         check_number("orthogonality", orthogonality, low=0.0)
         check_number("diversity", diversity, low=0.0)
         check_thresholds(offset, scale, threshold_epsilon)

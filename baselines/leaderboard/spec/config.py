@@ -90,6 +90,10 @@ RESERVED_NAMES = frozenset(
 # A value is a part of the file that holds it, which may have some levels more.
 _MAX_DEPTH = 48
 
+_MOST_LAYERS = 64
+# Returns of a kind that one run may store: what reads many runs holds those of all.
+_MOST_RETURNS = 1 << 18
+
 # What the leaderboard itself hands to the learner; a suite that sets one of them would contradict the record.
 RESERVED_SETTINGS = frozenset(
     {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "torch_threads", "_init_setup_model"}
@@ -192,6 +196,11 @@ class TaskConfig(StoredModel):
         clash = sorted(_RESERVED_PARAMS & self.params.keys())
         if clash:
             raise ValueError(f"params may not hold {', '.join(clash)}; the leaderboard sets it itself")
+        if (returns := self.eval_points * self.eval_episodes) > _MOST_RETURNS:
+            raise ValueError(
+                f"{self.eval_points} eval_points of {self.eval_episodes} eval_episodes are {returns:,} returns; a run "
+                f"stores {_MOST_RETURNS:,} at most"
+            )
         if self.budget < self.eval_points - 1:
             raise ValueError(f"budget {self.budget} is too small for {self.eval_points} evaluation points")
         return self
@@ -222,7 +231,7 @@ class LearnerConfig(StoredModel):
 
     algorithm: Literal["a2c", "ppo"] = "a2c"
     num_lanes: Annotated[int, Field(ge=1, le=_LANES_PER_SEED)] = 32
-    net_arch: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (64, 64)
+    net_arch: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(max_length=_MOST_LAYERS)] = (64, 64)
     recurrent: Literal["none", "gru", "gru_actor"] = "none"
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     settings: dict[str, JsonValue] = {}

@@ -53,7 +53,7 @@ RESAMPLES, FEW_RESAMPLES = 10_000, 2_000
 _CHUNK_VALUES = 4_000_000
 
 RANK_MARGIN = 0.01
-"""Scores that differ by less share a rank, however narrow their intervals."""
+"""Scores that differ by less are not told apart, however narrow their intervals."""
 
 MOST_FLIPPED = 20
 """Pairs up to which :func:`sign_flip_test` tries all signs."""
@@ -266,9 +266,11 @@ def curve_interval(
 
 
 def tie_ranks(centre: Sequence[float], low: Sequence[float], high: Sequence[float]) -> list[int]:
-    """Return ranks from 1 (best): rows whose intervals overlap, directly or through others, share a rank.
+    """Return ranks from 1 (best): one more than the number of rows whose intervals lie wholly above a row's.
 
-    An interval counts as at least :data:`RANK_MARGIN` wide, so that scores which differ by less are never told apart.
+    Rows that overlap through a third one alone may have different ranks, so that one wide interval, of a scheme that
+    fails in some runs, does not give its rank to all others. An interval counts as at least :data:`RANK_MARGIN` wide,
+    so that scores which differ by less are never told apart.
 
     Args:
         centre: scores.
@@ -278,14 +280,7 @@ def tie_ranks(centre: Sequence[float], low: Sequence[float], high: Sequence[floa
     half = RANK_MARGIN / 2
     lows = [-math.inf if math.isnan(end) else min(end, score - half) for score, end in zip(centre, low, strict=True)]
     highs = [math.inf if math.isnan(end) else max(end, score + half) for score, end in zip(centre, high, strict=True)]
-    ranks = [0] * len(lows)
-    rank, floor = 1, math.inf
-    for place, row in enumerate(sorted(range(len(lows)), key=lambda index: -highs[index])):
-        if highs[row] < floor and place:
-            rank, floor = place + 1, lows[row]
-        floor = min(floor, lows[row])
-        ranks[row] = rank
-    return ranks
+    return [1 + sum(end > top for end in lows) for top in highs]
 
 
 def _fewest(scores: Scores) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.records.artifacts import Evaluation
 from baselines.leaderboard.records.metadata_files import Costs, Sharing
 from baselines.leaderboard.records.reader import RunRecord
@@ -23,6 +25,7 @@ from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = [
+    "actor_weights",
     "check_costs",
     "check_evaluation",
     "check_label",
@@ -40,6 +43,13 @@ _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
 _LONGEST_ROLLOUT = 10**12
 _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
+
+
+def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
+    """Return how many weights an actor of a run has at least, by its configuration."""
+    sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
+    unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 2
+    return sum(left * right for left, right in pairwise(sizes)) + unit
 
 
 def check_task(config: RunConfig) -> Iterator[Fault]:

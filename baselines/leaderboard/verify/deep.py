@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from baselines.leaderboard.records.reader import FinishedRun, read_actions, read
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
 from baselines.leaderboard.verify.apart import examined_apart
+from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
@@ -49,7 +49,7 @@ __all__ = ["deep_checks", "examine", "revealed_choice_faults"]
 _NETWORK_SETTINGS = frozenset({"critic"})
 
 # Units of the two networks of all agents together; the largest built-in suite stays far below.
-MAX_NETWORK_UNITS = 1 << 28
+MAX_NETWORK_UNITS = 1 << 26
 
 MAX_EPISODE_BYTES = 1 << 30
 """What all episodes of an evaluation may take at once. They are not played in parts: other batches round otherwise."""
@@ -155,11 +155,7 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
             f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
         )
         yield Fault("config.json", "config.task", message)
-    sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
-    weights = sum(left * right for left, right in pairwise(sizes))
-    if config.learner.recurrent != "none":
-        weights += 6 * sizes[-2] ** 2
-    units = 2 * env.num_agents * weights
+    units = 2 * env.num_agents * actor_weights(config, env)
     if units > MAX_NETWORK_UNITS:
         yield Fault(
             "config.json",

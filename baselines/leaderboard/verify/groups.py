@@ -22,6 +22,8 @@ MAX_PHASE_MOVES = 1 << 27
 MAX_ENCODED_ROWS = 1 << 28
 """Rows that its autoencoder may be trained on, all minibatches together, times its width over 64."""
 
+_SMALL_BATCH = 256
+
 MAX_PHASE_BYTES = 1 << 30
 """What all lanes of its environment may take."""
 
@@ -50,6 +52,8 @@ def prepared_again(config: RunConfig, source: Any) -> Any:
         rows = encoder.updates * encoder.batch_size
         if encoder.passes is not None:
             rows = encoder.passes * steps * env.num_agents
+        # A small minibatch takes as long as one of so many rows.
+        rows *= max(1, _SMALL_BATCH // encoder.batch_size)
         if rows * max(1, encoder.hidden // 64) > MAX_ENCODED_ROWS:
             return None
     if steps * env.num_agents > MAX_PHASE_MOVES or lanes * lane_bytes(env) > MAX_PHASE_BYTES:

@@ -27,7 +27,7 @@ from baselines.leaderboard.verify.copies import (
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
 
-__all__ = ["copied_answers", "doubled_runs", "equal_play", "set_notes", "unequal_diagnostics"]
+__all__ = ["alike_rows", "copied_answers", "doubled_runs", "equal_play", "set_notes", "unequal_diagnostics"]
 
 Row = tuple[str, str]
 
@@ -51,6 +51,37 @@ def copied_answers(records: list[RunRecord], answers: Mapping[str, Values]) -> I
     """
     known = [record for record in records if isinstance(record, FinishedRun) and record.config.run_id in answers]
     yield from _copies(known, lambda record: answers[record.config.run_id], _same_answers)
+
+
+def alike_rows(records: list[RunRecord], answers: Mapping[str, Values]) -> Iterator[str]:
+    """Yield a note for two rows of a task if a run of one acts by the function of a run of the other, but for noise.
+
+    Two schemes may do the same on a task, by other settings of one scheme for example; or the weights of one were
+    handed in as the other's, in networks of another shape.
+
+    Args:
+        records: the runs.
+        answers: how they act, by run.
+    """
+    seen: dict[str, list[RunRecord]] = {}
+    noted: set[tuple[Row, Row]] = set()
+    for record in records:
+        own = answers.get(record.config.run_id)
+        if own is None:
+            continue
+        others = seen.setdefault(record.config.task.name, [])
+        for other in others:
+            rows = _row(other), _row(record)
+            if rows[0] == rows[1] or rows in noted:
+                continue
+            apart = answers_apart(own, answers[other.config.run_id])
+            if apart <= SAME_ANSWERS:
+                noted.add(rows)
+                yield (
+                    f"{record.config.run_id} acts as {other.config.run_id} does (scores apart by {apart:.2g}): the "
+                    "schemes do the same here, or the weights of one were handed in as the other's"
+                )
+        others.append(record)
 
 
 def unequal_diagnostics(records: list[RunRecord]) -> Iterator[Fault]:

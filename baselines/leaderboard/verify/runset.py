@@ -34,6 +34,7 @@ from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
 from baselines.leaderboard.verify.revealed import revealed_faults
 from baselines.leaderboard.verify.run_and_set import (
+    alike_rows,
     copied_answers,
     doubled_runs,
     equal_play,
@@ -52,6 +53,9 @@ MAX_PLANNED_RUNS = 100_000
 
 MOST_DECISIONS = 1 << 32
 """Decisions of single agents in the episodes of all runs together, unless the caller allows more."""
+
+# Larger networks take their time to decide; those of the built-in suites are smaller.
+_WEIGHTS_PER_DECISION = 1 << 17
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
 
@@ -166,6 +170,7 @@ def _verify_deeply(
         if examined.answers is not None:
             answers[run] = examined.answers
     verdict.faults += copied_answers(left, answers)
+    verdict.notes += alike_rows(left, answers)
     if elsewhere:
         verdict.notes.append(
             f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here, "
@@ -205,11 +210,15 @@ def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[Ru
 
 
 def _decisions(record: FinishedRun, deep: bool) -> int:
-    """Return how many decisions of single agents the episodes have that are played, at most."""
+    """Return how many decisions of single agents the episodes have that are played, at most.
+
+    Where networks decide, those of a large one count as many.
+    """
     env, task = open_environment(record.config), record.config.task
     # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one.
     episodes = task.eval_episodes * (5 if deep else 1) + task.absolute_episodes * (2 if deep else 1)
-    return episodes * env.max_cycles * env.num_agents
+    each = max(1, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else 1
+    return episodes * env.max_cycles * env.num_agents * each
 
 
 def _cannot_be_verified(error: Exception) -> Fault:

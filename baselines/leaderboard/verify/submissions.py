@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
 from baselines.leaderboard.verify.run_and_set import doubled_runs
 from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
-from baselines.leaderboard.verify.verdict import Verdict
+from baselines.leaderboard.verify.verdict import Fault, Verdict
 
 __all__ = ["Addition", "add_submission"]
 
@@ -92,6 +93,8 @@ def add_submission(
             verdict = verify_directory(
                 directory, complete=True, deep=deep, target=str(file), most_decisions=most_decisions
             )
+            if deep is not None:
+                verdict.faults += _unplayable(verdict)
             if not verdict.verified:
                 return Addition(verdict)
             make_directory(board)
@@ -101,6 +104,13 @@ def add_submission(
                 return _merge(directory, board, verdict, name)
     except SubmissionError as error:
         return Addition(Verdict(str(file), deep=deep is not None, faults=error.faults))
+
+
+def _unplayable(verdict: Verdict) -> Iterator[Fault]:
+    """Any actions make a light record that verifies, an expert's too: a board that asks for policies cannot take it."""
+    for run in verdict.runs:
+        if run.light:
+            yield Fault(run.run, "", "light, without the weights that --deep plays; submit the full record")
 
 
 def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> Addition:

@@ -269,3 +269,15 @@ def test_a_board_survives_what_it_refuses(runs: Path, tmp_path: Path) -> None:
     assert add_submission(file, tmp_path / "board").report is None
     assert not (tmp_path / "board").exists()
     shutil.rmtree(runs)
+
+
+def test_returns_of_a_run_are_bounded() -> None:
+    """What reads many runs holds the returns of all: 3,000 equal ones take no room in a file and 480 MB in memory."""
+    with pytest.raises(ValueError, match="30,000,000 returns; a run stores 262,144 at most"):
+        TaskConfig(name="x", env="BPS-1-v0", budget=10_000, eval_points=10_000, eval_episodes=3_000)
+
+
+def test_layers_of_a_network_are_bounded() -> None:
+    """Twenty thousand layers of one neuron have few weights, and take minutes."""
+    with pytest.raises(ValueError, match="at most 64 items"):
+        LearnerConfig(net_arch=(1,) * 20_000)

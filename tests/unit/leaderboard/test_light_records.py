@@ -238,7 +238,9 @@ def test_lightening_again_adds_what_is_new_and_refuses_what_is_other(
         write_light_runs(find_runs(honest_runs), honest_runs, light)
 
 
-def test_a_light_submission_goes_to_a_board(runs: Path, light: Path, tmp_path: Path) -> None:
+def test_a_light_submission_goes_to_a_board(
+    runs: Path, light: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, full = tmp_path / "light.zip", tmp_path / "full.zip"
     for directory in (runs, light):  # a board takes adaps with settings of its own under a label alone
         shutil.rmtree(directory / "one" / "adaps")
@@ -254,6 +256,11 @@ def test_a_light_submission_goes_to_a_board(runs: Path, light: Path, tmp_path: P
     verdict = verify_submission(file)
     assert verdict.verified, faults(verdict)
     assert light_notes(verdict)
+    refused = add_submission(file, tmp_path / "deep", deep=deep_checks)
+    assert refused.report is None
+    assert faults(refused.verdict)[0].startswith("one/fups_id/seed-0: light, without the weights that --deep plays;")
+    assert run_cli("leaderboard", "board", "add", file, "--board", tmp_path / "shown") == 0
+    assert "note: 2 of 2 runs are light" in capsys.readouterr().err
     addition = add_submission(file, tmp_path / "board")
     assert len(addition.added) == 2
     added, given = (snapshot(folder / "one" / "fups_id") for folder in (tmp_path / "board", light))

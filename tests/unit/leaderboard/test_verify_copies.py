@@ -82,6 +82,26 @@ def test_a_copy_of_a_small_network_is_named_by_what_it_does(runs: Path, disguise
     assert any(fault.startswith(f"{OTHER}/policy.safetensors: the policy of {ONE} (") for fault in deep), deep
 
 
+def test_weights_of_another_row_are_noted(tmp_path: Path) -> None:
+    """Private networks that all hold the shared one: other arrays, names and counts, the same function."""
+    runs = run_all(tmp_path / "runs", schemes=["fups", "nops"], seeds=[0])
+    one, other = "one/fups/seed-0", "one/nops/seed-0"
+    assert notes_of_rows(runs) == []
+    shared, own = (read_weights(read_run(runs / run)) for run in (one, other))
+    stolen = {
+        name: np.repeat(shared[name], len(array), axis=0) if array.dtype.kind == "f" else array
+        for name, array in own.items()
+    }
+    replant(runs / other, stolen)
+    assert notes_of_rows(runs) == [f"{other} acts as {one} does (scores apart by 0)"]
+
+
+def notes_of_rows(runs: Path) -> list[str]:
+    verdict = verify_directory(runs, deep=deep_checks)
+    assert verdict.verified, [str(fault) for fault in verdict.all_faults]
+    return [note.partition(":")[0] for note in verdict.notes if " acts as " in note]
+
+
 def test_honest_seeds_are_no_copies(wide_runs: Path) -> None:
     for deep in (False, True):
         assert faults_of(wide_runs, deep=deep) == []

@@ -15,8 +15,9 @@ import pytest
 import torch
 from fabricate import suite_data
 from replant import replant
-from tamper import arrays_of, edit_json, edit_returns, edit_weights, mend, write_arrays
+from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns, edit_weights, mend, write_arrays
 
+from adaps_agents.schemes.group_source import GroupSource
 from adaps_envs import make_batched, make_policy
 from baselines.leaderboard.execution.diagnosis import sharing_of
 from baselines.leaderboard.execution.environments import environment_params
@@ -351,6 +352,26 @@ def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
         assert enough.verified
         short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
         assert ["--most-decisions allows more" in str(fault) for fault in short.all_faults] == [True]
+
+
+def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
+    """Its initial weights are played before any are read, so that a file of weights need not hold them."""
+    wide = [2_000, 2_000]
+    edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
+    edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
+    decisions = 30 * 50 * 4
+    assert verify_directory(runs / FUPS, most_decisions=decisions).verified
+    (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
+    assert "--most-decisions allows more" in str(fault)
+
+
+def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many updates with one row each take as long as with hundreds."""
+    monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
+    source = GroupSource(identity={"env_steps": 400, "encoder": {"updates": 1 << 27, "batch_size": 1}})
+    data = suite_data(schemes=["adaps"])
+    config = SuiteConfig.model_validate(data).runs()[0]
+    assert groups.prepared_again(config, source) is None
 
 
 def test_an_action_that_an_agent_lacks_is_no_margin() -> None:

@@ -150,7 +150,7 @@ def _types(row: BoardRow) -> str:
     return "told" if row.told_types else "given" if row.given_groups else ""
 
 
-RANK = _plain("#", "rank within its task; rows whose intervals overlap share it", "rank", str)
+RANK = _plain("#", "rank within its task: one more than the rows whose intervals lie wholly above", "rank", str)
 TASK = _plain("task", "environment, budget and evaluation", "task", str, numeric=False)
 SCHEME = _plain("scheme", "parameter-sharing scheme", "scheme", str, numeric=False)
 SCORE = _number(

@@ -112,7 +112,7 @@ def _table(title: str, name: str, columns: Sequence[Column], rows: Sequence[Boar
 def _caption(title: str, rows: Sequence[AnyRow], leaders: int) -> str:
     parts = [f"{title}: interquartile mean of the runs' scores (0 random, 1 scripted) with 95 % interval; best in bold"]
     if leaders > 1:
-        parts.append(f"the {leaders} rows marked = share rank 1, because their intervals overlap or nearly meet")
+        parts.append(f"the {leaders} rows marked = share rank 1, because no interval lies above theirs")
     if any(getattr(row, "fewest_runs", row.runs) < RANKED_RUNS for row in rows):
         parts.append(f"rows of fewer than {RANKED_RUNS} runs have no rank")
     return "; ".join(parts) + "."
