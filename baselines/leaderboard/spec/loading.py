@@ -21,13 +21,8 @@ __all__ = ["BUILTIN_SCHEMES", "builtin_tasks", "list_suites", "load_suite", "sel
 
 _HERE = Path(__file__).parent
 
-BUILTIN_SCHEMES = frozenset(
-    (
-        *("adaps", "dico", "disjoint_masks", "fups", "fups_id", "gradps", "group_id", "hypermarl", "hypermarl_linear"),
-        *("kaleidoscope", "lorasa", "madps", "nops", "oracle", "prism", "random_groups", "random_masks", "seps"),
-        "snp_ps",
-    )
-)
+_SCHEME_FILES = _HERE.parents[1].glob("schemes/[!_]*.py")
+BUILTIN_SCHEMES = frozenset({"adaps", "adaps_gates", *(path.stem for path in _SCHEME_FILES)})
 """Schemes that come with the suite: verification knows their names, but cannot import them, because they need torch."""
 
 
