@@ -176,6 +176,8 @@ def play(
         from baselines.cli.play_model import open_model
 
         batched, trained = open_model(model, env, parse_params(params), sampled=sampled)
+        if trained.note:
+            typer.echo(trained.note, err=True)
         session = player.Session(batched, trained.name, seed=seed, driven=driven, model=trained)
     if record is not None:
         length = batched.max_cycles if steps is None else steps

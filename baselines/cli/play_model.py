@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adaps_agents.export import load_policy, saved_header
+from adaps_agents.export import WeightsHeader, load_policy, saved_header
 from adaps_envs import make_batched, spec
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.errors import InvalidWeightsError, MissingExtraError
@@ -21,11 +21,16 @@ _ROSTER = ("groups", "roster")
 
 
 class TrainedModel:
-    """A saved policy in one lane, which takes the most probable actions, or samples them if ``sampled``."""
+    """A saved policy in one lane, which takes the most probable actions, or samples them if ``sampled``.
 
-    def __init__(self, path: Path, env: BatchedEnv, *, sampled: bool) -> None:
+    Attributes:
+        name: what is shown.
+        note: what to tell of it, empty for nothing.
+    """
+
+    def __init__(self, path: Path, env: BatchedEnv, *, sampled: bool, note: str = "") -> None:
         self._policy = load_policy(path, env)
-        self._sampled = sampled
+        self._sampled, self.note = sampled, note
         self.name = f"{self._policy.scheme_name} model, {'sampled' if sampled else 'greedy'}"
         self.begin()
 
@@ -63,11 +68,23 @@ def open_model(
         header = saved_header(path)
         same = header.environment == spec(env_id).id and not any(name in params for name in _ROSTER)
         env = make_batched(env_id, 1, **{**(header.environment_params if same else {}), **params})
-        return env, TrainedModel(path, env, sampled=_scored_sampled(env.spec_id) if sampled is None else sampled)
+        sampled = _scored_sampled(env.spec_id) if sampled is None else sampled
+        return env, TrainedModel(path, env, sampled=sampled, note=_other_roster(header, env))
     except FileNotFoundError:
         raise InvalidWeightsError(
             f"--model: there is no {path}; give a saved model or the directory of a run."
         ) from None
+
+
+def _other_roster(header: WeightsHeader, env: BatchedEnv) -> str:
+    """Tell if the agents had other types when the model was trained in this environment; else nothing."""
+    if header.environment != env.spec_id or header.num_agents != env.num_agents:
+        return ""  # another team is refused
+    trained = make_batched(env.spec_id, 1, **header.environment_params).agent_types.tolist()
+    here = env.agent_types.tolist()
+    if trained == here:
+        return ""
+    return f"note: the model was trained on agents of the types {trained}, here they are {here}; its groups stay."
 
 
 def _scored_sampled(env_id: str) -> bool:

@@ -136,6 +136,13 @@ def test_a_model_that_does_not_fit(model: Path, tmp_path: Path, words: list[str]
     assert not (tmp_path / "out.gif").exists()
 
 
+def test_another_roster_than_the_trained_one_is_told(model: Path, tmp_path: Path) -> None:
+    arguments = ["play", "BPS-1", "--model", str(model), "--steps", "1", "--force", "--record", str(tmp_path / "a.gif")]
+    assert "note:" not in CliRunner().invoke(app, [*arguments, "-p", "groups=[2,1]"]).output
+    told = CliRunner().invoke(app, [*arguments, "-p", "groups=[1,2]"]).output
+    assert "trained on agents of the types [0, 0, 1], here they are [0, 1, 1]" in told
+
+
 def test_sampling_belongs_to_a_model() -> None:
     assert "--sampled says how a trained model plays" in str(
         CliRunner().invoke(app, ["play", "BPS-1", "--sampled", "--watch"]).exception
