@@ -55,7 +55,7 @@ def run(
     scheme: Annotated[list[str] | None, typer.Option(help="Only this scheme (repeat for more).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed jobs again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the suite, show what would run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
     skip_probe: Annotated[
         bool, typer.Option("--skip-probe", help="Do not tell beforehand about how long a large suite takes.")
@@ -98,6 +98,9 @@ def run(
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             if dry_run:
+                from baselines.leaderboard.execution.suite_runner import look_over
+
+                look_over(chosen, out, retry_failed=retry_failed, timeout=timeout)
                 _print_plan(console, chosen, out, share, jobs, retry_failed, not skip_probe)
                 return
             if not skip_probe:

@@ -34,7 +34,7 @@ from baselines.leaderboard.records.reader import Failure
 from baselines.leaderboard.records.writer import RunWriter, partials_of, remove_stale_partials
 from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 
-__all__ = ["RunInterrupted", "RunSummary", "run_suite"]
+__all__ = ["RunInterrupted", "RunSummary", "look_over", "run_suite"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run_suite(
         UnknownNameError, ConfigError: the part does not pass the check.
     """
     part, start = part or suite, engine or WorkerPool
-    check = check and (retry_failed or not all((out / config.run_id).exists() for config in part.runs()))
+    check = check and _has_open_runs(part, out, retry_failed)
     out = out.absolute()  # whatever a plug-in makes the working directory of its worker
     with _checked(start, jobs, part, options.timeout) if check else nullcontext(start) as start:
         make_directory(out)
@@ -119,6 +119,21 @@ def run_suite(
             except KeyboardInterrupt:
                 raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
+
+
+def look_over(part: SuiteConfig, out: Path, *, retry_failed: bool = False, timeout: float | None = None) -> None:
+    """Check what :func:`run_suite` checks before its first run, in one worker of this machine; nothing is written.
+
+    Raises:
+        UnknownNameError, ConfigError: the part does not pass the check.
+    """
+    if _has_open_runs(part, out, retry_failed):
+        with _checked(WorkerPool, 1, part, timeout):
+            pass
+
+
+def _has_open_runs(part: SuiteConfig, out: Path, retry_failed: bool) -> bool:
+    return retry_failed or not all((out / config.run_id).exists() for config in part.runs())
 
 
 @contextmanager

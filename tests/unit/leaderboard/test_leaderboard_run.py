@@ -312,6 +312,26 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("fups", "fup", "no sharing scheme 'fup'. Did you mean 'fups'"),
+        ("env_steps = 400", "dims = 3", "no identity setting 'dims'"),
+    ],
+)
+def test_dry_run_refuses_what_a_run_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    suite_file = tmp_path / "tiny.toml"
+    suite_file.write_text(suite_text(schemes=("fups", "adaps"), seeds=(0,)).replace(old, new))
+    out = tmp_path / "out"
+    assert run_cli("leaderboard", "run", "--suite", suite_file, "--out", out, "--dry-run", "--skip-probe") == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert not printed.out
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["leaderboard", "run", "--suite", "quik"], "Did you mean 'quick'"),
