@@ -140,6 +140,8 @@ class Verdict:
             yield f"fault: {fault}"
         for note in self.notes:
             yield printable(f"note: {note}")
-        sound = sum(not run.faults for run in self.runs)
+        sound = [run for run in self.runs if not run.faults]
+        failed = sum(run.status == "failed" for run in sound)
+        also = f", {failed} recorded as failed" if failed else ""
         verdict = "verified" if self.verified else f"NOT verified, {len(self.all_faults)} faults"
-        yield printable(f"{self.target}: {verdict}; {sound} of {len(self.runs)} runs are sound")
+        yield printable(f"{self.target}: {verdict}; {len(sound) - failed} of {len(self.runs)} runs are sound{also}")
