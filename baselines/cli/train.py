@@ -55,6 +55,7 @@ def training_config(
     lanes: int | None = None,
     net_arch: Sequence[int] | None = None,
     recurrent: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Return a run with a suite's learner, evaluated at eleven points and not normalised.
 
@@ -68,6 +69,7 @@ def training_config(
         algorithm: ``a2c`` or ``ppo``. For another one than the suite's, of its settings ``gamma`` alone is kept; the
             others are stable-baselines3's, but for the length of a rollout and of a minibatch.
         lanes, net_arch, recurrent: in place of the suite's.
+        settings: the scheme's options.
 
     Raises:
         UnknownNameError: no such environment or suite.
@@ -89,9 +91,10 @@ def training_config(
         task = TaskConfig(
             name=known.id, env=known.id, params=dict(params or {}), budget=max(steps, _POINTS - 1), eval_points=_POINTS
         )
+        options = SchemeConfig(name=scheme, settings=dict(settings or {}))
     except ValidationError as error:
         raise config_error("adaps train", error) from None
-    return RunConfig(task=task, learner=checked, scheme=SchemeConfig(name=scheme), seed=seed)
+    return RunConfig(task=task, learner=checked, scheme=options, seed=seed)
 
 
 def parse_widths(text: str) -> tuple[int, ...]:

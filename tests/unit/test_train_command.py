@@ -53,6 +53,14 @@ def test_options_reach_the_learner(tmp_path: Path) -> None:
     assert learner["settings"] == {"gamma": 0.95, "n_steps": 50, "batch_size": 150}
 
 
+def test_options_reach_the_scheme(tmp_path: Path) -> None:
+    words = ("--scheme", "seps", "--setting", "labels=[0,1,0]")
+    assert _train(tmp_path / "out", *words).exit_code == 0
+    stored = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert stored["scheme"]["settings"] == {"labels": [0, 1, 0]}
+    assert "does not take ['colour']" in _said(_train(tmp_path / "other", "--setting", "colour=1"))
+
+
 def test_the_algorithm_of_the_suite_keeps_its_settings() -> None:
     assert training_config("BPS-1", "fups", 100, 0, algorithm="a2c") == training_config("BPS-1", "fups", 100, 0)
 
