@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
+from sklearn.metrics import adjusted_rand_score
 from stable_baselines3.common.callbacks import BaseCallback
 
 from adaps_agents.diagnostics import sharing_map, sharing_table
@@ -23,6 +24,7 @@ from baselines.leaderboard.errors import (
     InterruptedCommandError,
     OutputDirectoryError,
 )
+from baselines.leaderboard.execution.environments import DEAL_SEED, environment_params
 from baselines.leaderboard.execution.evaluation import Evaluator, LeaderboardCallback
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.files import make_directory, pretty_json, write_file, writing
@@ -119,15 +121,20 @@ def _settings_of(algorithm: str, learner: Mapping[str, Any], agents: int) -> dic
 
 
 class ShowSharing(BaseCallback):
-    """Prints what is shared with whom, once the groups are known."""
+    """Prints what is shared with whom, once the groups are known, and how groups that were found fit the types."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, types: list[int]) -> None:
         super().__init__()
-        self._console = console
+        self._console, self._types = console, types
 
     def _on_training_start(self) -> None:
-        table = sharing_table(sharing_map(self.model.policy))
-        self._console.print(table, markup=False, highlight=False, soft_wrap=True)
+        scheme = self.model.policy.scheme
+        text = sharing_table(sharing_map(self.model.policy))
+        if scheme.group_source is not None and scheme.group_source.kind == "found":
+            text += (
+                f"\nARI of the groups and the hidden types: {adjusted_rand_score(self._types, scheme.assignment()):.2f}"
+            )
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _on_step(self) -> bool:
         return True
@@ -186,7 +193,11 @@ class _Training:
         if not model.policy.prepared():
             self._say("finding groups: the identity phase plays at random, then compares the agents")
         self._describe("training" if model.policy.prepared() else "finding groups")
-        callbacks = [ShowSharing(self._console), self._callback]
+        types = make_batched(config.task.env, 1, **environment_params(config)).agent_types.tolist()
+        if len(set(types)) > 1:
+            dealt = f" (dealt by seed {config.seed})" if DEAL_SEED in environment_params(config) else ""
+            self._say(f"hidden types{dealt}: {' '.join(map(str, types))}")
+        callbacks = [ShowSharing(self._console, types), self._callback]
         left = config.task.budget - model.num_timesteps
         name = f"{config.task.name}_{config.scheme.name}_{config.seed}"
         try:
@@ -220,7 +231,7 @@ class _Training:
         if first:
             self._describe("training")
             make_directory(self._out / _SCRATCH)
-            write_file(self._out / _CONFIG, pretty_json(self._config.model_dump(mode="json")))
+            write_file(self._out / _CONFIG, pretty_json(_stored(self._config)))
         if first or self._checkpoints.due():
             arrays = with_prefix("learner/", capture_training(self._model))
             arrays |= with_prefix("evaluation/", self._callback.state())
@@ -230,7 +241,7 @@ class _Training:
         self._points.append(point)
         if len(self._points) > 1 and self._points[-2]["step"] == point["step"]:
             return  # several were due during the identity phase
-        scores = f"return {point['greedy_mean']:.1f} (sampled {point['sampled_mean']:.1f})"
+        scores = f"return {_rounded(point['greedy_mean'])} greedy, {_rounded(point['sampled_mean'])} sampled"
         self._say(f"{point['step']:>12,} steps  {scores}")
         if self._model.tensorboard_log is not None:
             for name in ("greedy_mean", "sampled_mean"):
@@ -245,6 +256,18 @@ class _Training:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _rounded(value: float) -> str:
+    """Two digits that count, or one after the point."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
+def _stored(config: RunConfig) -> dict[str, Any]:
+    """Return what ``config.json`` holds: all parameters of the environment, the seed of the deal among them."""
+    stored = config.model_dump(mode="json")
+    stored["task"]["params"] = environment_params(config)
+    return stored
 
 
 def _directory(out: Path) -> Path:
@@ -268,7 +291,7 @@ def _unfinished(config: RunConfig, out: Path) -> Checkpoint:
         raise InvalidParameterError(
             f"--resume: {out} holds no interrupted training; leave --resume out to begin one there."
         )
-    for where, there, here in different_leaves(begun, config.model_dump(mode="json")):
+    for where, there, here in different_leaves(begun, _stored(config)):
         raise ConfigMismatchError(
             f"--resume: the training in {out} has {where} = {there!r}, this command {here!r}; give the same command, "
             "or another --out."
