@@ -130,10 +130,10 @@ class ShowSharing(BaseCallback):
     def _on_training_start(self) -> None:
         scheme = self.model.policy.scheme
         text = sharing_table(sharing_map(self.model.policy))
-        if scheme.group_source is not None and scheme.group_source.kind == "found":
-            text += (
-                f"\nARI of the groups and the hidden types: {adjusted_rand_score(self._types, scheme.assignment()):.2f}"
-            )
+        groups, source = scheme.assignment(), scheme.group_source
+        if groups is not None and source is not None and source.kind == "found":
+            ari = adjusted_rand_score(self._types, groups)
+            text += f"\nARI of the groups and the hidden types: {ari:.2f}"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _on_step(self) -> bool:
