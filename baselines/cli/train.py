@@ -16,6 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from adaps_agents.diagnostics import sharing_map, sharing_table
 from adaps_agents.learners.resume import capture_training, restore_training, with_prefix, without_prefix
+from adaps_agents.schemes import SharingScheme
 from adaps_envs import make_batched, spec
 from adaps_envs.errors import InvalidParameterError
 from baselines.leaderboard.errors import (
@@ -129,6 +130,7 @@ class ShowSharing(BaseCallback):
 
     def _on_training_start(self) -> None:
         scheme = self.model.policy.scheme
+        assert isinstance(scheme, SharingScheme)
         text = sharing_table(sharing_map(self.model.policy))
         groups, source = scheme.assignment(), scheme.group_source
         if groups is not None and source is not None and source.kind == "found":
