@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError, quoted, suggest
+from adaps_envs.errors import AdapsError, InvalidParameterError, UnknownNameError, nearest, quoted, suggest
 
 if TYPE_CHECKING:
     from adaps_envs.core.batched import BatchedEnv
@@ -268,7 +268,9 @@ def spec(env_id: str) -> EnvSpec:
     if name in by_alias:
         return by_alias[name]
     broken = "".join(f" Plug-in {plugin!r} failed to load ({why})." for plugin, why in _discovered()[1].items())
-    raise UnknownNameError(f"no environment {quoted(env_id)}. {suggest(name, _specs())}{broken}")
+    raise UnknownNameError(
+        f"no environment {quoted(env_id)}. {nearest(env_id, _specs()) or suggest(env_id, _specs())}{broken}"
+    )
 
 
 def plugin_of(env_id: str) -> str:

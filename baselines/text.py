@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "storable"]
+__all__ = ["counted", "printable", "storable"]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``"1 run"``, ``"2 runs"``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Container, Mapping
 from typing import Any
 
 import gymnasium
@@ -14,7 +15,15 @@ from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.adapters.sb3_index import AgentIndexBox, declared_action_mask
 from adaps_envs.errors import InvalidParameterError, quoted
 
-__all__ = ["check_actions", "check_slots", "check_states", "check_team", "checked_seed", "sharing_arguments"]
+__all__ = [
+    "check_actions",
+    "check_no_env_params",
+    "check_slots",
+    "check_states",
+    "check_team",
+    "checked_seed",
+    "sharing_arguments",
+]
 
 
 def sharing_arguments(
@@ -74,6 +83,25 @@ def sharing_arguments(
     if options.get("critic") == "central":
         options["state_dim"] = check_states(env, getattr(env, "state_dim", None))
     return policy, env, options
+
+
+def check_no_env_params(env: Any, kwargs: Mapping[str, Any], known: Container[str]) -> None:
+    """Raise InvalidParameterError if parameters of the environment ``env``, an id, are given to the learner.
+
+    Args:
+        env: an id, or an environment, which has its parameters already.
+        kwargs: what the learner is given beside its own arguments.
+        known: names that the learner takes.
+    """
+    from adaps_envs import spec
+
+    parameters = spec(env).parameters if isinstance(env, str) else ()
+    misplaced = {name: value for name, value in kwargs.items() if name in parameters and name not in known}
+    if misplaced:
+        raise InvalidParameterError(
+            f"{', '.join(map(repr, misplaced))} belongs to the environment, not to the learner; use "
+            f"env_kwargs={quoted(misplaced)}."
+        )
 
 
 def _checked_env_kwargs(given: Any) -> dict[str, Any]:

@@ -424,10 +424,14 @@ class SharingPolicy(ActorCriticPolicy):
             )
         return spent
 
+    def least_identity_steps(self, lanes: int) -> int:
+        """Return the environment steps that an identity phase still to come takes at least with B = ``lanes``, or 0."""
+        source = None if self.prepared() else self.scheme.group_source
+        return 0 if source is None else source.least_steps(lanes)
+
     def check_budget(self, budget: int, lanes: int) -> None:
         """Raise InvalidParameterError if nothing of ``budget`` environment steps is left after the identity phase."""
-        source = None if self.prepared() else self.scheme.group_source
-        least = 0 if source is None else source.least_steps(lanes)
+        least = self.least_identity_steps(lanes)
         if budget <= least and least > 0:
             raise InvalidParameterError(
                 f"training may spend {budget:,} environment steps, and the identity phase of scheme "

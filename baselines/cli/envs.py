@@ -130,6 +130,14 @@ def play(
             "Needs the extra `agents`.",
         ),
     ] = None,
+    sampled: Annotated[
+        bool | None,
+        typer.Option(
+            "--sampled/--greedy",
+            help="Sample the model's actions, or take the most probable ones; default: as the built-in task of ID is "
+            "scored, else greedy.",
+        ),
+    ] = None,
     agent: Annotated[
         int | None, typer.Option(min=0, help="The agent that you drive first; default: 0, with --model nobody.")
     ] = None,
@@ -155,6 +163,10 @@ def play(
 
     driven = None if watch or record is not None or (model is not None and agent is None) else agent or 0
     if model is None:
+        if sampled is not None:
+            raise InvalidParameterError(
+                f"--{'sampled' if sampled else 'greedy'} says how a trained model plays; add --model, or leave it out."
+            )
         batched = make_batched(env, 1, **parse_params(params))
         session = player.Session(batched, policy or "expert", seed=seed, driven=driven)
     else:
@@ -163,7 +175,9 @@ def play(
         import adaps_agents  # noqa: F401  (says which extra is missing)
         from baselines.cli.play_model import open_model
 
-        batched, trained = open_model(model, env, parse_params(params))
+        batched, trained = open_model(model, env, parse_params(params), sampled=sampled)
+        if trained.note:
+            typer.echo(trained.note, err=True)
         session = player.Session(batched, trained.name, seed=seed, driven=driven, model=trained)
     if record is not None:
         length = batched.max_cycles if steps is None else steps

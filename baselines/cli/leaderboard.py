@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baselines.leaderboard.errors import InterruptedCommandError
-from baselines.text import printable
+from baselines.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +55,7 @@ def run(
     scheme: Annotated[list[str] | None, typer.Option(help="Only this scheme (repeat for more).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeat for more).")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed jobs again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the suite, show what would run, and stop.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: run the i-th of n shares, one a machine, in one --out.")] = "1/1",
     skip_probe: Annotated[
         bool, typer.Option("--skip-probe", help="Do not tell beforehand about how long a large suite takes.")
@@ -97,13 +97,15 @@ def run(
             loggers = require_loggers(logger or [])
             whole = load_suite(suite)
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
+            from baselines.leaderboard.execution.suite_runner import look_over, refuse_foreign, run_suite
+
+            refuse_foreign(out)
             if dry_run:
+                look_over(chosen, out, retry_failed=retry_failed, timeout=timeout)
                 _print_plan(console, chosen, out, share, jobs, retry_failed, not skip_probe)
                 return
             if not skip_probe:
                 _print_cost(console, chosen, out, share, jobs, retry_failed)
-
-            from baselines.leaderboard.execution.suite_runner import run_suite
 
             options = JobOptions(loggers=loggers, timeout=timeout)
             if checkpoint_seconds is not None:
@@ -116,7 +118,7 @@ def run(
     except KeyboardInterrupt as stop:
         raise InterruptedCommandError(f"{str(stop) or 'interrupted'}. To go on: {_same_command(context)}") from None
     if summary.failed:
-        typer.echo(f"{summary.failed} runs failed; --retry-failed runs them again.", err=True)
+        typer.echo(f"{counted(summary.failed, 'run')} failed; --retry-failed repeats what has failed.", err=True)
         raise typer.Exit(EXIT_FAILED_RUNS)
 
 
@@ -221,7 +223,7 @@ def lighten(
     if suite is not None:
         write_suite_file(suite, out)
     copy_revealed(directory, out, [outcome.run for outcome in verdict.runs])
-    typer.echo(f"{new} light runs written, {len(runs) - new} were there already: {out}")
+    typer.echo(f"{counted(new, 'light run')} written, {len(runs) - new} were there already: {out}")
 
 
 @app.command()
@@ -263,7 +265,7 @@ def reveal_command(
     """
     from baselines.leaderboard.execution.reveal import reveal
 
-    typer.echo(f"{reveal(directory, salt)} runs played in revealed episodes: {directory / 'revealed'}")
+    typer.echo(f"{counted(reveal(directory, salt), 'run')} played in revealed episodes: {directory / 'revealed'}")
 
 
 @board_app.command()
@@ -287,9 +289,13 @@ def add(
     if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
+<<<<<<< HEAD
     for note in addition.verdict.notes:
         typer.echo(printable(f"note: {note}"), err=True)
     typer.echo(f"{len(addition.added)} runs added, {len(addition.present)} were there already")
+=======
+    typer.echo(f"{counted(len(addition.added), 'run')} added, {len(addition.present)} were there already")
+>>>>>>> stumbles
     _show(_console(), *addition.report)
 
 
@@ -316,12 +322,16 @@ def compare(
 @app.command()
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of `run`.")],
-    out: Annotated[Path, typer.Option(help="JSON file to write; an older one is replaced.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write all finished runs, episode by episode, in the JSON format that marl-eval reads."""
+    from baselines.leaderboard.errors import OutputDirectoryError
     from baselines.leaderboard.files import canonical_json, make_directory, replace_file
     from baselines.leaderboard.report.data.marl_eval_file import marl_eval
 
+    if out.exists() and not force:
+        raise OutputDirectoryError(f"{out} exists; give another name, or --force to replace it.")
     data = canonical_json(marl_eval(directory))
     make_directory(out.parent)
     replace_file(out, data)
@@ -337,7 +347,7 @@ def suites() -> None:
         loaded = load_suite(name)
         runs = loaded.runs()
         steps = sum(run.task.budget for run in runs)
-        typer.echo(f"{name:<10} {loaded.description} ({len(runs)} runs, {steps:,} environment steps)")
+        typer.echo(f"{name:<10} {loaded.description} ({counted(len(runs), 'run')}, {steps:,} environment steps)")
 
 
 @app.command()

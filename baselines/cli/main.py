@@ -113,6 +113,9 @@ def train(
         str | None, typer.Option(metavar="W,W", help="Widths of the hidden layers, as 64,64, in place of the suite's.")
     ] = None,
     recurrent: Annotated[str | None, typer.Option(help="none, gru or gru_actor, in place of the suite's.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--setting", metavar="K=V", help="An option of the scheme (repeat for more).")
+    ] = None,
     tensorboard: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also log there (needs the extra `tensorboard`).")
     ] = None,
@@ -135,6 +138,7 @@ def train(
     config = training_config(
         env, scheme, steps, seed, suite=suite, params=parse_params(params), algorithm=algo, lanes=lanes,
         net_arch=None if net_arch is None else parse_widths(net_arch), recurrent=recurrent,
+        settings=parse_params(setting),
     )  # fmt: skip
     with end_on_signal():
         train_once(config, out=out, console=Console(), tensorboard=tensorboard, resume=resume)

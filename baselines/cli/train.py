@@ -11,10 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
+from sklearn.metrics import adjusted_rand_score
 from stable_baselines3.common.callbacks import BaseCallback
 
 from adaps_agents.diagnostics import sharing_map, sharing_table
 from adaps_agents.learners.resume import capture_training, restore_training, with_prefix, without_prefix
+from adaps_agents.schemes import SharingScheme
 from adaps_envs import make_batched, spec
 from adaps_envs.errors import InvalidParameterError
 from baselines.leaderboard.errors import (
@@ -23,6 +25,7 @@ from baselines.leaderboard.errors import (
     InterruptedCommandError,
     OutputDirectoryError,
 )
+from baselines.leaderboard.execution.environments import DEAL_SEED, environment_params
 from baselines.leaderboard.execution.evaluation import Evaluator, LeaderboardCallback
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.files import make_directory, pretty_json, write_file, writing
@@ -55,6 +58,7 @@ def training_config(
     lanes: int | None = None,
     net_arch: Sequence[int] | None = None,
     recurrent: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Return a run with a suite's learner, evaluated at eleven points and not normalised.
 
@@ -68,6 +72,7 @@ def training_config(
         algorithm: ``a2c`` or ``ppo``. For another one than the suite's, of its settings ``gamma`` alone is kept; the
             others are stable-baselines3's, but for the length of a rollout and of a minibatch.
         lanes, net_arch, recurrent: in place of the suite's.
+        settings: the scheme's options.
 
     Raises:
         UnknownNameError: no such environment or suite.
@@ -89,9 +94,10 @@ def training_config(
         task = TaskConfig(
             name=known.id, env=known.id, params=dict(params or {}), budget=max(steps, _POINTS - 1), eval_points=_POINTS
         )
+        options = SchemeConfig(name=scheme, settings=dict(settings or {}))
     except ValidationError as error:
         raise config_error("adaps train", error) from None
-    return RunConfig(task=task, learner=checked, scheme=SchemeConfig(name=scheme), seed=seed)
+    return RunConfig(task=task, learner=checked, scheme=options, seed=seed)
 
 
 def parse_widths(text: str) -> tuple[int, ...]:
@@ -116,15 +122,21 @@ def _settings_of(algorithm: str, learner: Mapping[str, Any], agents: int) -> dic
 
 
 class ShowSharing(BaseCallback):
-    """Prints what is shared with whom, once the groups are known."""
+    """Prints what is shared with whom, once the groups are known, and how groups that were found fit the types."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, types: list[int]) -> None:
         super().__init__()
-        self._console = console
+        self._console, self._types = console, types
 
     def _on_training_start(self) -> None:
-        table = sharing_table(sharing_map(self.model.policy))
-        self._console.print(table, markup=False, highlight=False, soft_wrap=True)
+        scheme = self.model.policy.scheme
+        assert isinstance(scheme, SharingScheme)
+        text = sharing_table(sharing_map(self.model.policy))
+        groups, source = scheme.assignment(), scheme.group_source
+        if groups is not None and source is not None and source.kind == "found":
+            ari = adjusted_rand_score(self._types, groups)
+            text += f"\nARI of the groups and the hidden types: {ari:.2f}"
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _on_step(self) -> bool:
         return True
@@ -183,7 +195,11 @@ class _Training:
         if not model.policy.prepared():
             self._say("finding groups: the identity phase plays at random, then compares the agents")
         self._describe("training" if model.policy.prepared() else "finding groups")
-        callbacks = [ShowSharing(self._console), self._callback]
+        types = make_batched(config.task.env, 1, **environment_params(config)).agent_types.tolist()
+        if len(set(types)) > 1:
+            dealt = f" (dealt by seed {config.seed})" if DEAL_SEED in environment_params(config) else ""
+            self._say(f"hidden types{dealt}: {' '.join(map(str, types))}")
+        callbacks = [ShowSharing(self._console, types), self._callback]
         left = config.task.budget - model.num_timesteps
         name = f"{config.task.name}_{config.scheme.name}_{config.seed}"
         try:
@@ -217,7 +233,7 @@ class _Training:
         if first:
             self._describe("training")
             make_directory(self._out / _SCRATCH)
-            write_file(self._out / _CONFIG, pretty_json(self._config.model_dump(mode="json")))
+            write_file(self._out / _CONFIG, pretty_json(_stored(self._config)))
         if first or self._checkpoints.due():
             arrays = with_prefix("learner/", capture_training(self._model))
             arrays |= with_prefix("evaluation/", self._callback.state())
@@ -227,7 +243,7 @@ class _Training:
         self._points.append(point)
         if len(self._points) > 1 and self._points[-2]["step"] == point["step"]:
             return  # several were due during the identity phase
-        scores = f"return {point['greedy_mean']:.1f} (sampled {point['sampled_mean']:.1f})"
+        scores = f"return {_rounded(point['greedy_mean'])} greedy, {_rounded(point['sampled_mean'])} sampled"
         self._say(f"{point['step']:>12,} steps  {scores}")
         if self._model.tensorboard_log is not None:
             for name in ("greedy_mean", "sampled_mean"):
@@ -242,6 +258,18 @@ class _Training:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _rounded(value: float) -> str:
+    """Two digits that count, or one after the point."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
+def _stored(config: RunConfig) -> dict[str, Any]:
+    """Return what ``config.json`` holds: all parameters of the environment, the seed of the deal among them."""
+    stored = config.model_dump(mode="json")
+    stored["task"]["params"] = environment_params(config)
+    return stored
 
 
 def _directory(out: Path) -> Path:
@@ -265,7 +293,7 @@ def _unfinished(config: RunConfig, out: Path) -> Checkpoint:
         raise InvalidParameterError(
             f"--resume: {out} holds no interrupted training; leave --resume out to begin one there."
         )
-    for where, there, here in different_leaves(begun, config.model_dump(mode="json")):
+    for where, there, here in different_leaves(begun, _stored(config)):
         raise ConfigMismatchError(
             f"--resume: the training in {out} has {where} = {there!r}, this command {here!r}; give the same command, "
             "or another --out."

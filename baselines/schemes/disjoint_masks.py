@@ -1,4 +1,4 @@
-"""Control: AdaPS whose groups get neurons of its own instead of a mapped mask."""
+"""Control: AdaPS whose groups each get neurons of their own instead of a mapped mask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DisjointMasks(AdaPS):
     """
 
     name = "disjoint_masks"
-    summary = "control: AdaPS whose groups get neurons of its own instead of a mapped mask"
+    summary = "control: AdaPS whose groups each get neurons of their own instead of a mapped mask"
     source = "control for AdaPS"
     parameter_formula = "P"
 

@@ -103,6 +103,23 @@ def test_a_model_is_recorded_in_the_roster_it_was_trained_with(model: Path, tmp_
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_a_model_plays_as_its_task_is_scored(tmp_path: Path) -> None:
+    agents = pytest.importorskip("adaps_agents")
+    from baselines.cli.play_model import open_model
+
+    for env_id, name in (("BPS-1", "greedy"), ("LBF-10x10-6p-5f-3t", "sampled")):
+        path = tmp_path / f"{env_id}.zip"
+        agents.SharingA2C("fups", adaps_envs.make(env_id, api="sb3", num_envs=1), seed=0).save(path)
+        env, model = open_model(path, env_id, {})
+        assert model.name == f"fups model, {name}"
+        obs = env.reset(seed=0)
+        for sampled in (True, False):
+            _, chosen = open_model(path, env_id, {}, sampled=sampled)
+            seen = {chosen(obs, np.random.default_rng(seed)).tobytes() for seed in range(20)}
+            assert (len(seen) > 1) is sampled
+            assert np.array_equal(chosen(obs, np.random.default_rng(5)), chosen(obs, np.random.default_rng(5)))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -117,6 +134,19 @@ def test_a_model_that_does_not_fit(model: Path, tmp_path: Path, words: list[str]
     arguments = ["play", *words, "--model", str(model), "--record", str(tmp_path / "out.gif")]
     assert said in str(CliRunner().invoke(app, arguments).exception)
     assert not (tmp_path / "out.gif").exists()
+
+
+def test_another_roster_than_the_trained_one_is_told(model: Path, tmp_path: Path) -> None:
+    arguments = ["play", "BPS-1", "--model", str(model), "--steps", "1", "--force", "--record", str(tmp_path / "a.gif")]
+    assert "note:" not in CliRunner().invoke(app, [*arguments, "-p", "groups=[2,1]"]).output
+    told = CliRunner().invoke(app, [*arguments, "-p", "groups=[1,2]"]).output
+    assert "trained on agents of the types [0, 0, 1], here they are [0, 1, 1]" in told
+
+
+def test_sampling_belongs_to_a_model() -> None:
+    assert "--sampled says how a trained model plays" in str(
+        CliRunner().invoke(app, ["play", "BPS-1", "--sampled", "--watch"]).exception
+    )
 
 
 def test_there_is_no_such_model(tmp_path: Path) -> None:

@@ -46,12 +46,20 @@ def test_it_writes_model_weights_configuration_and_metrics(tmp_path: Path) -> No
 def test_options_reach_the_learner(tmp_path: Path) -> None:
     assert _train(tmp_path / "out", "--algo", "ppo", "--recurrent", "gru_actor").exit_code == 0
     stored = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert stored["task"]["params"] == {"groups": [2, 1]}
+    assert stored["task"]["params"] == {"groups": [2, 1], "deal_seed": 0}
     learner = stored["learner"]
     assert (learner["algorithm"], learner["num_lanes"], learner["net_arch"]) == ("ppo", 4, [8])
     assert learner["recurrent"] == "gru_actor"
     # Of the suite's settings for A2C the discount is kept; a minibatch is a quarter of 50 steps, 4 lanes, 3 agents.
     assert learner["settings"] == {"gamma": 0.95, "n_steps": 50, "batch_size": 150}
+
+
+def test_options_reach_the_scheme(tmp_path: Path) -> None:
+    words = ("--scheme", "seps", "--setting", "labels=[0,1,0]")
+    assert _train(tmp_path / "out", *words).exit_code == 0
+    stored = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert stored["scheme"]["settings"] == {"labels": [0, 1, 0]}
+    assert "does not take ['colour']" in _said(_train(tmp_path / "other", "--setting", "colour=1"))
 
 
 def test_the_algorithm_of_the_suite_keeps_its_settings() -> None:
@@ -126,6 +134,13 @@ def test_a_damaged_stopping_point_is_named_and_kept(tmp_path: Path, monkeypatch:
     assert stored.exists()
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(-512.34, "-512.3"), (0.1234, "0.12"), (0.0021, "0.0021"), (0.0, "0"), (9.0, "9")]
+)
+def test_small_returns_keep_their_digits(value: float, text: str) -> None:
+    assert training._rounded(value) == text
+
+
 def test_tensorboard_gets_learner_and_evaluation(tmp_path: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     assert _train(tmp_path / "out", "--tensorboard", str(tmp_path / "tb")).exit_code == 0
@@ -139,5 +154,7 @@ def test_phases_are_named(tmp_path: Path) -> None:
     quick = ["train", "BPS-1", "--steps", "10300", "--lanes", "4", "--net-arch", "8", "-p", "groups=[1,1]"]
     result = CliRunner().invoke(app, [*quick, "--out", str(tmp_path / "out")])
     assert "finding groups: the identity phase plays at random" in result.output, result.output
+    assert "hidden types (dealt by seed 0): " in result.output
+    assert "ARI of the groups and the hidden types: " in result.output
     shown = [line for line in result.output.splitlines() if " steps  return" in line]
     assert len({line.split(" steps")[0] for line in shown}) == len(shown)

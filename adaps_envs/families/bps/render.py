@@ -78,7 +78,7 @@ def scene(
             x, y = _place(pos[members].mean(axis=0), zoom)
             shift = _pixels(_COUNT, zoom)
             x, y = min(x + shift, (SIZE - 12) * zoom), max(y - shift, 10 * zoom)
-            write(canvas, x, y, f"\u00d7{len(members)}", 13 * zoom, _INK)
+            write(canvas, x, y, f"x{len(members)}", 13 * zoom, _INK)
 
     return Scene(SIZE, SIZE, _BACKGROUND, paint)
 

@@ -11,6 +11,7 @@ from baselines.leaderboard.execution.probe import FEWEST_STEPS, PROBED_SCHEME
 from baselines.leaderboard.execution.progress import duration
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.spec.config import RunConfig
+from baselines.text import counted
 
 __all__ = ["Estimate", "estimate_rest", "time_at_once"]
 
@@ -36,7 +37,7 @@ class Estimate:
     def lines(self, at_once: int) -> list[str]:
         """Return it in words, for so many jobs at once."""
         jobs = len(self.seconds) + self.unknown
-        lines = [f"to run: {jobs} runs, {self.env_steps:,} environment steps"]
+        lines = [f"to run: {counted(jobs, 'run')}, {self.env_steps:,} environment steps"]
         if self.seconds:
             wall = duration(time_at_once(self.seconds, at_once))
             sources = [f"{self.measured} finished run{'s' * (self.measured > 1)}"] if self.measured else []

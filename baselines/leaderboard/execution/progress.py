@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from baselines.leaderboard.execution.engine import Died, Event, Finished, Started
 from baselines.leaderboard.execution.engine import Progress as StepsSpent
 from baselines.leaderboard.execution.plan import Job
-from baselines.text import printable
+from baselines.text import counted, printable
 
 __all__ = ["ProgressDisplay", "duration", "time_left"]
 
@@ -164,7 +164,7 @@ class ProgressDisplay:
         return time_left(self._clock() - since, run.steps - first, budget - first)
 
     def _refresh(self) -> None:
-        note = f"{self._ended} of {self._count} runs, {self._left()}"
+        note = f"{self._ended} of {counted(self._count, 'run')}, {self._left()}"
         self._bar.update(self._overall, completed=self._spent(), note=note)
         if not self._console.is_terminal and self._clock() >= self._next_line:
             self._line(f"running {self._spent():,} of {self._total:,} environment steps, {note}")

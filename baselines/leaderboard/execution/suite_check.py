@@ -71,6 +71,13 @@ def _check_learner(config: RunConfig) -> None:
         model = build_model(config)
     except (Exception, SystemExit) as error:  # whatever a plug-in scheme raises, every run would
         raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error
+    least = model.policy.least_identity_steps(config.learner.num_lanes)
+    if config.task.budget <= least:
+        raise ConfigError(
+            f"{where}: budget is {config.task.budget:,} environment steps, and the identity phase takes at least "
+            f"{least:,} of them: nothing would be trained. Raise the task's budget, leave the scheme out, or set "
+            f"identity = {{ env_steps = ... }} in [scheme_settings.{config.scheme.name}]."
+        )
     rollout = max(1, config.learner.num_lanes * int(model.n_steps))
     end = -(-config.task.budget // rollout) * rollout
     if end > longest_training(config.task.budget):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from baselines.leaderboard.errors import ConfigMismatchError
+from baselines.leaderboard.errors import ConfigMismatchError, OutputDirectoryError
 from baselines.leaderboard.execution.engine import Died, Engine, EngineFactory, Event, Finished
 from baselines.leaderboard.execution.local_engine import WorkerPool
 from baselines.leaderboard.execution.loggers import LOG_DIRECTORY
 from baselines.leaderboard.execution.plan import (
     DEFAULT_OPTIONS,
+    SUITE_FILE,
     Job,
     JobOptions,
     JobState,
@@ -30,11 +31,12 @@ from baselines.leaderboard.records.checkpoints import remove_checkpoint
 from baselines.leaderboard.records.locks import directory_lock
 from baselines.leaderboard.records.metadata_files import Costs
 from baselines.leaderboard.records.provenance import provenance_of
-from baselines.leaderboard.records.reader import Failure
+from baselines.leaderboard.records.reader import Failure, find_runs
 from baselines.leaderboard.records.writer import RunWriter, partials_of, remove_stale_partials
 from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
+from baselines.text import counted
 
-__all__ = ["RunInterrupted", "RunSummary", "run_suite"]
+__all__ = ["RunInterrupted", "RunSummary", "look_over", "refuse_foreign", "run_suite"]
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,13 @@ def run_suite(
         RunInterrupted: Ctrl-C; all workers have been ended, finished runs are kept.
         ConfigMismatchError, DamagedRecordError: ``out`` holds something that would have to be overwritten.
         DirectoryLockedError: another process runs jobs there.
-        OutputDirectoryError: ``out`` cannot be written.
+        OutputDirectoryError: ``out`` cannot be written, or holds files but neither a suite nor runs.
         EngineLostError: the engine has failed; the jobs that have not ended stay open.
         UnknownNameError, ConfigError: the part does not pass the check.
     """
     part, start = part or suite, engine or WorkerPool
-    check = check and (retry_failed or not all((out / config.run_id).exists() for config in part.runs()))
+    refuse_foreign(out)
+    check = check and _has_open_runs(part, out, retry_failed)
     out = out.absolute()  # whatever a plug-in makes the working directory of its worker
     with _checked(start, jobs, part, options.timeout) if check else nullcontext(start) as start:
         make_directory(out)
@@ -121,6 +124,31 @@ def run_suite(
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
 
 
+def look_over(part: SuiteConfig, out: Path, *, retry_failed: bool = False, timeout: float | None = None) -> None:
+    """Check what :func:`run_suite` checks before its first run, in one worker of this machine; nothing is written.
+
+    Raises:
+        UnknownNameError, ConfigError: the part does not pass the check.
+    """
+    if _has_open_runs(part, out, retry_failed):
+        with _checked(WorkerPool, 1, part, timeout):
+            pass
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raise OutputDirectoryError if ``out`` holds files but neither a suite nor runs; locks of other starts may be."""
+    if not out.is_dir() or (out / SUITE_FILE).exists() or find_runs(out):
+        return
+    if any(not path.name.startswith((".lock", f".{SUITE_FILE}")) for path in out.iterdir()):
+        raise OutputDirectoryError(
+            f"{out} is not empty and holds neither a {SUITE_FILE} nor runs; nothing was touched. Choose another --out."
+        )
+
+
+def _has_open_runs(part: SuiteConfig, out: Path, retry_failed: bool) -> bool:
+    return retry_failed or not all((out / config.run_id).exists() for config in part.runs())
+
+
 @contextmanager
 def _checked(
     start: EngineFactory, jobs: int | None, suite: SuiteConfig, timeout: float | None
@@ -144,7 +172,7 @@ def _remove_idle_checkpoints(plan: Plan) -> None:
 
 def _announce(console: Console, suite: SuiteConfig, total: int, counts: dict[JobState, int], todo: int) -> None:
     standing = f"{counts[JobState.DONE]} done, {counts[JobState.FAILED]} failed, {todo} to run"
-    console.print(f"suite {suite.name}: {total} runs ({standing})", markup=False, highlight=False)
+    console.print(f"suite {suite.name}: {counted(total, 'run')} ({standing})", markup=False, highlight=False)
 
 
 def _run_jobs(

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adaps_envs.errors import UnknownNameError, suggest
+from adaps_envs.errors import UnknownNameError, nearest, suggest
 from baselines.leaderboard.bounds import MAX_SUITE_BYTES
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import read_plain_file
@@ -74,7 +74,7 @@ def task_definition(name: str) -> dict[str, Any]:
     """
     tasks = builtin_tasks()
     if name not in tasks:
-        raise UnknownNameError(f"no task is called {name!r}. {suggest(name, tasks)}")
+        raise UnknownNameError(f"no task is called {name!r}. {nearest(name, tasks) or suggest(name, tasks)}")
     return tasks[name]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard.records.metadata_files import SCHEMA
 from baselines.leaderboard.spec.config import PROTOCOL
-from baselines.text import printable
+from baselines.text import counted, printable
 
 __all__ = ["Examined", "Fault", "RunVerdict", "Verdict"]
 
@@ -140,6 +140,11 @@ class Verdict:
             yield f"fault: {fault}"
         for note in self.notes:
             yield printable(f"note: {note}")
-        sound = sum(not run.faults for run in self.runs)
+        sound = [run for run in self.runs if not run.faults]
+        failed = sum(run.status == "failed" for run in sound)
+        be = "is" if len(self.runs) == 1 else "are"
+        also = f", {failed} recorded as failed" if failed else ""
         verdict = "verified" if self.verified else f"NOT verified, {len(self.all_faults)} faults"
-        yield printable(f"{self.target}: {verdict}; {sound} of {len(self.runs)} runs are sound")
+        yield printable(
+            f"{self.target}: {verdict}; {len(sound) - failed} of {counted(len(self.runs), 'run')} {be} sound{also}"
+        )

@@ -75,7 +75,7 @@ def test_a_trail_leads_back_along_the_velocity() -> None:
 def test_agents_on_each_other_are_counted(pos: list[list[float]], counts: list[int]) -> None:
     types = np.zeros(len(pos), int)
     text = svg(scene(np.array(pos), np.array([[-3.0, -3.0]]), types, types))
-    assert [int(count) for count in re.findall(r">\u00d7(\d+)</text>", text)] == counts
+    assert [int(count) for count in re.findall(r">x(\d+)</text>", text)] == counts
 
 
 def test_colours_stay_distinct_beyond_the_palette() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from type_game import TypeGame, TypeGameParams
 
 import adaps_envs
@@ -62,3 +62,25 @@ def test_a_family_that_paints_pixels_alone_says_so() -> None:
     for call in (lambda: env.render_frame(scale=2), env.render_svg):
         with pytest.raises(InvalidParameterError, match="type_game draws pixels of one size"):
             call()
+
+
+@pytest.mark.parametrize("env_id", ["BPS-1", "CRWARE-small-8a-2c", "LBF-10x10-6p-5f-3t"])
+def test_the_font_has_a_glyph_for_everything_that_is_written(env_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, Any]] = []
+    draw_text = ImageDraw.ImageDraw.text
+
+    def text(canvas: Any, xy: Any, text: str, **options: Any) -> None:
+        written.append((text, options["font"]))
+        draw_text(canvas, xy, text, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    env = adaps_envs.make_batched(env_id, 1, seed=0)
+    policy, generator = adaps_envs.make_policy("expert", env), np.random.default_rng(0)
+    obs = env.reset()
+    for _ in range(25):
+        env.render_frame(0)
+        obs = env.reset() if env.ended[0] else env.step(policy(obs, generator))[0]
+    assert written
+    for words, font in written:
+        missing = bytes(font.getmask("\uffff"))
+        assert not [letter for letter in words if bytes(font.getmask(letter)) == missing], words

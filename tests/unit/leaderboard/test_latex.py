@@ -62,6 +62,11 @@ def test_few_runs_have_no_rank_and_one_best(tmp_path: Path, make_suite: MakeSuit
     assert r"\textsuperscript" not in text
 
 
+def test_no_mark_stands_without_its_explanation(fabricated: Path) -> None:
+    tables = latex_tables(collect_board(fabricated))
+    assert "dag{}" not in tables
+
+
 @pytest.mark.parametrize("char", list('\\&%$#_{}~^<>|"[]†‡'))
 def test_every_special_character_is_escaped(char: str) -> None:
     found = escaped(f"a{char}b")

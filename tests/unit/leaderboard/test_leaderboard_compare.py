@@ -163,6 +163,8 @@ def test_the_commands(fabricated: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)[0]["seeds"] == [0, 1]
     assert run("compare", "adaps", "x", "--runs", fabricated) == 2
     assert run("export", fabricated, "--out", tmp_path / "new" / "marl.json") == 0
+    assert run("export", fabricated, "--out", tmp_path / "new" / "marl.json") == 2
+    assert run("export", fabricated, "--out", tmp_path / "new" / "marl.json", "--force") == 0
     assert json.loads((tmp_path / "new" / "marl.json").read_bytes()) == marl_eval(fabricated)
 
 

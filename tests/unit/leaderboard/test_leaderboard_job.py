@@ -244,6 +244,10 @@ def test_frozen_reference_scores_are_those_of_the_scripted_policies() -> None:
         ({"learner": {"settings": {"n_steps": 0.5}}}, "scheme 'fups_id'"),
         ({"learner": {"num_lanes": 512, "settings": {"n_steps": 50}}}, "rollouts of 25600 steps .* a budget of 2000"),
         ({"scheme_settings": {"adaps": {"keeep": 0.5}}}, "keeep"),
+        (
+            {"scheme_settings": {"adaps": {"identity": {"env_steps": 2_000}}}},
+            r"'adaps': budget is 2,000 .* takes at least 2,000 .* env_steps = ... } in \[scheme_settings.adaps\]",
+        ),
     ],
 )
 def test_a_suite_is_looked_over_before_it_runs(
@@ -265,7 +269,8 @@ def test_tasks_are_looked_over_too(make_suite: Callable[..., SuiteConfig], task:
 
 
 def test_a_good_suite_passes(make_suite: Callable[..., SuiteConfig]) -> None:
-    check_suite(make_suite(schemes=["adaps", "oracle"]))
+    settings = {"adaps": {"identity": {"env_steps": 400}}}
+    check_suite(make_suite(schemes=["adaps", "oracle"], scheme_settings=settings))
 
 
 @pytest.mark.parametrize("recurrent", ["gru", "gru_actor"])

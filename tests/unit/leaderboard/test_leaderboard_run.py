@@ -282,7 +282,7 @@ def test_failed_runs_are_left_alone_and_give_exit_code_1(
     before = snapshot(out / "one")
     code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", out)
     assert code == 1
-    assert "1 runs failed; --retry-failed runs them again" in capsys.readouterr().err
+    assert "1 run failed; --retry-failed repeats what has failed" in capsys.readouterr().err
     assert snapshot(out / "one") == before
     assert (out / "board.json").exists()
 
@@ -309,6 +309,26 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     assert printed.count("open ") == 4
     assert "to run: 4 runs, 8,000 environment steps" in printed
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("fups", "fup", "no sharing scheme 'fup'. Did you mean 'fups'"),
+        ("env_steps = 400", "dims = 3", "no identity setting 'dims'"),
+    ],
+)
+def test_dry_run_refuses_what_a_run_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    suite_file = tmp_path / "tiny.toml"
+    suite_file.write_text(suite_text(schemes=("fups", "adaps"), seeds=(0,)).replace(old, new))
+    out = tmp_path / "out"
+    assert run_cli("leaderboard", "run", "--suite", suite_file, "--out", out, "--dry-run", "--skip-probe") == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert not printed.out
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -357,9 +377,21 @@ def test_a_damaged_run_stops_run_and_is_a_row_of_report(
     assert "damaged one/fups/seed-0" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_folder_of_other_files_is_left_alone(
+    tmp_path: Path, suite_file: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    before = snapshot(tmp_path)
+    assert run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path, *more) == 2
+    assert "is not empty and holds neither a suite.json nor runs" in capsys.readouterr().err
+    assert snapshot(tmp_path) == before
+
+
 def test_a_directory_in_use_is_left_alone(tmp_path: Path, suite_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with directory_lock(tmp_path):
-        code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", tmp_path)
+    out = tmp_path / "out"
+    out.mkdir()
+    with directory_lock(out):
+        code = run_cli("leaderboard", "run", "--suite", suite_file, "--out", out)
     assert code == 2
     assert f"in use by process {os.getpid()}" in capsys.readouterr().err
 
@@ -434,7 +466,7 @@ def test_time_left_counts_from_the_first_steps(tmp_path: Path, suite: SuiteConfi
         now[0] = 39.0
         display.show(Progress(job, 1_000))
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
-        "running 1,000 of 2,000 environment steps, 0 of 1 runs, about 10 s left",
+        "running 1,000 of 2,000 environment steps, 0 of 1 run, about 10 s left",
         "        one/fups_id/seed-0  50%, about 10 s left",
     ]
 
@@ -500,7 +532,7 @@ def test_steps_of_an_earlier_attempt_are_not_taken_for_speed(tmp_path: Path, sui
         display.show(Finished(job, "done", 0.5, ""))
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "goes on one/fups_id/seed-0  from 1,600 of 2,000 environment steps",
-        "running 1,800 of 2,000 environment steps, 0 of 1 runs, about 60 s left",
+        "running 1,800 of 2,000 environment steps, 0 of 1 run, about 60 s left",
         "        one/fups_id/seed-0  90%, about 60 s left",
         "done    one/fups_id/seed-0  0.500  60 s  [1/1, about 0 s left]",
     ]

@@ -34,6 +34,7 @@ from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify.submissions import add_submission
+from baselines.leaderboard.verify.verdict import RunVerdict, Verdict
 
 RUN = "one/adaps/seed-0"
 
@@ -400,6 +401,11 @@ def test_a_board_that_an_older_version_half_filled_takes_the_rest_once_its_rows_
     assert addition.added == ["one/tiny/seed-0", "one/tiny/seed-1"]
     assert sorted(addition.present) == ["one/fups_id/seed-0", "one/fups_id/seed-1"]
     assert verify_directory(board).verified
+
+
+def test_failed_runs_are_not_called_sound() -> None:
+    runs = [RunVerdict(f"one/fups/seed-{seed}", "failed" if seed > 3 else "done", 0, ()) for seed in range(6)]
+    assert list(Verdict("x", runs=runs).lines())[-1] == "x: verified; 4 of 6 runs are sound, 2 recorded as failed"
 
 
 def test_a_row_without_a_finished_run_takes_no_place(suite: SuiteConfig, tmp_path: Path) -> None:

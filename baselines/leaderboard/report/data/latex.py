@@ -98,7 +98,7 @@ def _table(title: str, name: str, columns: Sequence[Column], rows: Sequence[Boar
             f"  \\label{{tab:{re.sub('[^A-Za-z0-9]+', '-', name).lower()}}}",
             f"  \\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
             r"    \toprule",
-            "    " + " & ".join(escaped(column.marked(rows)) for column in shown) + r" \\",
+            "    " + " & ".join(escaped(column.heading) for column in shown) + r" \\",
             r"    \midrule",
             *(f"    {line}" for line in lines),
             r"    \bottomrule",
