@@ -289,13 +289,9 @@ def add(
     if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
-<<<<<<< HEAD
     for note in addition.verdict.notes:
         typer.echo(printable(f"note: {note}"), err=True)
-    typer.echo(f"{len(addition.added)} runs added, {len(addition.present)} were there already")
-=======
     typer.echo(f"{counted(len(addition.added), 'run')} added, {len(addition.present)} were there already")
->>>>>>> stumbles
     _show(_console(), *addition.report)
 
 
