@@ -14,11 +14,13 @@ from baselines.leaderboard.errors import InterruptedCommandError
 from baselines.text import counted, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from baselines.leaderboard.execution.engine import EngineFactory
     from baselines.leaderboard.report import Board
-    from baselines.leaderboard.spec.config import SuiteConfig
+    from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
     from baselines.leaderboard.verify import Verdict
     from baselines.leaderboard.verify.runset import ExtraChecks
 
@@ -485,7 +487,12 @@ def _print_cost(
 
     if find_runs(out):
         return
-    estimate = estimate_rest(make_plan(suite, out).shard(*shard).to_do(retry_failed=retry_failed), [], measure)
+
+    def timed(configs: Sequence[RunConfig]) -> dict[str, float]:
+        console.print("timing a run of each task for some seconds")
+        return measure(configs)
+
+    estimate = estimate_rest(make_plan(suite, out).shard(*shard).to_do(retry_failed=retry_failed), [], timed)
     if estimate.probed:
         for line in estimate.lines(jobs or available_cores()):
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -97,6 +97,8 @@ def run_suite(
     part, start = part or suite, engine or WorkerPool
     refuse_foreign(out)
     check = check and _has_open_runs(part, out, retry_failed)
+    if check:
+        console.print("checking schemes and environments", markup=False, highlight=False)
     out = out.absolute()  # whatever a plug-in makes the working directory of its worker
     with _checked(start, jobs, part, options.timeout) if check else nullcontext(start) as start:
         make_directory(out)
