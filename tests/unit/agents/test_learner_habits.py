@@ -142,7 +142,7 @@ def _cartpole() -> Any:
         ("MlpPolicy", _game, {}, UnknownNameError, "no sharing scheme 'MlpPolicy'"),
         (ActorCriticPolicy, _game, {}, InvalidParameterError, "no sharing scheme"),
         ("SharingPolicy", _game, {}, InvalidParameterError, "no sharing scheme"),
-        ("fups", lambda: "BPS-99", {}, UnknownNameError, "BPS-1"),
+        ("fups", lambda: "BPS-99", {}, UnknownNameError, "no environment .BPS-99.. Did you mean"),
         ("fups", lambda: None, {}, InvalidParameterError, "env is None"),
         ("fups", _cartpole, {}, InvalidParameterError, "does not say how its slots divide into agents"),
         ("fups", _game, {"seed": -1}, InvalidParameterError, "seed is -1"),

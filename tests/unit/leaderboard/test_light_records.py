@@ -229,7 +229,7 @@ def test_lightening_again_adds_what_is_new_and_refuses_what_is_other(
     before = snapshot(light)
     shutil.rmtree(light / RUN)
     assert run_cli("leaderboard", "lighten", honest_runs, "--out", light) == 0
-    assert "1 light runs written, 3 were there already" in capsys.readouterr().out
+    assert "1 light run written, 3 were there already" in capsys.readouterr().out
     assert snapshot(light) == before, "the same run gives the same bytes"
     assert light_files(light / RUN) == snapshot(light / RUN), "a light run is light already"
     shutil.rmtree(light / RUN)

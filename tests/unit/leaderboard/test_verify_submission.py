@@ -486,7 +486,7 @@ def test_names_that_differ_in_case_are_refused(entry: Path, entering: Path, tmp_
 def test_an_addition_whose_report_fails_changes_nothing(
     entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a report that nobody foresaw")
 
     board = tmp_path / "board"

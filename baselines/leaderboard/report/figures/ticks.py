@@ -10,6 +10,7 @@ import numpy as np
 __all__ = ["NEAR_ONE", "decade_ticks", "near_one", "round_ticks", "short"]
 
 _MOST = 8
+_CLOSEST = 1e-300
 # The distance from 1 up to which the widened axis is about even.
 _NEAR = 0.02
 
@@ -26,7 +27,12 @@ def near_one(score: Any) -> Any:
 
 
 def round_ticks(low: float, high: float) -> list[float]:
-    """Return the multiples of 1, 2 or 5 times a power of ten from ``low`` to ``high``, at most eight; both finite."""
+    """Return the multiples of 1, 2 or 5 times a power of ten from ``low`` to ``high``, at most eight; both finite.
+
+    There are none where the ends are so close that a step between them would underflow.
+    """
+    if high - low < _CLOSEST:
+        return []
     power = math.floor(math.log10((high - low) / _MOST))
     steps = (digit * 10.0**exponent for exponent in (power, power + 1) for digit in (1, 2, 5))
     step = next(step for step in steps if (high - low) / step < _MOST)
