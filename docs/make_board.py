@@ -1,8 +1,8 @@
 """Make the boards of the repository from their records: ``python docs/make_board.py``, or ``make board``.
 
-The official board lies in ``docs/board``, a further study in a folder of it. Reads ``records`` in each and writes
-``board.{md,csv,json}`` and a learning-curve picture for each task next to it, and the generated blocks of README.md and
-docs/explanation/results.md. The same records give the same bytes.
+The official board lies in ``docs/board``, a further study in a folder of it. Reads ``records``, or the submitted file
+``records.zip``, in each and writes ``board.{md,csv,json}`` and a learning-curve picture for each task next to it, and the
+generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.downloads import downloads
 from baselines.leaderboard.report.data.rows import BoardRow
 from baselines.leaderboard.report.figures.charts import curve_chart
+from baselines.leaderboard.verify.packing import unpacked_submission
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/board"
@@ -27,7 +28,7 @@ def main() -> None:
     """Write all files."""
     official = make(FOLDER)
     blocks = {"scores": scores(official), "areas": areas(official), "costs": costs(official)}
-    for folder in sorted(records.parent for records in FOLDER.glob("*/records")):
+    for folder in sorted(records.parent for records in FOLDER.glob("*/records*")):
         board = make(folder)
         blocks |= {f"{folder.name}: scores": scores(board), f"{folder.name}: areas": areas(board)}
     fill(ROOT / "README.md", {"scores": blocks["scores"]})
@@ -36,7 +37,7 @@ def main() -> None:
 
 def make(folder: Path) -> Board:
     """Write the tables and pictures of one folder of records, and return its board."""
-    board = collect_board(folder / "records")
+    board = board_of(folder)
     files = downloads(board)
     for name in ("board.md", "board.csv", "board.json"):
         content = files[f"downloads/{name}"]
@@ -44,6 +45,15 @@ def make(folder: Path) -> Board:
     for task in board.task_names():
         (folder / f"curves-{task}.svg").write_text(curves(board, task))
     return board
+
+
+def board_of(folder: Path) -> Board:
+    """Return the board of the records of a folder."""
+    packed = folder / "records.zip"
+    if not packed.exists():
+        return collect_board(folder / "records")
+    with unpacked_submission(packed) as records:
+        return collect_board(records)
 
 
 def curves(board: Board, task: str) -> str:

@@ -25,7 +25,7 @@ def copy(tmp_path: Path) -> Path:
 
 def made(root: Path) -> dict[str, bytes]:
     found = sorted((root / "docs/board").rglob("*.*"))
-    files = [path for path in found if path.is_file() and "records" not in path.parts]
+    files = [path for path in found if path.is_file() and not any(part.startswith("records") for part in path.parts)]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in (*(root / page for page in PAGES), *files)}
 
 
