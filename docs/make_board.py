@@ -1,8 +1,8 @@
 """Make the boards of the repository from their records: ``python docs/make_board.py``, or ``make board``.
 
 The official board lies in ``docs/board``, a further study in a folder of it. Reads ``records``, or the submitted file
-``records.zip``, in each and writes ``board.{md,csv,json}`` and a learning-curve picture for each task next to it, and the
-generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
+``records.zip``, in each and writes ``board.{md,csv,json}`` and a learning-curve picture for each task next to it, and
+the generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
 """
 
 from __future__ import annotations
