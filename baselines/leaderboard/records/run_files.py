@@ -1,6 +1,7 @@
-"""The table of a run's files. Whatever reads, writes, checks, packs or describes them loops over it.
+"""The table of a run's files. Whatever reads, writes, checks or packs them loops over it.
 
 To store one more value, change its model in ``metadata_files.py``; to store one more file, add it here.
+docs/reference/file-formats.md says what a file holds.
 """
 
 from __future__ import annotations
@@ -64,7 +65,6 @@ class RunFile:
         repeats: whether two runs of one configuration on one machine give the same bytes.
         on_demand: whether a record in memory leaves it out, because it is large.
         light: whether a light record has it, too; of the others it keeps the hash.
-        content: what it holds, for the documentation.
     """
 
     name: str
@@ -73,7 +73,6 @@ class RunFile:
     decode: Callable[[bytes, RunConfig], Any]
     max_bytes: int
     written: Literal["running", "ended", "finished"]
-    content: str
     repeats: bool = True
     on_demand: bool = False
     light: bool = True
@@ -129,55 +128,42 @@ _TABLE = (
     RunFile(
         "config.json", "config", lambda config: pretty_json(config_payload(config)),
         lambda data, _: decode_config(data), _MIB, "running",
-        "resolved configuration with the scheme block apart, its SHA-256, the SHA-256 of all but scheme and seed, the "
-        "seeds",
     ),
     RunFile(
         "metrics.jsonl", "metrics", artifacts.encode_metrics, lambda data, _: artifacts.decode_metrics(data),
         64 * _MIB, "running",
-        "one line per evaluation step: mark, environment steps, means, the learner's own scalars",
     ),
     RunFile(
         "evaluation.npz", "evaluation", artifacts.encode_arrays,
         lambda data, config: artifacts.decode_evaluation(data, config.task),
         512 * _MIB, "finished",
-        "`marks`, `steps` [P]; `greedy`, `sampled` [P, E]; `seeds` [E]; `absolute`, `absolute_seeds` [Q]; `best_point`",
     ),
     RunFile(
         "actions.npz", "actions", artifacts.encode_arrays,
         lambda data, config: artifacts.decode_actions(data, config.task),
         512 * _MIB, "finished",
-        "actions of the last evaluation, as the task is scored, and of the absolute episodes [T, E or Q, N] uint8, "
-        "with episode lengths",
         on_demand=True, light=False,
     ),
     RunFile(
         "policy.safetensors", "final_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
-        "weights, masks and groups at the end",
         on_demand=True, light=False,
     ),
     RunFile(
         "policy_best.safetensors", "best_weights", _encode_weights, _decode_weights, 1024 * _MIB, "finished",
-        "the same at the best evaluation step",
         on_demand=True, light=False,
     ),
     RunFile(
         "sharing.json", "sharing", encode_metadata, _metadata(Sharing), 32 * _MIB, "finished",
-        "parameter counts, groups, hidden types, ARI, identity steps, diagnostics, the scheme's own summary",
     ),
     RunFile(
         "status.json", "status", encode_metadata, _decode_status, _MIB, "ended",
-        "`done`, or `failed` with the exception",
     ),
     RunFile(
         "costs.json", "costs", encode_metadata, _metadata(Costs), 64 * _KIB, "ended",
-        "wall and CPU seconds, evaluation seconds, peak memory",
         repeats=False,
     ),
     RunFile(
         "provenance.json", "provenance", encode_metadata, _metadata(Provenance), 64 * _KIB, "ended",
-        "package versions, commit, machine, digest of a scripted rollout of the environment, variables such as "
-        "`ATEN_CPU_CAPABILITY` that change roundings",
         repeats=False,
     ),
 )  # fmt: skip

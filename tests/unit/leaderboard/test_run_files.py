@@ -16,12 +16,14 @@ WRITTEN = {"running": "while it runs", "ended": "when it ends", "finished": "whe
 
 
 def test_the_documentation_has_the_table(repository: Path) -> None:
-    rows = [
-        f"| `{file.name}` | {file.content} | {WRITTEN[file.written]} | {'yes' if file.repeats else 'no'} |"
-        for file in RUN_FILES.values()
-    ]
     text = (repository / "docs" / "reference" / "file-formats.md").read_text(encoding="utf-8")
-    assert "\n".join(rows) in text, "docs/reference/file-formats.md should have:\n" + "\n".join(rows)
+    first = text.split("## Light records")[0]
+    found = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in first.splitlines() if line.startswith("| `")
+    ]
+    rows = [[f"`{file.name}`", WRITTEN[file.written], "yes" if file.repeats else "no"] for file in RUN_FILES.values()]
+    assert [[name, written, repeats] for name, _, written, repeats in found[:-1]] == rows
+    assert found[-1][0] == f"`{SUMS}`"
 
 
 @pytest.mark.parametrize("failed", [False, True])
