@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from adaps_agents.networks.agent_groups import AgentGroups
 from adaps_agents.networks.cached import Layers, SubnetworkModule
-from adaps_agents.networks.grouped_mlp import Activation, AgentGroups, entries, orthogonal_stack
+from adaps_agents.networks.grouped_mlp import Activation, entries, orthogonal_stack
 from adaps_agents.networks.gru import GRUCell, GRULayers
 from adaps_agents.networks.optimizer_state import copy_moments
 

@@ -90,7 +90,7 @@ class ThresholdMLP(GeneratedMLP):
         total = torch.zeros((), device=self.weights[0].device)
         for index, (w, s) in enumerate(zip(entries(self.weights), entries(self.thresholds), strict=True)):
             size = w.detach().abs()
-            mask = _Indicator.apply(size - s.sigmoid())
+            mask = _Indicator.apply(size - s.sigmoid())  # type: ignore[no-untyped-call]
             total = total + 2**index * (size * _pairwise_differences(mask)).sum()
         return total / (max(number * (number - 1), 1) * count)
 

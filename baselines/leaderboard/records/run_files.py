@@ -179,7 +179,6 @@ _LIGHT_TABLE = (
         "actions_final.npz", "final_actions", artifacts.encode_arrays,
         lambda data, config: artifacts.decode_final_actions(data, config.task),
         512 * _MIB, "finished",
-        "`final`, `final_lengths` of `actions.npz`",
         on_demand=True,
     ),
 )  # fmt: skip
