@@ -1,8 +1,8 @@
 """Make the boards of the repository from their records: ``python docs/make_board.py``, or ``make board``.
 
 The official board lies in ``docs/board``, a further study in a folder of it. Reads ``records``, or the submitted file
-``records.zip``, in each and writes ``board.{md,csv,json}`` and a learning-curve picture for each task next to it, and
-the generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
+``records.zip.xz``, in each, and writes ``board.{md,csv,json}`` and a learning-curve picture for each task next to it
+and the generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/board"
 BLOCK = "<!-- made by docs/make_board.py: {} -->"
 END = "<!-- end -->"
+MECHANISMS = ("separate nets", "mapped masks", "random masks", "disjoint masks", "group id")
+GRID = {
+    "found": ("seps", "adaps", "random_masks", "disjoint_masks", "group_id"),
+    "true types": ("oracle", "adaps-true", "random-true", "disjoint-true", "group_id-true"),
+    "random": ("random_groups", "adaps-random", "random-random", "", ""),
+    "each agent alone": ("nops", "adaps-each", "snp_ps", "", "fups_id"),
+}
+"""Rows of the suite ``grid``, by where groups come from and how they are told apart."""
 
 
 def main() -> None:
@@ -31,6 +39,8 @@ def main() -> None:
     for folder in sorted(records.parent for records in FOLDER.glob("*/records*")):
         board = make(folder)
         blocks |= {f"{folder.name}: scores": scores(board), f"{folder.name}: areas": areas(board)}
+        if folder.name == "grid":
+            blocks["grid: cells"] = grid(board)
     fill(ROOT / "README.md", {"scores": blocks["scores"]})
     fill(ROOT / "docs/explanation/results.md", blocks)
 
@@ -49,7 +59,7 @@ def make(folder: Path) -> Board:
 
 def board_of(folder: Path) -> Board:
     """Return the board of the records of a folder."""
-    packed = folder / "records.zip"
+    packed = folder / "records.zip.xz"
     if not packed.exists():
         return collect_board(folder / "records")
     with unpacked_submission(packed) as records:
@@ -89,6 +99,16 @@ def by_task(board: Board, cell: Callable[[BoardRow], str]) -> str:
         for scheme in sorted(schemes, key=lambda scheme: -mean[scheme])
     ]
     return table(["scheme", *heads], lines)
+
+
+def grid(board: Board) -> str:
+    """Return the grid: score and area of groups from one source (rows) that are told apart in one way (columns)."""
+    rows = {row.scheme: row for row in board.rows if row.runs}
+    lines = [
+        [source, *(f"{rows[name].iqm:.2f}; {rows[name].auc:.2f}" if name in rows else "" for name in names)]
+        for source, names in GRID.items()
+    ]
+    return table(["groups", *MECHANISMS], lines)
 
 
 def costs(board: Board) -> str:

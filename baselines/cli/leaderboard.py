@@ -181,7 +181,7 @@ def verify(
 @app.command()
 def submit(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output directory of a finished `run`.")],
-    out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip.")],
+    out: Annotated[Path, typer.Option(help="New file, by custom ending in .zip; .zip.xz compresses it.")],
     light: Annotated[
         bool, typer.Option("--light", help="Leave out weights and actions of absolute episodes; their hashes stay.")
     ] = False,

@@ -8,6 +8,7 @@ first and lists every other member with its SHA-256.
 from __future__ import annotations
 
 import filecmp
+import lzma
 import re
 import stat
 import tempfile
@@ -37,6 +38,8 @@ MANIFEST = "MANIFEST.json"
 KIND = "adaps-leaderboard-submission"
 MAX_ARCHIVE_BYTES = 1 << 30
 MAX_MEMBERS = 50_000
+_XZ = b"\xfd7zXZ\x00"
+_XZ_MEMORY = 128 << 20  # `xz -9` needs 65 MiB
 # A run has ten files and their sums, and its arrays are members of archives once more.
 _MEMBERS_INSIDE = 3
 _OWN_BYTES = {MANIFEST: 16 << 20, SUITE_FILE: MAX_SUITE_BYTES}
@@ -65,7 +68,7 @@ def pack_submission(directory: Path, out: Path, *, light: bool = False) -> str:
 
     Args:
         directory: output directory of ``run``.
-        out: new file.
+        out: new file; one that ends in ``.xz`` is compressed.
         light: whether to pack light records.
 
     Returns:
@@ -84,6 +87,8 @@ def pack_submission(directory: Path, out: Path, *, light: bool = False) -> str:
     with writing(out), tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as beside:
         staged = Path(beside) / out.name
         _write_archive(staged, _members(suite, directory, light=light))
+        if out.suffix == ".xz":
+            staged.write_bytes(lzma.compress(staged.read_bytes()))
         staged.replace(out)
         return sha256_hex(out.read_bytes())
 
@@ -108,8 +113,9 @@ def unpacked_submission(file: Path) -> Iterator[Path]:
     with temporary as name:
         target = Path(name) / "runs"
         target.mkdir()
-        _unpack(file, target)
-        _check_canonical(file, target, Path(name) / "again.zip")
+        archive = _decompressed(file, Path(name) / "plain.zip")
+        _unpack(archive, target)
+        _check_canonical(archive, target, Path(name) / "again.zip")
         yield target
 
 
@@ -166,6 +172,29 @@ def _write_archive(path: Path, members: dict[str, bytes]) -> None:
             info.create_system = 3
             info.external_attr = _MODE
             archive.writestr(info, data)
+
+
+def _decompressed(file: Path, plain: Path) -> Path:
+    """Return ``file``, or ``plain`` with what it holds if it is compressed, at most what a submission may have."""
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+    with open(file, "rb") as packed:
+        if packed.read(len(_XZ)) != _XZ:
+            return file
+        packed.seek(0)
+        with writing(plain), open(plain, "wb") as stream:
+            while not unpacker.eof:
+                data = packed.read(1 << 20) if unpacker.needs_input else b""
+                if unpacker.needs_input and not data:
+                    raise SubmissionError([Fault("", "", "its xz stream is cut short")])
+                try:
+                    stream.write(unpacker.decompress(data, 1 << 20))
+                except lzma.LZMAError as error:
+                    raise SubmissionError([Fault("", "", f"not a readable xz stream ({error})")]) from None
+                if stream.tell() > MAX_ARCHIVE_BYTES:
+                    raise SubmissionError([Fault("", "", f"unpacks to more than {MAX_ARCHIVE_BYTES >> 20} MiB")])
+        if unpacker.unused_data or packed.read(1):
+            raise SubmissionError([Fault("", "", "bytes after its xz stream")])
+    return plain
 
 
 def _unpack(file: Path, target: Path) -> None:

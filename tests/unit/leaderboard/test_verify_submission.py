@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import re
 import shutil
@@ -90,6 +91,44 @@ def test_any_flipped_bit_is_noticed(file: Path) -> None:
         data[place] ^= 1 << index % 8
         file.write_bytes(data)
         assert not verify_submission(file).verified, place
+
+
+def test_a_compressed_file_is_the_same_submission(honest_runs: Path, file: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "tiny.zip.xz"
+    pack_submission(honest_runs, packed)
+    honest = packed.read_bytes()
+    assert lzma.decompress(honest) == file.read_bytes()
+    assert len(honest) < file.stat().st_size / 2
+    assert verify_submission(packed).verified
+    places = [*range(0, len(honest), len(honest) // 40), *range(len(honest) - 40, len(honest))]
+    for index, place in enumerate(places):
+        data = bytearray(honest)
+        data[place] ^= 1 << index % 8
+        packed.write_bytes(data)
+        assert not verify_submission(packed).verified, place
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[: len(data) // 2], "its xz stream is cut short"),
+        (lambda data: data + b"x", "bytes after its xz stream"),
+        (lambda data: data + data, "bytes after its xz stream"),
+        (lambda data: data[:6] + bytes(len(data)), "not a readable xz stream"),
+        (lambda data: lzma.compress(bytes(3 << 20)), "unpacks to more than 2 MiB"),
+        (lambda data: lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]), "Memory usage"),
+        (lambda data: lzma.compress(data), "not a readable zip archive"),
+    ],
+    ids=["cut", "byte-more", "twice", "no-stream", "bomb", "memory", "compressed-twice"],
+)
+def test_a_bad_compressed_file_is_named_and_leaves_nothing(
+    file: Path, change: Callable[[bytes], bytes], message: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_bytes(change(lzma.compress(file.read_bytes())))
+    monkeypatch.setattr(submission, "MAX_ARCHIVE_BYTES", 2 << 20)
+    verdict = verify_submission(file)
+    assert message in str(verdict.all_faults[0])
+    assert list(temporary.iterdir()) == []
 
 
 def info_of(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
