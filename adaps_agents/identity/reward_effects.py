@@ -104,7 +104,7 @@ def relevance_gates(effects: Effects, labels: NDArray[np.int64]) -> NDArray[np.f
     The gate of an entry on which a group's reward depends is the root of its share in this group over its greatest
     share in any group; below ``CLOSED`` it is 0. Other entries are open (1) where they move an entry that matters to
     the group, directly or by way of others, and closed elsewhere: what neither pays nor leads to pay tells the group
-    nothing. Every entry is open to a group in which none matters.
+    nothing. Every entry is open to a group for which that leaves none.
     """
     explained = effects.explained(labels)
     greatest = explained.max(axis=0)
@@ -117,5 +117,5 @@ def relevance_gates(effects: Effects, labels: NDArray[np.int64]) -> NDArray[np.f
         for _ in range(len(pays)):
             needed = needed | moves[needed].any(axis=0)
         gates[group, needed & ~pays] = 1.0
-    gates[explained.sum(axis=1) == 0] = 1.0
+    gates[(gates == 0).all(axis=1)] = 1.0
     return gates.astype(np.float32)

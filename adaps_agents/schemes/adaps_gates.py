@@ -114,7 +114,7 @@ class AdaPSGates(AdaPS):
         gates = self.group_gates()
         masked = self.masks_wanted == "always" or (self.masks_wanted == "auto" and not told_apart(gates))
         used = masks if masked else [torch.ones_like(mask, dtype=torch.bool) for mask in masks]
-        own = torch.cat([gates, torch.ones(len(gates), spec.sizes[0] - gates.shape[1])], dim=1)
+        own = torch.cat([norm_kept(gates), torch.ones(len(gates), spec.sizes[0] - gates.shape[1])], dim=1)
         options = {"labels": self.labels, "masks": used, "execution": self.execution, **spec.options}
         return GatedMLP(gates=own, gains=self._gain_codes(), **options)
 
@@ -147,6 +147,14 @@ def told_apart(gates: Tensor) -> bool:
         return True
     differences = (gates[:, None] - gates[None]).abs().amax(dim=2)
     return bool((differences + torch.eye(len(gates)) >= TOLD_APART).all())
+
+
+def norm_kept(gates: Tensor) -> Tensor:
+    """Return gates ``[K, F]`` scaled so that each row's squares add up to F, as those of open gates do.
+
+    A group that reads few of many entries then starts with signals, and learns at a speed, as of full sharing.
+    """
+    return gates * (gates.shape[1] / gates.square().sum(dim=1, keepdim=True)).sqrt()
 
 
 SCHEME = AdaPSGates
