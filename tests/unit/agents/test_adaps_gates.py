@@ -55,6 +55,13 @@ def test_groups_read_what_pays_them_what_pays_everybody_and_what_moves_it() -> N
     assert np.all(gates[:, 7] > 0.9)
 
 
+def test_each_group_reads_what_moves_what_pays_in_its_own_order_of_entries() -> None:
+    data = _data(KINDS)
+    own = 3 + KINDS[data.agents]
+    data.next_obs[:, 7] += 0.5 * data.obs[np.arange(len(own)), own]
+    assert np.array_equal(_gates(data)[:, 3:6], np.eye(3, dtype=np.float32))
+
+
 def test_units_of_the_rewards_do_not_matter() -> None:
     data = _data(KINDS)
     scale = np.array([1.0, 100.0, 1.0, 1.0, 0.01, 1.0], np.float32)[data.agents]
