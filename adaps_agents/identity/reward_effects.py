@@ -30,6 +30,8 @@ LEAST_EXPLAINED = 0.05
 LEAST_SHARE = 0.01
 # Gates below this are closed.
 CLOSED = 0.1
+# Shares of an entry's change that differ by this much between groups: the entries mean other things.
+OTHER_ROLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,19 @@ class Effects:
     rewards: NDArray[np.float32]
     changes: NDArray[np.float32]
 
-    def moves(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return whether, in each group, entry ``g`` is moved by entry ``f``, ``[K, F, F]``.
+    def moved(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return ``changes`` of each group, ``[K, F, F]``.
 
         Args:
             labels: ``[N]`` group of each agent, 0..K-1.
         """
         changes = np.broadcast_to(self.changes, (len(labels), *self.changes.shape[-2:]))
-        shares = [changes[labels == group].mean(axis=0, dtype=np.float64) for group in range(labels.max() + 1)]
-        return np.stack(shares) >= LEAST_SHARE
+        groups = [changes[labels == group].mean(axis=0, dtype=np.float64) for group in range(labels.max() + 1)]
+        return np.stack(groups)
+
+    def entries_mean_the_same(self, labels: NDArray[np.int64]) -> bool:
+        """Whether entries move each other alike in all groups, as they do not where types see them in another order."""
+        return bool(np.ptp(self.moved(labels), axis=0).max() < OTHER_ROLE)
 
     def explained(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the share of each group's reward variance that every entry explains, ``[K, F]``; noise counts as 0.
@@ -119,7 +125,7 @@ def relevance_gates(effects: Effects, labels: NDArray[np.int64]) -> NDArray[np.f
     greatest = explained.max(axis=0)
     gates = np.sqrt(explained / np.where(greatest > 0, greatest, 1.0))
     gates[gates < CLOSED] = 0.0
-    for group, (shares, moves) in enumerate(zip(explained, effects.moves(labels), strict=True)):
+    for group, (shares, moves) in enumerate(zip(explained, effects.moved(labels) >= LEAST_SHARE, strict=True)):
         pays = shares > 0
         needed = pays
         for _ in range(len(pays)):

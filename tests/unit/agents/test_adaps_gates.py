@@ -169,6 +169,20 @@ def test_a_group_that_reads_few_entries_starts_with_signals_as_strong_as_full_sh
         assert torch.all(net.gates[:, 8:] == 1)  # a centralised critic reads the state as it is
 
 
+def test_masks_come_in_where_entries_mean_other_things_to_other_groups() -> None:
+    data = _data(KINDS)
+    moved = KINDS == 2
+    alike, other = (Transitions(**{**vars(data), "next_obs": data.next_obs.copy()}) for _ in range(2))
+    alike.next_obs[:, 5] += 0.5 * data.obs[:, 6]
+    other.next_obs[:, 5] += 0.5 * data.obs[:, 6] * moved[data.agents]
+    for play, execution in ((alike, "full"), (other, "compact")):
+        scheme = _built("adaps_gates", labels=KINDS.tolist())
+        scheme._effects = measured_effects(play, 6)
+        scheme.regroup(scheme.labels)
+        assert told_apart(scheme.group_gates())
+        assert scheme.actor_net.execution == execution
+
+
 def _trained(**options: Any) -> Any:
     return small_model(SharingA2C, "adaps_gates", scheme_options={"identity": QUICK_IDENTITY, **options})
 
