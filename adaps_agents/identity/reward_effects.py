@@ -3,7 +3,8 @@
 For every agent, a ridge regression of its standardised reward on the standardised entries of its observation and their
 squares is fitted twice, on the even and on the odd blocks of random play. The product of the two coefficients of a
 feature is an unbiased estimate of the squared coefficient, because the errors of the two fits are independent: noise
-does not look like an effect, however many entries there are. Likewise for the changes of entries on entries.
+does not look like an effect, however many entries there are. Likewise for the changes of entries on entries, agent by
+agent, since types may see entries in another order.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ LEAST_EXPLAINED = 0.05
 LEAST_SHARE = 0.01
 # Gates below this are closed.
 CLOSED = 0.1
+# Shares of an entry's change that differ by this much between groups: the entries mean other things.
+OTHER_ROLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,26 @@ class Effects:
         rewards: ``[N, 2, 2, F] float32``, coefficients of each agent's reward. The axes after the agents are the two
             halves of the data, and the entries themselves and their squares. Entries, squares and each agent's rewards
             have unit variance, so that agents whose rewards have other units compare.
-        changes: ``[F, F] float32``; row ``g`` is the share of the variance of entry ``g``'s change that every entry
-            explains, for all agents together.
+        changes: ``[N, F, F] float32``; row ``g`` is the share of the variance of entry ``g``'s change that every entry
+            explains, for each agent (one ``[F, F]`` holds for all). Estimates of shares near 0 may be below 0.
     """
 
     rewards: NDArray[np.float32]
     changes: NDArray[np.float32]
+
+    def moved(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return ``changes`` of each group, ``[K, F, F]``.
+
+        Args:
+            labels: ``[N]`` group of each agent, 0..K-1.
+        """
+        changes = np.broadcast_to(self.changes, (len(labels), *self.changes.shape[-2:]))
+        groups = [changes[labels == group].mean(axis=0, dtype=np.float64) for group in range(labels.max() + 1)]
+        return np.stack(groups)
+
+    def entries_mean_the_same(self, labels: NDArray[np.int64]) -> bool:
+        """Whether entries move each other alike in all groups, as they do not where types see them in another order."""
+        return bool(np.ptp(self.moved(labels), axis=0).max() < OTHER_ROLE)
 
     def explained(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the share of each group's reward variance that every entry explains, ``[K, F]``; noise counts as 0.
@@ -63,26 +80,24 @@ class Effects:
 def measured_effects(data: Transitions, num_agents: int) -> Effects:
     """Return the effects of entries on rewards and on changes in ``data``."""
     standardiser = Standardiser(data)
-    rewards = np.zeros((num_agents, 2, 2, data.obs.shape[1]), np.float32)
+    entries = data.obs.shape[1]
+    rewards = np.zeros((num_agents, 2, 2, entries), np.float32)
+    changes = np.zeros((num_agents, entries, entries), np.float32)
     order = np.argsort(data.agents, kind="stable")
     rows = np.split(order, np.searchsorted(data.agents[order], np.arange(1, num_agents)))
     for agent, own in enumerate(rows):
+        fits = torch.zeros(2, entries, entries, dtype=torch.float64)
         for half in range(2):
             chosen = own[data.blocks[own] % 2 == half][:FIT_ROWS]
             if len(chosen) > 1:
-                obs, _, targets = standardiser(data.take(chosen))
+                part = data.take(chosen)
+                obs, _, targets = standardiser(part)
                 features = _scaled(torch.cat([obs, obs**2], dim=1).double())
                 rewards[agent, half] = _ridge(features, _scaled(targets[:, -1:].double())).view(2, -1)
-    return Effects(rewards, _change_effects(data))
-
-
-def _change_effects(data: Transitions) -> NDArray[np.float32]:
-    fits = []
-    for half in range(2):
-        rows = np.flatnonzero(data.blocks % 2 == half)[: 2 * FIT_ROWS]
-        obs, landed = (torch.from_numpy(array[rows]).double() for array in (data.obs, data.next_obs))
-        fits.append(_ridge(_scaled(obs), _scaled(landed - obs)) if len(rows) > 1 else torch.zeros(obs.shape[1:] * 2))
-    return np.asarray((fits[0] * fits[1]).clamp(min=0), np.float32)
+                seen, landed = (torch.from_numpy(array).double() for array in (part.obs, part.next_obs))
+                fits[half] = _ridge(_scaled(seen), _scaled(landed - seen))
+        changes[agent] = fits[0] * fits[1]
+    return Effects(rewards, changes)
 
 
 def _scaled(columns: Tensor) -> Tensor:
@@ -104,18 +119,17 @@ def relevance_gates(effects: Effects, labels: NDArray[np.int64]) -> NDArray[np.f
     The gate of an entry on which a group's reward depends is the root of its share in this group over its greatest
     share in any group; below ``CLOSED`` it is 0. Other entries are open (1) where they move an entry that matters to
     the group, directly or by way of others, and closed elsewhere: what neither pays nor leads to pay tells the group
-    nothing. Every entry is open to a group in which none matters.
+    nothing. Every entry is open to a group for which that leaves none.
     """
     explained = effects.explained(labels)
     greatest = explained.max(axis=0)
     gates = np.sqrt(explained / np.where(greatest > 0, greatest, 1.0))
     gates[gates < CLOSED] = 0.0
-    moves = effects.changes >= LEAST_SHARE
-    for group, shares in enumerate(explained):
+    for group, (shares, moves) in enumerate(zip(explained, effects.moved(labels) >= LEAST_SHARE, strict=True)):
         pays = shares > 0
         needed = pays
         for _ in range(len(pays)):
             needed = needed | moves[needed].any(axis=0)
         gates[group, needed & ~pays] = 1.0
-    gates[explained.sum(axis=1) == 0] = 1.0
+    gates[(gates == 0).all(axis=1)] = 1.0
     return gates.astype(np.float32)

@@ -52,6 +52,13 @@ class AdaPS(SharingScheme):
     ``k`` computes ``m_k^l * activation(W_l h + b_l)``. Agents of a group share all they learn, groups overlap in part,
     and the optimiser holds exactly the parameters of full sharing.
 
+    No code of the authors is public, and the full text was not at hand. What is stated is the code, the cluster's
+    centre, a mapping network with a sigmoid, and the mask. Decided here: masks keep exactly a share of each layer
+    (equal capacity; a sigmoid cut at .5 leaves single layers with a third); neurons are masked, not weights, as in
+    SNP-PS; centres are standardised over groups and the mapping is drawn again until masks differ (centres have much in
+    common, and masks would nearly coincide); the mapping is random and fixed (nothing is trained); groups are found
+    by tests, down to one (K-means finds at least two); masks stay as they are from the start of training on.
+
     Args:
         masked: ``separate`` masks for actor and critic (default: the critic cannot see the type either), the ``same``
             mask for both, or ``actor`` only.

@@ -38,13 +38,13 @@ class AdaPSGates(AdaPS):
     one that does. The shares come from ridge regressions on the transitions that the identity phase has played anyway:
     nothing is trained, no parameter is added and no further step is spent. All neurons stay shared.
 
-    Where gates do not tell all groups apart (types that differ in their dynamics, rewards too rare to explain), AdaPS's
-    masks over hidden neurons are a second factor: without any relevance the scheme is ``adaps``, and with one group it
+    Where gates do not tell all groups apart (types that differ in their dynamics, rewards too rare to explain), and
+    where an entry means other things to other groups (types that see entries in another order), AdaPS's masks over
+    hidden neurons are a second factor: without any relevance the scheme is ``adaps``, and with one group it
     is full sharing, both exactly.
 
     Args:
-        masks: masks over hidden neurons too: ``auto`` where gates do not tell all groups apart, ``always`` or
-            ``never``.
+        masks: masks over hidden neurons too: ``auto`` where gates do not suffice, ``always`` or ``never``.
         gains: train the gates from there: one gain for each group and entry (``groups``, K F parameters a network),
             or a linear map from a fixed random code of the group to its gains (``mapped``, F D parameters a network
             whatever K); ``none`` keeps the gates fixed.
@@ -102,19 +102,28 @@ class AdaPSGates(AdaPS):
 
     def group_gates(self) -> Tensor:
         """Return the gates ``[K, F]`` of the present groups; ones where nothing is known."""
-        labels = self.labels.cpu().numpy()
-        identity = self.group_source.identity
-        effects = self._effects if identity is None else identity.effects
+        labels, effects = self.labels.cpu().numpy(), self.effects
         if effects is None or labels.max() == 0:
             return torch.ones(int(labels.max()) + 1, self.spaces.obs_dim)
         return torch.from_numpy(relevance_gates(effects, labels))
 
+    @property
+    def effects(self) -> Effects | None:
+        """What was measured, None before."""
+        identity = self.group_source.identity
+        return self._effects if identity is None else identity.effects
+
+    def gates_suffice(self, gates: Tensor) -> bool:
+        """Whether gates ``[K, F]`` tell all groups apart, and entries mean the same to all."""
+        effects = self.effects
+        return told_apart(gates) and (effects is None or effects.entries_mean_the_same(self.labels.cpu().numpy()))
+
     def _masked_network(self, spec: NetworkSpec, masks: Sequence[Tensor]) -> AgentNetwork:
         """Return a network with gates, and with masks ``[K, width]`` a layer where they are wanted."""
         gates = self.group_gates()
-        masked = self.masks_wanted == "always" or (self.masks_wanted == "auto" and not told_apart(gates))
+        masked = self.masks_wanted == "always" or (self.masks_wanted == "auto" and not self.gates_suffice(gates))
         used = masks if masked else [torch.ones_like(mask, dtype=torch.bool) for mask in masks]
-        own = torch.cat([gates, torch.ones(len(gates), spec.sizes[0] - gates.shape[1])], dim=1)
+        own = torch.cat([norm_kept(gates), torch.ones(len(gates), spec.sizes[0] - gates.shape[1])], dim=1)
         options = {"labels": self.labels, "masks": used, "execution": self.execution, **spec.options}
         return GatedMLP(gates=own, gains=self._gain_codes(), **options)
 
@@ -147,6 +156,14 @@ def told_apart(gates: Tensor) -> bool:
         return True
     differences = (gates[:, None] - gates[None]).abs().amax(dim=2)
     return bool((differences + torch.eye(len(gates)) >= TOLD_APART).all())
+
+
+def norm_kept(gates: Tensor) -> Tensor:
+    """Return gates ``[K, F]`` scaled so that each row's squares add up to F, as those of open gates do.
+
+    A group that reads few of many entries then starts with signals, and learns at a speed, as of full sharing.
+    """
+    return gates * (gates.shape[1] / gates.square().sum(dim=1, keepdim=True)).sqrt()
 
 
 SCHEME = AdaPSGates

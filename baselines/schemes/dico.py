@@ -105,7 +105,8 @@ class DiCo(SharingScheme):
     rollout and of its update then come from one kappa. The ratio carries no gradient: with the authors' tau of 0.01 it
     would be a hundredth of the deviations' own, and it would let an agent's loss move the others' deviations. It is
     measured on ``pool`` observations of all agents, drawn from the update's last minibatch: every deviation is
-    evaluated on each.
+    evaluated on each (the authors measure on whole minibatches). Their penalty of means outside the range of actions
+    has no counterpart: logits have no range. Deviations start with last layers of gain 1: the factor sets their scale.
 
     Recurrent, the shared policy and every deviation have a unit and a state of their own. Deviations are then measured
     on whole histories of the minibatch, with as many observations in all, from empty states.

@@ -230,6 +230,8 @@ class GradPS(SharingScheme):
     Conflicts of every two agents are kept for every neuron, H N^2 numbers a network: 10 MiB for 200 agents and 64
     neurons, 256 MiB for 1,000.
 
+    The record tells whether it acted: ``actor_split_neurons`` and ``critic_split_neurons`` of the summary.
+
     Args:
         groups: copies a futile neuron ends up with (the authors' StarCraft setting).
         interval: updates a measurement; None spreads ``checks`` over the training (the authors' target network is

@@ -133,8 +133,11 @@ class Kaleidoscope(SharingScheme):
     least 1e-4 and the coefficient at most 1000. Weights are drawn again between updates, and their optimiser moments
     become zero; all layers take part, as in the authors' multilayer perceptrons. Thresholds are stepped with the
     epsilon of the authors' optimiser (:mod:`~adaps_agents.schemes.thresholds` says why). The critic is masked by
-    thresholds of its own, since it can see an agent's type no better than the actor can. The weights of a recurrent
-    unit are shared and not masked, as the authors'.
+    thresholds of its own, since it can see an agent's type no better than the actor can; it is one critic, as the
+    learner's is, not the authors' ensemble of five. The weights of a recurrent unit are shared and not masked, as the
+    authors'.
+
+    The record tells whether it acted: ``kept`` and ``hamming`` of the diagnostics' masks.
 
     Args:
         diversity: share of the policy loss that the diversity loss is scaled to (the authors' MPE setting).

@@ -162,7 +162,7 @@ class LoRASA(SharingScheme):
     authors' is.
 
     ``param_report`` counts what is trained at the time: P before the switch; P_critic + N sum r (in + out) after it,
-    with the frozen policy under ``fixed_parameters``.
+    with the frozen policy under ``fixed_parameters``. By that a record tells whether it acted.
 
     The authors switch at a point chosen for each task; half of the training is this project's choice.
 

@@ -49,6 +49,8 @@ class MADPS(SharingScheme):
     orthogonal, as all schemes' are; gradients are clipped jointly. A recurrent unit belongs to the deep part, and the
     decisions of recurrent policies are those in the first step of an episode.
 
+    The record tells whether it acted: ``shallow_parts``, ``deep_parts`` and ``policy_distances`` of the summary.
+
     Args:
         period: updates between two checks; an update is one call of the learner's ``train``. None spreads ``checks``
             over the training (the authors check every 2,000 updates).

@@ -160,6 +160,8 @@ class Prism(SharingScheme):
 
     Layers start as full sharing's: ``U diag(s) V^T`` is the singular-value decomposition of its initial weights.
 
+    The record tells whether it acted: ``kept`` and ``hamming`` of the diagnostics' masks.
+
     Args:
         rank: k of every layer, ``min(in, out)`` where that is less; None takes ``min(in, out)`` throughout.
         orthogonality: weight of the loss that keeps singular vectors orthogonal.

@@ -15,6 +15,11 @@ class SePS(SharingScheme):
 
     The identity phase is the one that AdaPS uses, streams included: with one seed both get the same groups.
 
+    Deviations from the authors' code: training starts from fresh networks after the phase (theirs trains network 0
+    during it, and keeps that for one group only, so that groups do not start alike); groups are found by tests (K-means
+    with Davies-Bouldin over 2..N-1 favours many groups, and cannot say one); there are as many networks as groups
+    (theirs makes ten in advance, and more groups fail). ``identity="seps-original"`` is the published phase.
+
     Args:
         **groups: where they come from, see :class:`~adaps_agents.schemes.group_source.GroupSource`.
     """

@@ -24,6 +24,11 @@ class SNPPS(SharingScheme):
     ``h^l = m_i^l * activation(W_l h^{l-1} + b_l)`` with one mask an agent, drawn once; separate draws for the critic.
     Two agents share a neuron with probability ``keep^2``: with many agents no neuron is private.
 
+    The authors published no code; deviations from the port of it in Kaleidoscope's: masks keep exactly a share of each
+    layer, so that agents have equal capacity (``draw="bernoulli"`` is the port's); every hidden layer is masked (the
+    port leaves the first one dense); output layers are not (a logit of 0 is no missing action); the critic is masked
+    too, since it can see an agent's type no better than the actor can.
+
     Args:
         keep: share of neurons kept (one minus the pruning ratio).
         draw: ``exact`` keeps the same number of neurons for every agent, ``bernoulli`` draws each neuron independently.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from adaps_agents import SharingA2C
 from adaps_agents.identity.collect import Transitions
-from adaps_agents.identity.reward_effects import measured_effects, relevance_gates
+from adaps_agents.identity.reward_effects import Effects, measured_effects, relevance_gates
 from adaps_agents.networks.gated_mlp import GatedMLP
 from adaps_agents.networks.grouped_mlp import MaskedMLP
 from adaps_agents.schemes import AgentSpaces
@@ -54,6 +55,13 @@ def test_groups_read_what_pays_them_what_pays_everybody_and_what_moves_it() -> N
     assert np.all(gates[:, 7] > 0.9)
 
 
+def test_each_group_reads_what_moves_what_pays_in_its_own_order_of_entries() -> None:
+    data = _data(KINDS)
+    own = 3 + KINDS[data.agents]
+    data.next_obs[:, 7] += 0.5 * data.obs[np.arange(len(own)), own]
+    assert np.array_equal(_gates(data)[:, 3:6], np.eye(3, dtype=np.float32))
+
+
 def test_units_of_the_rewards_do_not_matter() -> None:
     data = _data(KINDS)
     scale = np.array([1.0, 100.0, 1.0, 1.0, 0.01, 1.0], np.float32)[data.agents]
@@ -75,6 +83,18 @@ def test_constant_entries_do_no_harm() -> None:
     gates = _gates(data)
     assert np.isfinite(gates).all()
     assert np.array_equal(gates[:, :3], np.eye(3, dtype=np.float32))
+
+
+def test_a_group_to_which_every_entry_matters_little_still_reads() -> None:
+    """Ten agents are paid for two entries each, the last for all of them, by less than a gate lets through."""
+    rewards = np.zeros((11, 2, 2, 20), np.float32)
+    for agent in range(10):
+        rewards[agent, :, 0, 2 * agent : 2 * agent + 2] = 0.7
+    rewards[10, :, 0] = 0.055
+    effects = Effects(rewards, np.zeros((20, 20), np.float32))
+    gates = relevance_gates(effects, np.arange(11))
+    assert np.array_equal(gates[:10], np.kron(np.eye(10), [[1, 1]]))
+    assert np.all(gates[10] == 1)
 
 
 class FixedGates(AdaPSGates):
@@ -135,6 +155,32 @@ def test_masks_come_in_where_gates_do_not_tell_groups_apart() -> None:
     scheme.regroup(scheme.labels)
     assert scheme.actor_net.execution == "full"
     assert scheme.param_report()["trainable"] == _built("fups").param_report()["trainable"]
+
+
+def test_a_group_that_reads_few_entries_starts_with_signals_as_strong_as_full_sharing() -> None:
+    scheme = make_scheme("adaps_gates", labels=KINDS.tolist())
+    scheme.build(replace(SPACES, state_dim=3), [16, 12], torch.Generator().manual_seed(5))
+    scheme._effects = measured_effects(_data(KINDS), 6)
+    scheme.regroup(scheme.labels)
+    assert scheme.group_gates().square().sum(dim=1).max() < 3
+    assert scheme.critic_net.gates.shape == (3, 8 + 3)
+    for net in (scheme.actor_net, scheme.critic_net):
+        assert torch.allclose(net.gates[:, :8].square().sum(dim=1), torch.tensor(8.0))
+        assert torch.all(net.gates[:, 8:] == 1)  # a centralised critic reads the state as it is
+
+
+def test_masks_come_in_where_entries_mean_other_things_to_other_groups() -> None:
+    data = _data(KINDS)
+    moved = KINDS == 2
+    alike, other = (Transitions(**{**vars(data), "next_obs": data.next_obs.copy()}) for _ in range(2))
+    alike.next_obs[:, 5] += 0.5 * data.obs[:, 6]
+    other.next_obs[:, 5] += 0.5 * data.obs[:, 6] * moved[data.agents]
+    for play, execution in ((alike, "full"), (other, "compact")):
+        scheme = _built("adaps_gates", labels=KINDS.tolist())
+        scheme._effects = measured_effects(play, 6)
+        scheme.regroup(scheme.labels)
+        assert told_apart(scheme.group_gates())
+        assert scheme.actor_net.execution == execution
 
 
 def _trained(**options: Any) -> Any:
