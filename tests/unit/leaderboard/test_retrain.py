@@ -7,21 +7,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from commands import run_cli
 from fabricate import suite_data
-from replant import Weights, replant
-from tamper import edit_config, edit_json
+from replant import noisy, replant
+from tamper import edit_json, edit_returns
 
 from baselines.leaderboard.execution.job import execute_job
-from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.plan import write_suite_file
-from baselines.leaderboard.records.light import write_light_runs
-from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, read_run, read_weights
+from baselines.leaderboard.records.metadata_files import Costs
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, Failure, read_run, read_weights
+from baselines.leaderboard.records.writer import RunWriter
 from baselines.leaderboard.spec.config import SuiteConfig
-from baselines.leaderboard.verify import pack_submission, verify_directory
+from baselines.leaderboard.verify import pack_submission, retrain, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.retrain import _compared
 
 ONE, OTHER = "one/fups_id/seed-0", "one/fups_id/seed-1"
 
@@ -40,22 +41,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(trained: Path, tmp_path: Path) -> Path:
-    """Of two seeds, the second is a copy of the first, disguised so that no check of weights or play knows it."""
+    """Of two seeds, the second is a copy of the first, with so much noise that no check of weights or play knows it."""
     runs = shutil.copytree(trained, tmp_path / "copied")
-    replant(runs / OTHER, disguised(runs / ONE))
+    replant(runs / OTHER, noisy(read_weights(read_run(runs / ONE)), 0, 0.5))
     return runs
-
-
-def disguised(run: Path) -> Weights:
-    """Noise on the half of the neurons that matter least, some on the last layer, neurons in another order."""
-    rng, weights = np.random.default_rng(0), read_weights(read_run(run))
-    out = {name: array.copy() for name, array in weights.items()}
-    for name, array in out.items():
-        if array.dtype.kind == "f":
-            size = np.sqrt((array.astype(np.float64) ** 2).mean())
-            share = 0.5 if name.endswith(".0") or ".0" in name else 0.3
-            out[name] = (array + share * size * rng.standard_normal(array.shape)).astype(array.dtype)
-    return out
 
 
 def found(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any]]:
@@ -71,10 +60,76 @@ def test_an_honest_run_is_the_same(trained: Path, capsys: pytest.CaptureFixture[
     assert (run["verdict"], run["same"]) == ("same", list(REPRODUCIBLE_FILES))
 
 
-def test_a_disguised_copy_passes_deep_and_fails_here(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disguised_copy_passes_deep_and_fails_here(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a submitted file of light records, too: these keep the hashes of what they leave out."""
     assert [str(fault) for fault in verify_directory(copied, deep=deep_checks).all_faults] == []
-    code, told = found(capsys, copied, "--run", OTHER)
+    pack_submission(copied, tmp_path / "light.zip", light=True)
+    code, told = found(capsys, tmp_path / "light.zip", "--runs", "5")
     assert code == 1
-    (run,) = told["runs"]
-    assert run["verdict"] == "fault"
-    assert {"policy.safetensors", "policy_best.safetensors", "evaluation.npz"} <= set(run["different"])
+    one, other = told["runs"]
+    assert (one["run"], one["verdict"], one["different"]) == (ONE, "same", [])
+    assert (other["run"], other["verdict"]) == (OTHER, "fault")
+    assert {"policy.safetensors", "policy_best.safetensors", "evaluation.npz"} <= set(other["different"])
+    assert "config.json" in other["same"]
+
+
+def test_what_names_another_machine_is_never_the_same(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_json(copied / OTHER, "provenance.json", lambda value: value.update(processor="\x1b[2Kan abacus", cores=99))
+    before, out = bytes_of(copied), tmp_path / "new" / "again"
+    assert run_cli("leaderboard", "retrain", copied, "--run", OTHER, "--out", out) == 3
+    told = capsys.readouterr().out
+    assert "environment steps" in told.partition("done ")[0], "the cost is told before anything is trained"
+    assert f"elsewhere {OTHER}: " in told
+    assert r"processor: '\x1b[2Kan abacus' there, " in told.replace("\\\\", "\\")
+    assert "cores" not in told
+    assert "paired difference" in told
+    assert bytes_of(copied) == before
+    assert read_run(out / OTHER).config == read_run(copied / OTHER).config
+
+
+def test_a_run_that_takes_too_long_is_given_up(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("leaderboard", "retrain", trained, "--run", ONE, "--timeout", "1") == 3
+    assert "RunTimedOut: the run had not ended after 1 s" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_here_is_a_fault(trained: Path, tmp_path: Path) -> None:
+    old, new = read_run(trained / ONE), tmp_path / ONE
+    RunWriter(new, old.config).fail(Failure("ValueError", "no"), Costs(), provenance_of(old.config))
+    told = _compared(old, read_run(new))
+    assert (told.verdict, told.scores) == ("fault", None)
+    assert "trained again, it fails: ValueError: no" in "\n".join(told.lines())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--run", "one/fups_id/seed-9"), "has no finished run 'one/fups_id/seed-9'"),
+        (("--out", "."), "never overwritten"),
+    ],
+)
+def test_wrong_use(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(trained)
+    before = bytes_of(trained)
+    assert run_cli("leaderboard", "retrain", trained, *words) == 2
+    assert message in capsys.readouterr().err
+    assert bytes_of(trained) == before
+
+
+def test_what_does_not_verify_is_not_trained(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrain, "run_jobs", pytest.fail)
+    edit_returns(copied / ONE, lambda arrays: arrays["greedy"].__setitem__(-1, 0.0))
+    assert run_cli("leaderboard", "retrain", copied, "--run", ONE) == 1
+    assert f"fault: {ONE}/" in capsys.readouterr().out
+
+
+def bytes_of(directory: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
