@@ -196,7 +196,10 @@ def peak(action: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("piece", [b"[],", b"{},", b'{"a":0},', b"0,", b'"",'])
+NESTED = [b"[" * 60 + b"]" * 60 + b",", b"[" * 900 + b"]" * 900 + b",", b'{"a":' * 60 + b"0" + b"}" * 60 + b","]
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'{"a":0},', b"0,", b'"",', *NESTED])
 def test_many_small_values_take_no_memory(piece: bytes) -> None:
     data = b"[" + piece * (32_000_000 // len(piece)) + b"0]"
     assert peak(lambda: parse_json(data)) < 1 << 20
