@@ -187,9 +187,7 @@ def retrain_command(
         Path, typer.Argument(metavar="TARGET", help="Output directory of `run`, light records, or a submitted file.")
     ],
     runs: Annotated[int, typer.Option(min=1, help="Finished runs to draw at random.")] = 3,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the draw; default: a new one.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draw; default: a new one.")] = None,
     run_names: Annotated[
         list[str] | None, typer.Option("--run", help="This run instead, <task>/<scheme>/seed-<s> (repeat for more).")
     ] = None,

@@ -44,7 +44,7 @@ SECONDS = 3_600.0
 """How long a run may take, unless the caller allows more: what a record says of its costs is its author's word."""
 
 # Failures that say more about this machine than about the run.
-_NOT_THE_RUNS = frozenset({"RunTimedOut", "WorkerDied"})
+_NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "WorkerDied", "_ArrayMemoryError"})
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,7 @@ class Retrained:
         for name in self.different if self.verdict == "fault" else ():
             yield printable(f"fault: {self.run}/{name}: not the bytes that its configuration gives here")
         if self.verdict == "elsewhere":
-            yield printable(
-                f"note: {self.run} cannot be compared by bytes; different: {', '.join(self.different)}"
-            )
+            yield printable(f"note: {self.run} cannot be compared by bytes; different: {', '.join(self.different)}")
             for part in self.provenance:
                 yield printable(f"note: {self.run}: {part}")
         if self.failure:

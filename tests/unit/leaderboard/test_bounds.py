@@ -279,3 +279,9 @@ def test_layers_of_a_network_are_bounded() -> None:
     """Twenty thousand layers of one neuron have few weights, and take minutes."""
     with pytest.raises(ValueError, match="at most 64 items"):
         LearnerConfig(net_arch=(1,) * 20_000)
+
+
+def test_a_configuration_names_no_place_to_write_to() -> None:
+    """Whoever trains a submitted run again would write its logs there; `run --logger` has a place of its own."""
+    with pytest.raises(ValueError, match="tensorboard_log cannot be set here"):
+        LearnerConfig(settings={"tensorboard_log": "/home/you"})
