@@ -104,7 +104,7 @@ def run(
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             from baselines.leaderboard.execution.suite_runner import look_over, refuse_foreign, run_suite
 
-            refuse_foreign(out)
+            refuse_foreign(out)  # run_suite asks as well, but only after a probe
             if dry_run:
                 look_over(chosen, out, retry_failed=retry_failed, timeout=timeout)
                 _print_plan(console, chosen, out, share, jobs, retry_failed, not skip_probe)
