@@ -87,7 +87,10 @@ def check_values(data: bytes | str) -> None:
         ValueError: there are more than :data:`~baselines.leaderboard.bounds.MAX_VALUES`.
     """
     # A value that is not the first of a list or an object follows a comma.
-    found = sum(data.count(mark) for mark in (",[{" if isinstance(data, str) else (b",", b"[", b"{")))
+    if isinstance(data, str):
+        found = sum(data.count(mark) for mark in ",[{")
+    else:
+        found = sum(data.count(mark) for mark in (b",", b"[", b"{"))
     if found > MAX_VALUES:
         raise ValueError(f"it holds {found:,} values; at most {MAX_VALUES:,} are read")
 

@@ -105,10 +105,16 @@ def draw_runs(directory: Path, count: int, seed: int, named: Sequence[str] = ())
         named: runs by name, ``<task>/<scheme>/seed-<s>``.
 
     Raises:
-        ConfigError: no run of this protocol has finished, or not the one that is named.
+        ConfigError: no run of this protocol has finished, or not the one that is named; or a run has another's name.
         DamagedRecordError: a run cannot be read.
     """
-    runs = {path.relative_to(directory).as_posix(): path for path in find_runs(directory) if _finished(path)}
+    runs = {}
+    for path in find_runs(directory):
+        config, name = (record := read_run(path, metrics=False)).config, path.relative_to(directory).as_posix()
+        if config.run_id != name:
+            raise ConfigError(f"{path} holds the run {config.run_id}; `verify` names all such faults.")
+        if record.status == "done" and config.protocol == PROTOCOL:
+            runs[name] = path
     if not runs:
         raise ConfigError(f"{directory} holds no finished run of protocol {PROTOCOL}; give the --out of a run.")
     for name in named:
@@ -146,11 +152,6 @@ def retrain(
         display = ProgressDisplay(console, "retrain", todo)
         run_jobs(todo, lambda: WorkerPool(at_once), place, display, Counter())
         return [_compared(record, read_run(job.directory)) for record, job in zip(records, todo, strict=True)]
-
-
-def _finished(path: Path) -> bool:
-    record = read_run(path, metrics=False)
-    return record.status == "done" and record.config.protocol == PROTOCOL
 
 
 @contextmanager

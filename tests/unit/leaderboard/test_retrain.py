@@ -131,5 +131,12 @@ def test_what_does_not_verify_is_not_trained(
     assert f"fault: {ONE}/" in capsys.readouterr().out
 
 
+def test_a_run_under_the_name_of_another_is_not_trained(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(copied / OTHER)
+    (copied / OTHER).symlink_to(copied / ONE, target_is_directory=True)
+    assert run_cli("leaderboard", "retrain", copied) == 2
+    assert f"{OTHER} holds the run {ONE}" in capsys.readouterr().err
+
+
 def bytes_of(directory: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
