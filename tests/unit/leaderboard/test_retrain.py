@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from commands import run_cli
 from fabricate import suite_data
 from replant import noisy, replant
-from tamper import edit_json, edit_returns
+from tamper import append_member, edit_json, edit_returns
 
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import write_suite_file
@@ -136,6 +137,17 @@ def test_a_run_under_the_name_of_another_is_not_trained(copied: Path, capsys: py
     (copied / OTHER).symlink_to(copied / ONE, target_is_directory=True)
     assert run_cli("leaderboard", "retrain", copied) == 2
     assert f"{OTHER} holds the run {ONE}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../escaped", "one/fups_id/seed-0/sneaked.pth", "/tmp/escaped"])
+def test_only_submissions_are_unpacked(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    pack_submission(trained, tmp_path / "in" / "runs.zip")
+    append_member(tmp_path / "in" / "runs.zip", zipfile.ZipInfo(name), b"")
+    assert run_cli("leaderboard", "retrain", tmp_path / "in" / "runs.zip") == 1
+    assert f"fault: {name}: a submission has no such member" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
 def bytes_of(directory: Path) -> dict[str, bytes]:
