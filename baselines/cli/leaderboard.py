@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -230,7 +230,7 @@ def retrain_command(
         raise InterruptedCommandError("interrupted; nothing was compared") from None
     if as_json:
         told = {"target": str(target), "seed": None if run_names else chosen, "drawn_from": among}
-        typer.echo(json.dumps({**told, "runs": [each.to_json() for each in found]}, indent=2))
+        typer.echo(json.dumps({**told, "runs": [asdict(each) for each in found]}, indent=2))
     for line in () if as_json else (line for each in found for line in each.lines()):
         typer.echo(line)
     verdicts = {each.verdict for each in found}

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from baselines.leaderboard.execution.probe import probe
 from baselines.leaderboard.execution.progress import ProgressDisplay, duration
 from baselines.leaderboard.execution.suite_runner import run_jobs
 from baselines.leaderboard.files import make_directory, writing
+from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import (
     REPRODUCIBLE_FILES,
     FinishedRun,
@@ -70,10 +71,6 @@ class Retrained:
     scores: tuple[float, float] | None = None
     difference: tuple[float, float] | None = None
     failure: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return asdict(self)
 
     def lines(self) -> Iterator[str]:
         """Yield it as lines for a terminal; text from records cannot control it."""
@@ -173,7 +170,7 @@ def _compared(old: FinishedRun, new: RunRecord) -> Retrained:
     there, here = listed_digests(old.directory), listed_digests(new.directory)
     same = tuple(name for name in REPRODUCIBLE_FILES if there.get(name) == here.get(name))
     different = tuple(name for name in REPRODUCIBLE_FILES if name not in same)
-    provenance = tuple(_apart(old, new))
+    provenance = tuple(_apart(old))
     if isinstance(new, FinishedRun):
         task = old.config.task
         returns = [each.evaluation.scored(task)[-1] for each in (old, new)]
@@ -190,10 +187,12 @@ def _compared(old: FinishedRun, new: RunRecord) -> Retrained:
     )
 
 
-def _apart(old: RunRecord, new: RunRecord) -> Iterator[str]:
-    """What of machine and versions differs; the number of cores decides nothing."""
-    there, here = ({**each.provenance.model_dump(mode="json"), "cores": None} for each in (old, new))
-    if new.failure is not None:
-        there["trace_digest"] = here["trace_digest"] = None  # not measured where a worker has died
+def _apart(old: FinishedRun) -> Iterator[str]:
+    """What differs from machine and versions here, which no scheme's process is asked for.
+
+    The number of cores decides nothing, and verification has compared the environment's digest.
+    """
+    known = (old.provenance, provenance_of(old.config, digest=False))
+    there, here = (each.model_dump(mode="json", exclude={"cores", "trace_digest"}) for each in known)
     for where, found, rule in different_leaves(there, here):
         yield f"{where}: {found!r} there, {rule!r} here"

@@ -99,7 +99,9 @@ def test_a_run_that_takes_too_long_is_given_up(trained: Path, capsys: pytest.Cap
 
 def test_a_run_that_fails_here_is_a_fault(trained: Path, tmp_path: Path) -> None:
     old, new = read_run(trained / ONE), tmp_path / ONE
-    RunWriter(new, old.config).fail(Failure("ValueError", "no"), Costs(), provenance_of(old.config))
+    # A scheme from outside can say of its own process what it likes.
+    lie = provenance_of(old.config).model_copy(update={"processor": "another one"})
+    RunWriter(new, old.config).fail(Failure("ValueError", "no"), Costs(), lie)
     told = _compared(old, read_run(new))
     assert (told.verdict, told.scores) == ("fault", None)
     assert "trained again, it fails: ValueError: no" in "\n".join(told.lines())
