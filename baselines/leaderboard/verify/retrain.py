@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
+from adaps_envs.registry import plugin_of
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
 from baselines.leaderboard.execution.estimate import estimate_rest
 from baselines.leaderboard.execution.local_engine import WorkerPool, available_cores
@@ -36,6 +37,7 @@ from baselines.leaderboard.records.reader import (
     read_run,
 )
 from baselines.leaderboard.spec.config import PROTOCOL
+from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.text import printable
 
@@ -44,8 +46,8 @@ __all__ = ["SECONDS", "Retrained", "draw_runs", "retrain"]
 SECONDS = 3_600.0
 """How long a run may take, unless the caller allows more: what a record says of its costs is its author's word."""
 
-# Failures that say more about this machine than about the run.
-_NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "WorkerDied", "_ArrayMemoryError"})
+# Failures that say more about this machine, and what is installed on it, than about the run.
+_NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Retrained:
         provenance: what differs in it, ``part: there, here``.
         scores: recorded and again; returns where the task has no reference scores. None if training did not end.
         difference: mean and standard error, over the evaluation episodes, of the second less the first.
-        failure: why there is no second result; empty if there is one.
+        remarks: why there is no second result, and what the provenance does not tell.
     """
 
     run: str
@@ -70,7 +72,7 @@ class Retrained:
     provenance: tuple[str, ...]
     scores: tuple[float, float] | None = None
     difference: tuple[float, float] | None = None
-    failure: str = ""
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield it as lines for a terminal; text from records cannot control it."""
@@ -82,8 +84,8 @@ class Retrained:
             yield printable(f"note: {self.run} cannot be compared by bytes; different: {', '.join(self.different)}")
             for part in self.provenance:
                 yield printable(f"note: {self.run}: {part}")
-        if self.failure:
-            yield printable(f"note: {self.run}: {self.failure}")
+        for remark in self.remarks if self.verdict != "same" else ():
+            yield printable(f"note: {self.run}: {remark}")
         if self.scores is not None and self.difference is not None and self.verdict != "same":
             (recorded, again), (mean, error) = self.scores, self.difference
             yield printable(
@@ -170,21 +172,22 @@ def _compared(old: FinishedRun, new: RunRecord) -> Retrained:
     there, here = listed_digests(old.directory), listed_digests(new.directory)
     same = tuple(name for name in REPRODUCIBLE_FILES if there.get(name) == here.get(name))
     different = tuple(name for name in REPRODUCIBLE_FILES if name not in same)
-    provenance = tuple(_apart(old))
+    provenance, config = tuple(_apart(old)), old.config
+    outside = [] if config.scheme.name in BUILTIN_SCHEMES else [config.scheme.name]
+    outside += [config.task.env] if plugin_of(config.task.env) else []
+    remarks = tuple(f"{name} comes from another package, whose version no record names" for name in outside)
     if isinstance(new, FinishedRun):
-        task = old.config.task
+        task = config.task
         returns = [each.evaluation.scored(task)[-1] for each in (old, new)]
         first, second = returns if task.random_score is None else [task.normalise(values) for values in returns]
         gaps = second - first
         error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
         scores, difference = (float(first.mean()), float(second.mean())), (float(gaps.mean()), error)
         verdict: Any = "same" if not different else "elsewhere" if provenance else "fault"
-        return Retrained(old.config.run_id, verdict, same, different, provenance, scores, difference)
-    failure = f"trained again, it fails: {new.failure.type}: {new.failure.message}"
-    elsewhere = provenance or new.failure.type in _NOT_THE_RUNS
-    return Retrained(
-        old.config.run_id, "elsewhere" if elsewhere else "fault", same, different, provenance, failure=failure
-    )
+        return Retrained(config.run_id, verdict, same, different, provenance, scores, difference, remarks)
+    remarks = (f"trained again, it fails: {new.failure.type}: {new.failure.message}", *remarks)
+    verdict = "elsewhere" if provenance or new.failure.type in _NOT_THE_RUNS else "fault"
+    return Retrained(config.run_id, verdict, same, different, provenance, remarks=remarks)
 
 
 def _apart(old: FinishedRun) -> Iterator[str]:

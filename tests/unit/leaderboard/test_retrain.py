@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from baselines.leaderboard.records.metadata_files import Costs
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, Failure, read_run, read_weights
 from baselines.leaderboard.records.writer import RunWriter
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig
 from baselines.leaderboard.verify import pack_submission, retrain, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.retrain import _compared
@@ -105,6 +106,18 @@ def test_a_run_that_fails_here_is_a_fault(trained: Path, tmp_path: Path) -> None
     told = _compared(old, read_run(new))
     assert (told.verdict, told.scores) == ("fault", None)
     assert "trained again, it fails: ValueError: no" in "\n".join(told.lines())
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("UnknownNameError", "elsewhere"), ("ValueError", "fault")])
+def test_a_package_from_outside_has_no_version_in_the_record(
+    trained: Path, tmp_path: Path, kind: str, verdict: str
+) -> None:
+    old, new = read_run(trained / ONE), tmp_path / ONE
+    RunWriter(new, old.config).fail(Failure(kind, "no scheme 'theirs'"), Costs(), provenance_of(old.config))
+    theirs = old.config.model_copy(update={"scheme": SchemeConfig(name="theirs")})
+    told = _compared(replace(old, config=theirs), read_run(new))
+    assert told.verdict == verdict
+    assert "theirs comes from another package, whose version no record names" in "\n".join(told.lines())
 
 
 @pytest.mark.parametrize(
