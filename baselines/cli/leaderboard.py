@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +38,7 @@ MostDecisions = Annotated[
 
 EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
+EXIT_ELSEWHERE = 3
 
 
 class EngineName(StrEnum):
@@ -101,7 +104,7 @@ def run(
             chosen = select(whole, tasks=task, schemes=scheme, seeds=seed)
             from baselines.leaderboard.execution.suite_runner import look_over, refuse_foreign, run_suite
 
-            refuse_foreign(out)
+            refuse_foreign(out)  # run_suite asks as well, but only after a probe
             if dry_run:
                 look_over(chosen, out, retry_failed=retry_failed, timeout=timeout)
                 _print_plan(console, chosen, out, share, jobs, retry_failed, not skip_probe)
@@ -176,6 +179,63 @@ def verify(
     _print_verdict(verdict, as_json)
     if not verdict.verified:
         raise typer.Exit(EXIT_FAULTS)
+
+
+@app.command("retrain")
+def retrain_command(
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="Output directory of `run`, light records, or a submitted file.")
+    ],
+    runs: Annotated[int, typer.Option(min=1, help="Finished runs to draw at random.")] = 3,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the draw; default: a new one.")] = None,
+    run_names: Annotated[
+        list[str] | None, typer.Option("--run", help="This run instead, <task>/<scheme>/seed-<s> (repeat for more).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="New directory for the new runs; default: none is kept.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: one a core.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds after which a run is given up.")] = 3_600.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Train some finished runs again from their configurations, and compare the bytes of all files that repeat.
+
+    It runs the code of the learners and schemes that are installed here, and changes nothing of TARGET. Exit codes: 0
+    all are the same, 1 a run differs on the machine and versions that it names, or does not verify, 2 wrong use, 3 a
+    run differs, and names another machine or other versions, or was given up: nothing is shown.
+    """
+    from contextlib import ExitStack
+
+    from rich.console import Console
+
+    from baselines.leaderboard.execution.signals import end_on_signal
+    from baselines.leaderboard.verify import SubmissionError, Verdict, unpacked_submission, verify_directory
+    from baselines.leaderboard.verify.retrain import draw_runs, retrain
+
+    console = Console(stderr=True, width=140) if as_json else _console()
+    chosen = secrets.randbelow(1 << 32) if seed is None else seed
+    try:
+        with end_on_signal(), ExitStack() as stack:
+            directory = target if target.is_dir() else stack.enter_context(unpacked_submission(target))
+            paths, among = draw_runs(directory, runs, chosen, run_names or ())
+            how = "named" if run_names else f"drawn by --seed {chosen}"
+            console.print(f"{len(paths)} of {counted(among, 'finished run')}, {how}", markup=False, highlight=False)
+            for verdict in map(verify_directory, paths):
+                if not verdict.verified:
+                    _print_verdict(verdict, as_json)
+                    raise typer.Exit(EXIT_FAULTS)
+            found = retrain(paths, console=console, out=out, jobs=jobs, seconds=timeout)
+    except SubmissionError as error:
+        _print_verdict(Verdict(str(target), faults=error.faults), as_json)
+        raise typer.Exit(EXIT_FAULTS) from None
+    except KeyboardInterrupt:
+        raise InterruptedCommandError("interrupted; nothing was compared") from None
+    if as_json:
+        told = {"target": str(target), "seed": None if run_names else chosen, "drawn_from": among}
+        typer.echo(json.dumps({**told, "runs": [asdict(each) for each in found]}, indent=2))
+    for line in () if as_json else (line for each in found for line in each.lines()):
+        typer.echo(line)
+    verdicts = {each.verdict for each in found}
+    if verdicts != {"same"}:
+        raise typer.Exit(EXIT_FAULTS if "fault" in verdicts else EXIT_ELSEWHERE)
 
 
 @app.command()
@@ -305,8 +365,6 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two schemes pair by pair: the same seeds, in the same evaluation episodes, at the budget."""
-    import json
-
     from baselines.leaderboard.report.data.paired import compare_schemes, comparison_line
 
     comparisons = compare_schemes(runs, first, second)
@@ -425,8 +483,6 @@ def _deep_checks(deep: bool) -> ExtraChecks | None:
 
 
 def _print_verdict(verdict: Verdict, as_json: bool) -> None:
-    import json
-
     if as_json:
         typer.echo(json.dumps(verdict.to_json(), indent=2))
     else:

@@ -81,12 +81,16 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def check_values(data: bytes | str) -> None:
-    """Refuse JSON with too many values before any of them takes memory; text that holds commas counts, too.
+    """Refuse JSON with too many values before any of them takes memory; what separates them in text counts, too.
 
     Raises:
         ValueError: there are more than :data:`~baselines.leaderboard.bounds.MAX_VALUES`.
     """
-    found = data.count(",") if isinstance(data, str) else data.count(b",")
+    # A value that is not the first of a list or an object follows a comma.
+    if isinstance(data, str):
+        found = sum(data.count(mark) for mark in ",[{")
+    else:
+        found = sum(data.count(mark) for mark in (b",", b"[", b"{"))
     if found > MAX_VALUES:
         raise ValueError(f"it holds {found:,} values; at most {MAX_VALUES:,} are read")
 

@@ -13,7 +13,8 @@ def make_env(**kwargs) -> pufferlib.emulation.PettingZooPufferEnv:
     return pufferlib.emulation.PettingZooPufferEnv(adaps_envs.make("BPS-1", groups=[2, 1]), **kwargs)
 
 
-warnings.simplefilter("ignore")  # "overriding num_agents": every PettingZoo environment has that attribute
+# "overriding num_agents": every PettingZoo environment has that attribute.
+warnings.filterwarnings("ignore", message="(?s).*num_agents")
 lanes = pufferlib.vector.make(make_env, backend=pufferlib.vector.Serial, num_envs=4)
 observations, _ = lanes.reset(seed=0)
 returns = np.zeros(len(observations))

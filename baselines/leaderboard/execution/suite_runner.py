@@ -36,7 +36,7 @@ from baselines.leaderboard.records.writer import RunWriter, partials_of, remove_
 from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.text import counted
 
-__all__ = ["RunInterrupted", "RunSummary", "look_over", "refuse_foreign", "run_suite"]
+__all__ = ["RunInterrupted", "RunSummary", "look_over", "refuse_foreign", "run_jobs", "run_suite"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def run_suite(
             _announce(console, suite, len(plan.jobs), counts, len(todo))
             try:
                 display = ProgressDisplay(console, suite.name, todo)
-                _run_jobs(todo, lambda: start(jobs), out, display, counts)
+                run_jobs(todo, lambda: start(jobs), out, display, counts)
             except KeyboardInterrupt:
                 raise RunInterrupted(counts[JobState.DONE], len(plan.jobs)) from None
     return RunSummary(done=counts[JobState.DONE], failed=counts[JobState.FAILED])
@@ -177,7 +177,7 @@ def _announce(console: Console, suite: SuiteConfig, total: int, counts: dict[Job
     console.print(f"suite {suite.name}: {counted(total, 'run')} ({standing})", markup=False, highlight=False)
 
 
-def _run_jobs(
+def run_jobs(
     todo: list[Job], start: Callable[[], Engine], out: Path, display: ProgressDisplay, counts: dict[JobState, int]
 ) -> None:
     """Run the jobs and count the state of each as it ends; whatever happens, no worker outlives the call."""

@@ -96,8 +96,11 @@ _MOST_RETURNS = 1 << 18
 
 # What the leaderboard itself hands to the learner; a suite that sets one of them would contradict the record.
 RESERVED_SETTINGS = frozenset(
-    {"policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "torch_threads", "_init_setup_model"}
-)
+    {
+        "policy", "env", "seed", "policy_kwargs", "num_lanes", "verbose", "device", "torch_threads",
+        "_init_setup_model", "tensorboard_log",
+    }
+)  # fmt: skip
 # What the leaderboard itself hands to the environment.
 _RESERVED_PARAMS = frozenset({"deal_seed", "env_id", "num_envs", "num_threads", "seed"})
 _RESERVED_POLICY_SETTINGS = frozenset(

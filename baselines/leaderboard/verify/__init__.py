@@ -7,7 +7,12 @@ schema, protocol, seeds and counts, and replay the recorded actions in the envir
 
 from __future__ import annotations
 
-from baselines.leaderboard.verify.packing import pack_submission, unpacked_submission, verify_submission
+from baselines.leaderboard.verify.packing import (
+    SubmissionError,
+    pack_submission,
+    unpacked_submission,
+    verify_submission,
+)
 from baselines.leaderboard.verify.runset import MOST_DECISIONS, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, RunVerdict, Verdict
 
@@ -15,6 +20,7 @@ __all__ = [
     "MOST_DECISIONS",
     "Fault",
     "RunVerdict",
+    "SubmissionError",
     "Verdict",
     "pack_submission",
     "unpacked_submission",

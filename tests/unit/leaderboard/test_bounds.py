@@ -196,7 +196,10 @@ def peak(action: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("piece", [b"[],", b"{},", b'{"a":0},', b"0,", b'"",'])
+NESTED = [b"[" * 60 + b"]" * 60 + b",", b"[" * 900 + b"]" * 900 + b",", b'{"a":' * 60 + b"0" + b"}" * 60 + b","]
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'{"a":0},', b"0,", b'"",', *NESTED])
 def test_many_small_values_take_no_memory(piece: bytes) -> None:
     data = b"[" + piece * (32_000_000 // len(piece)) + b"0]"
     assert peak(lambda: parse_json(data)) < 1 << 20
@@ -276,3 +279,9 @@ def test_layers_of_a_network_are_bounded() -> None:
     """Twenty thousand layers of one neuron have few weights, and take minutes."""
     with pytest.raises(ValueError, match="at most 64 items"):
         LearnerConfig(net_arch=(1,) * 20_000)
+
+
+def test_a_configuration_names_no_place_to_write_to() -> None:
+    """Whoever trains a submitted run again would write its logs there; `run --logger` has a place of its own."""
+    with pytest.raises(ValueError, match="tensorboard_log cannot be set here"):
+        LearnerConfig(settings={"tensorboard_log": "/home/you"})

@@ -72,7 +72,7 @@ def still_of_start(record: RunRecord, episode: int) -> bytes | None:
             return None
         env.reset(seed=[int(record.evaluation.seeds[episode])])
         image = Image.fromarray(env.render_frame(0))
-    except Exception:  # parameters from outside may give a scene that its family cannot draw
+    except Exception:  # parameters from outside may give a scene that its family cannot draw; the film says why
         return None
     image.thumbnail((_SMALL, _SMALL))
     buffer = io.BytesIO()

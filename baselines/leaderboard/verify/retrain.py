@@ -1,0 +1,201 @@
+"""Training finished runs again: the same configuration gives the same bytes on the machine that a run names.
+
+This settles what no other check can: whether the weights of a record were trained by the learner, in the budget and
+from the seed that its configuration names. Nothing of a record but its configuration reaches the training.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+
+from adaps_envs.registry import plugin_of
+from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
+from baselines.leaderboard.execution.estimate import estimate_rest
+from baselines.leaderboard.execution.local_engine import WorkerPool, available_cores
+from baselines.leaderboard.execution.plan import Job, JobOptions, JobState
+from baselines.leaderboard.execution.probe import probe
+from baselines.leaderboard.execution.progress import ProgressDisplay, duration
+from baselines.leaderboard.execution.suite_runner import run_jobs
+from baselines.leaderboard.files import make_directory, writing
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import (
+    REPRODUCIBLE_FILES,
+    FinishedRun,
+    RunRecord,
+    find_runs,
+    listed_digests,
+    read_run,
+)
+from baselines.leaderboard.spec.config import PROTOCOL
+from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
+from baselines.leaderboard.verify.compare import different_leaves
+from baselines.text import printable
+
+__all__ = ["SECONDS", "Retrained", "draw_runs", "retrain"]
+
+SECONDS = 3_600.0
+"""How long a run may take, unless the caller allows more: what a record says of its costs is its author's word."""
+
+# Failures that say more about this machine, and what is installed on it, than about the run.
+_NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"})
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What training one run again gave.
+
+    Attributes:
+        run: ``<task>/<scheme>/seed-<s>``.
+        verdict: ``same`` if all files that repeat have the same bytes; ``fault`` if they differ although machine and
+            versions are those of the record; ``elsewhere`` if they differ and these do too, or training did not end.
+        same, different: names of the files that repeat.
+        provenance: what differs in it, ``part: there, here``.
+        scores: recorded and again; returns where the task has no reference scores. None if training did not end.
+        difference: mean and standard error, over the evaluation episodes, of the second less the first.
+        remarks: why there is no second result, and what the provenance does not tell.
+    """
+
+    run: str
+    verdict: Literal["same", "fault", "elsewhere"]
+    same: tuple[str, ...]
+    different: tuple[str, ...]
+    provenance: tuple[str, ...]
+    scores: tuple[float, float] | None = None
+    difference: tuple[float, float] | None = None
+    remarks: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yield it as lines for a terminal; text from records cannot control it."""
+        word = "FAULT" if self.verdict == "fault" else self.verdict
+        yield printable(f"{word:<9} {self.run}: {len(self.same)} of {len(REPRODUCIBLE_FILES)} files are the same")
+        for name in self.different if self.verdict == "fault" else ():
+            yield printable(f"fault: {self.run}/{name}: not the bytes that its configuration gives here")
+        if self.verdict == "elsewhere":
+            yield printable(f"note: {self.run} cannot be compared by bytes; different: {', '.join(self.different)}")
+            for part in self.provenance:
+                yield printable(f"note: {self.run}: {part}")
+        for remark in self.remarks if self.verdict != "same" else ():
+            yield printable(f"note: {self.run}: {remark}")
+        if self.scores is not None and self.difference is not None and self.verdict != "same":
+            (recorded, again), (mean, error) = self.scores, self.difference
+            yield printable(
+                f"note: {self.run}: {recorded:.3f} recorded, {again:.3f} again; paired difference {mean:+.3f} with a "
+                f"standard error of {error:.3f} over the episodes"
+            )
+
+
+def draw_runs(directory: Path, count: int, seed: int, named: Sequence[str] = ()) -> tuple[list[Path], int]:
+    """Return the run directories to train again, and of how many they were drawn.
+
+    Args:
+        directory: of runs.
+        count: how many to draw at random, if none are named.
+        seed: of the draw.
+        named: runs by name, ``<task>/<scheme>/seed-<s>``.
+
+    Raises:
+        ConfigError: no run of this protocol has finished, or not the one that is named; or a run has another's name.
+        DamagedRecordError: a run cannot be read.
+    """
+    runs = {}
+    for path in find_runs(directory):
+        config, name = (record := read_run(path, metrics=False)).config, path.relative_to(directory).as_posix()
+        if config.run_id != name:
+            raise ConfigError(f"{path} holds the run {config.run_id}; `verify` names all such faults.")
+        if record.status == "done" and config.protocol == PROTOCOL:
+            runs[name] = path
+    if not runs:
+        raise ConfigError(f"{directory} holds no finished run of protocol {PROTOCOL}; give the --out of a run.")
+    for name in named:
+        if name not in runs:
+            raise ConfigError(f"{directory} has no finished run {name!r}; give <task>/<scheme>/seed-<s>.")
+    names = list(dict.fromkeys(named)) or sorted(random.Random(seed).sample(sorted(runs), min(count, len(runs))))
+    return [runs[name] for name in names], len(runs)
+
+
+def retrain(
+    paths: Sequence[Path], *, console: Console, out: Path | None = None, jobs: int | None = None,
+    seconds: float = SECONDS,
+) -> list[Retrained]:  # fmt: skip
+    """Train runs again, each as a job of its own, and compare what must repeat. The records are not changed.
+
+    Args:
+        paths: of the runs, which should have been verified.
+        console: where the estimate and the progress are shown.
+        out: new directory for the new runs; None takes a temporary one.
+        jobs: runs at once; None takes one a core.
+        seconds: after which a run is given up.
+
+    Raises:
+        OutputDirectoryError: ``out`` holds something, or cannot be written.
+        DamagedRecordError: a record cannot be read.
+    """
+    records = [record for record in map(read_run, paths) if isinstance(record, FinishedRun)]
+    with _place(out) as place:
+        options = JobOptions(timeout=seconds)
+        todo = [Job(each.config, place / each.config.run_id, JobState.OPEN, options) for each in records]
+        at_once = min(jobs or available_cores(), len(todo))
+        cost = estimate_rest(todo, records, probe).lines(at_once)
+        for line in [*cost, f"a run that takes more than {duration(seconds)} is given up (--timeout)"]:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        display = ProgressDisplay(console, "retrain", todo)
+        run_jobs(todo, lambda: WorkerPool(at_once), place, display, Counter())
+        return [_compared(record, read_run(job.directory)) for record, job in zip(records, todo, strict=True)]
+
+
+@contextmanager
+def _place(out: Path | None) -> Iterator[Path]:
+    """A directory that holds nothing yet; a temporary one goes at the end."""
+    if out is None:
+        with writing(Path(tempfile.gettempdir())):
+            temporary = tempfile.TemporaryDirectory(prefix="adaps-retrain-")
+        with temporary as name:
+            yield Path(name)
+        return
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputDirectoryError(f"{out} exists and is never overwritten; choose another --out.")
+    make_directory(out)
+    yield out.absolute()
+
+
+def _compared(old: FinishedRun, new: RunRecord) -> Retrained:
+    there, here = listed_digests(old.directory), listed_digests(new.directory)
+    same = tuple(name for name in REPRODUCIBLE_FILES if there.get(name) == here.get(name))
+    different = tuple(name for name in REPRODUCIBLE_FILES if name not in same)
+    provenance, config = tuple(_apart(old)), old.config
+    outside = [] if config.scheme.name in BUILTIN_SCHEMES else [config.scheme.name]
+    outside += [config.task.env] if plugin_of(config.task.env) else []
+    remarks = tuple(f"{name} comes from another package, whose version no record names" for name in outside)
+    if isinstance(new, FinishedRun):
+        task = config.task
+        returns = [each.evaluation.scored(task)[-1] for each in (old, new)]
+        first, second = returns if task.random_score is None else [task.normalise(values) for values in returns]
+        gaps = second - first
+        error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
+        scores, difference = (float(first.mean()), float(second.mean())), (float(gaps.mean()), error)
+        verdict: Any = "same" if not different else "elsewhere" if provenance else "fault"
+        return Retrained(config.run_id, verdict, same, different, provenance, scores, difference, remarks)
+    remarks = (f"trained again, it fails: {new.failure.type}: {new.failure.message}", *remarks)
+    verdict = "elsewhere" if provenance or new.failure.type in _NOT_THE_RUNS else "fault"
+    return Retrained(config.run_id, verdict, same, different, provenance, remarks=remarks)
+
+
+def _apart(old: FinishedRun) -> Iterator[str]:
+    """What differs from machine and versions here, which no scheme's process is asked for.
+
+    The number of cores decides nothing, and verification has compared the environment's digest.
+    """
+    known = (old.provenance, provenance_of(old.config, digest=False))
+    there, here = (each.model_dump(mode="json", exclude={"cores", "trace_digest"}) for each in known)
+    for where, found, rule in different_leaves(there, here):
+        yield f"{where}: {found!r} there, {rule!r} here"

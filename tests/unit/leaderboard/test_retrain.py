@@ -1,0 +1,169 @@
+"""Training runs again: what it finds that verification cannot, and what it says where bytes cannot be compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run_cli
+from fabricate import suite_data
+from replant import noisy, replant
+from tamper import append_member, edit_json, edit_returns
+
+from baselines.leaderboard.execution.job import execute_job
+from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.records.metadata_files import Costs
+from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, Failure, read_run, read_weights
+from baselines.leaderboard.records.writer import RunWriter
+from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig
+from baselines.leaderboard.verify import pack_submission, retrain, verify_directory
+from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.retrain import _compared
+
+ONE, OTHER = "one/fups_id/seed-0", "one/fups_id/seed-1"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of a network of a usual width."""
+    out = tmp_path_factory.mktemp("trained") / "runs"
+    data = suite_data(schemes=["fups_id"], learner={"num_lanes": 4, "net_arch": [64, 64], "settings": {"n_steps": 5}})
+    suite = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]})
+    for config in suite.runs():
+        assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
+    write_suite_file(suite, out)
+    return out
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """Of two seeds, the second is a copy of the first, with so much noise that no check of weights or play knows it."""
+    runs = shutil.copytree(trained, tmp_path / "copied")
+    replant(runs / OTHER, noisy(read_weights(read_run(runs / ONE)), 0, 0.5))
+    return runs
+
+
+def found(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any]]:
+    code = run_cli("leaderboard", "retrain", *words, "--jobs", "1", "--json")
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_an_honest_run_is_the_same(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = found(capsys, trained, "--runs", "1", "--seed", "7")
+    assert code == 0
+    assert (told["seed"], told["drawn_from"]) == (7, 2)
+    (run,) = told["runs"]
+    assert (run["verdict"], run["same"]) == ("same", list(REPRODUCIBLE_FILES))
+
+
+def test_a_disguised_copy_passes_deep_and_fails_here(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a submitted file of light records, too: these keep the hashes of what they leave out."""
+    assert [str(fault) for fault in verify_directory(copied, deep=deep_checks).all_faults] == []
+    pack_submission(copied, tmp_path / "light.zip", light=True)
+    code, told = found(capsys, tmp_path / "light.zip", "--runs", "5")
+    assert code == 1
+    one, other = told["runs"]
+    assert (one["run"], one["verdict"], one["different"]) == (ONE, "same", [])
+    assert (other["run"], other["verdict"]) == (OTHER, "fault")
+    assert {"policy.safetensors", "policy_best.safetensors", "evaluation.npz"} <= set(other["different"])
+    assert "config.json" in other["same"]
+
+
+def test_what_names_another_machine_is_never_the_same(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_json(copied / OTHER, "provenance.json", lambda value: value.update(processor="\x1b[2Kan abacus", cores=99))
+    before, out = bytes_of(copied), tmp_path / "new" / "again"
+    assert run_cli("leaderboard", "retrain", copied, "--run", OTHER, "--out", out) == 3
+    told = capsys.readouterr().out
+    assert "environment steps" in told.partition("done ")[0], "the cost is told before anything is trained"
+    assert f"elsewhere {OTHER}: " in told
+    assert r"processor: '\x1b[2Kan abacus' there, " in told.replace("\\\\", "\\")
+    assert "cores" not in told
+    assert "paired difference" in told
+    assert bytes_of(copied) == before
+    assert read_run(out / OTHER).config == read_run(copied / OTHER).config
+
+
+def test_a_run_that_takes_too_long_is_given_up(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("leaderboard", "retrain", trained, "--run", ONE, "--timeout", "1") == 3
+    assert "RunTimedOut: the run had not ended after 1 s" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_here_is_a_fault(trained: Path, tmp_path: Path) -> None:
+    old, new = read_run(trained / ONE), tmp_path / ONE
+    # A scheme from outside can say of its own process what it likes.
+    lie = provenance_of(old.config).model_copy(update={"processor": "another one"})
+    RunWriter(new, old.config).fail(Failure("ValueError", "no"), Costs(), lie)
+    told = _compared(old, read_run(new))
+    assert (told.verdict, told.scores) == ("fault", None)
+    assert "trained again, it fails: ValueError: no" in "\n".join(told.lines())
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("UnknownNameError", "elsewhere"), ("ValueError", "fault")])
+def test_a_package_from_outside_has_no_version_in_the_record(
+    trained: Path, tmp_path: Path, kind: str, verdict: str
+) -> None:
+    old, new = read_run(trained / ONE), tmp_path / ONE
+    RunWriter(new, old.config).fail(Failure(kind, "no scheme 'theirs'"), Costs(), provenance_of(old.config))
+    theirs = old.config.model_copy(update={"scheme": SchemeConfig(name="theirs")})
+    told = _compared(replace(old, config=theirs), read_run(new))
+    assert told.verdict == verdict
+    assert "theirs comes from another package, whose version no record names" in "\n".join(told.lines())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--run", "one/fups_id/seed-9"), "has no finished run 'one/fups_id/seed-9'"),
+        (("--out", "."), "never overwritten"),
+    ],
+)
+def test_wrong_use(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(trained)
+    before = bytes_of(trained)
+    assert run_cli("leaderboard", "retrain", trained, *words) == 2
+    assert message in capsys.readouterr().err
+    assert bytes_of(trained) == before
+
+
+def test_what_does_not_verify_is_not_trained(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrain, "run_jobs", pytest.fail)
+    edit_returns(copied / ONE, lambda arrays: arrays["greedy"].__setitem__(-1, 0.0))
+    assert run_cli("leaderboard", "retrain", copied, "--run", ONE) == 1
+    assert f"fault: {ONE}/" in capsys.readouterr().out
+
+
+def test_a_run_under_the_name_of_another_is_not_trained(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(copied / OTHER)
+    (copied / OTHER).symlink_to(copied / ONE, target_is_directory=True)
+    assert run_cli("leaderboard", "retrain", copied) == 2
+    assert f"{OTHER} holds the run {ONE}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../escaped", "one/fups_id/seed-0/sneaked.pth", "/tmp/escaped"])
+def test_only_submissions_are_unpacked(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    pack_submission(trained, tmp_path / "in" / "runs.zip")
+    append_member(tmp_path / "in" / "runs.zip", zipfile.ZipInfo(name), b"")
+    assert run_cli("leaderboard", "retrain", tmp_path / "in" / "runs.zip") == 1
+    assert f"fault: {name}: a submission has no such member" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def bytes_of(directory: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
