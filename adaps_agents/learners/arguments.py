@@ -183,7 +183,7 @@ def checked_seed(seed: Any) -> int:
         value = operator.index(seed)
     except Exception:  # whatever the object's own conversion raises
         value = -1
-    if value < 0 or isinstance(seed, bool):
+    if value < 0 or isinstance(seed, bool | np.bool_):
         raise InvalidParameterError(f"seed is {_shown(seed)}; it must be None or an integer >= 0.")
     return value
 
