@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from agents_common import ALGORITHMS, QUICK_IDENTITY, small_model
+from agents_common import ALGORITHMS, IDENTIFIED, QUICK_IDENTITY, small_model
 from pretend_device import AWAY, away
 from stable_baselines3 import A2C, PPO
 from torch import Tensor
@@ -175,6 +175,24 @@ def test_agents_are_dealt_to_networks_on_their_own_device() -> None:
         groups = AgentGroups(labels.to(device))
         assert groups.number == 2
         assert {buffer.device for buffer in groups.buffers()} == {device}
+
+
+@pytest.mark.parametrize("recurrent", ["none", "gru"])
+@pytest.mark.parametrize("scheme", IDENTIFIED)
+def test_new_groups_are_the_same_on_another_device(scheme: str, recurrent: str) -> None:
+    def regrouped(device: torch.device) -> dict[str, Any]:
+        options = {"recurrent": recurrent, "critic": "central"}
+        policy = small_model(SharingA2C, scheme, policy_options=options, device=device).policy
+        for labels in (MIXED, range(6), [0] * 6, MIXED):
+            policy.scheme.regroup(np.array(labels))
+            assert {tensor.device for tensor in (*policy.parameters(), *policy.buffers())} == {device}
+        acted = policy.scheme.actor(torch.linspace(0, 1, 36).view(3, 6, 2).to(device))
+        return {**_arrays(policy.state_dict()), **_arrays({"acted": acted})}
+
+    here = regrouped(torch.device("cpu"))
+    with away() as device:
+        there = regrouped(device)
+    np.testing.assert_equal(there, here)
 
 
 class _Planted(SharingScheme):
