@@ -169,6 +169,16 @@ def test_learners_stay_on_the_cpu_unless_asked(algorithm: Any, tmp_path: Path, m
     assert algorithm("fups", type_game(4), device="auto", **kwargs).device == torch.device("cpu")
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_gpu_that_is_not_there_is_named(algorithm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(UserWarning, match="device is 'cuda', but .* runs on the CPU"):
+        model = algorithm("fups", type_game(4), device="cuda", policy_kwargs={"net_arch": [8, 8]})
+    model.save(tmp_path / "model")
+    with pytest.warns(UserWarning, match="device is 'cuda:1', but .* runs on the CPU"):
+        algorithm.load(tmp_path / "model", device="cuda:1")
+
+
 def test_agents_are_dealt_to_networks_on_their_own_device() -> None:
     labels = torch.tensor(MIXED)
     with away() as device:
