@@ -141,9 +141,12 @@ def away() -> Iterator[torch.device]:
         goes_away = map_location is not None and torch.device(map_location) == AWAY
         return _moved(found) if goes_away else found
 
-    optimizer = import_module("torch.optim.optimizer")
-    fused = optimizer._get_fused_kernels_supported_devices
+    # The optimisers ask this function; where its name is imported depends on PyTorch's version.
+    asks = [import_module(f"torch.optim.{name}") for name in ("optimizer", "adam")]
     with pytest.MonkeyPatch.context() as patch, _Intercepted():
         patch.setattr(torch, "load", loaded)
-        patch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: [*fused(), AWAY.type])
+        for module in asks:
+            if fused := getattr(module, "_get_fused_kernels_supported_devices", None):
+                devices = [*fused(), AWAY.type]
+                patch.setattr(module, fused.__name__, lambda devices=devices: devices)
         yield AWAY

@@ -21,6 +21,7 @@ __all__ = [
     "check_slots",
     "check_states",
     "check_team",
+    "check_steps",
     "checked_seed",
     "sharing_arguments",
 ]
@@ -183,9 +184,20 @@ def checked_seed(seed: Any) -> int:
         value = operator.index(seed)
     except Exception:  # whatever the object's own conversion raises
         value = -1
-    if value < 0 or isinstance(seed, bool):
+    if value < 0 or isinstance(seed, bool | np.bool_):
         raise InvalidParameterError(f"seed is {_shown(seed)}; it must be None or an integer >= 0.")
     return value
+
+
+def check_steps(steps: Any) -> None:
+    """Refuse what is no number of environment steps.
+
+    Raises:
+        InvalidParameterError: no number >= 0.
+    """
+    number = isinstance(steps, int | float | np.integer | np.floating) and not isinstance(steps, bool)
+    if not (number and steps >= 0):
+        raise InvalidParameterError(f"total_timesteps is {quoted(steps)}; it must be a number of steps >= 0.")
 
 
 def _shown(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from adaps_agents.learners.arguments import (
     check_no_env_params,
     check_slots,
     check_states,
+    check_steps,
     check_team,
     checked_seed,
     sharing_arguments,
@@ -96,6 +98,10 @@ class SharingOnPolicy(Inspectable):
         kwargs |= {"seed": seed, "policy_kwargs": options, "device": device}
         self.torch_threads = checked_threads(torch_threads)
         super().__init__(policy, env, **kwargs)
+        if self.device.type == "cpu" and str(device).startswith("cuda"):
+            warnings.warn(
+                f"device is {str(device)!r}, but PyTorch finds no CUDA here: the learner runs on the CPU.", stacklevel=2
+            )
 
     @classmethod
     def load(cls, path: Any, env: Any = None, device: torch.device | str = "cpu", *args: Any, **kwargs: Any) -> Any:
@@ -186,6 +192,7 @@ class SharingOnPolicy(Inspectable):
         progress_bar: bool = False,
     ) -> tuple[int, BaseCallback]:
         """Set up as usual, then run the scheme's preparation if it has not been run yet."""
+        check_steps(total_timesteps)
         # The base class resets the environment in the same cases, after a load into another one among them.
         new_episodes = reset_num_timesteps or self._last_obs is None
         result = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)

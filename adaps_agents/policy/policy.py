@@ -176,9 +176,9 @@ class SharingPolicy(ActorCriticPolicy):
         """Return slots ``[B*N, F]`` as ``[B, N, F]``.
 
         Raises:
-            InvalidParameterError: the number of rows is not a multiple of N.
+            InvalidParameterError: no rows, or their number is not a multiple of N.
         """
-        if obs.shape[0] % self.num_agents:
+        if len(obs) == 0 or len(obs) % self.num_agents:
             raise InvalidParameterError(
                 f"{obs.shape[0]} observations for teams of {self.num_agents} agents; give whole teams, "
                 "row = lane * num_agents + agent."

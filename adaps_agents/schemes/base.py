@@ -282,10 +282,12 @@ class SharingScheme(nn.Module, ABC):
         Raises:
             InvalidParameterError: not N labels, or they are not 0..K-1 with every value used.
         """
-        self.labels = checked_labels(labels, self.spaces.num_agents).to(self.labels.device)
+        labels, device = checked_labels(labels, self.spaces.num_agents), self.labels.device
+        self.cpu()  # networks are made there, as the first ones were
+        self.labels = labels
         self.prepared.fill_(1)
         self._build_networks()
-        self.to(self.labels.device)
+        self.to(device)
 
     def actor(self, obs: Tensor) -> Tensor:
         """Return logits ``[B, N, A]`` for observations ``[B, N, F]``; a recurrent actor's in a first step."""

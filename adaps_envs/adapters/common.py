@@ -183,7 +183,10 @@ class TimeLimitedSpec:
     def spec(self, spec: EnvSpec | None) -> None:
         # The old gym package has a class of its own.
         if isinstance(spec, EnvSpec):
-            spec = replace(spec, max_episode_steps=self.batched.max_cycles)
+            limit, kwargs = self.batched.max_cycles, spec.kwargs
+            if "vectorization_mode" in kwargs:  # make_vec() hands a limit on as a keyword, and notes the keywords
+                kwargs = {**kwargs, "max_episode_steps": limit}
+            spec = replace(spec, max_episode_steps=limit, kwargs=kwargs)
         self._spec = spec
 
 

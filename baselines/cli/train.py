@@ -87,7 +87,7 @@ def training_config(
     learner |= {name: value for name, value in given.items() if value is not None}
     agents = make_batched(env, 1, **(params or {})).num_agents
     if algorithm not in (None, learner["algorithm"]):
-        learner |= {"algorithm": algorithm, "learning_rate_schedule": "constant"}
+        learner |= {"algorithm": str(algorithm), "learning_rate_schedule": "constant"}
         learner["settings"] = _settings_of(str(algorithm), learner, agents)
     try:
         checked = LearnerConfig.model_validate(learner)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from agents_common import ALGORITHMS, QUICK_IDENTITY, small_model
+from agents_common import ALGORITHMS, IDENTIFIED, QUICK_IDENTITY, small_model
 from pretend_device import AWAY, away
 from stable_baselines3 import A2C, PPO
 from torch import Tensor
@@ -169,12 +169,40 @@ def test_learners_stay_on_the_cpu_unless_asked(algorithm: Any, tmp_path: Path, m
     assert algorithm("fups", type_game(4), device="auto", **kwargs).device == torch.device("cpu")
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_gpu_that_is_not_there_is_named(algorithm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(UserWarning, match="device is 'cuda', but .* runs on the CPU"):
+        model = algorithm("fups", type_game(4), device="cuda", policy_kwargs={"net_arch": [8, 8]})
+    model.save(tmp_path / "model")
+    with pytest.warns(UserWarning, match="device is 'cuda:1', but .* runs on the CPU"):
+        algorithm.load(tmp_path / "model", device="cuda:1")
+
+
 def test_agents_are_dealt_to_networks_on_their_own_device() -> None:
     labels = torch.tensor(MIXED)
     with away() as device:
         groups = AgentGroups(labels.to(device))
         assert groups.number == 2
         assert {buffer.device for buffer in groups.buffers()} == {device}
+
+
+@pytest.mark.parametrize("recurrent", ["none", "gru"])
+@pytest.mark.parametrize("scheme", IDENTIFIED)
+def test_new_groups_are_the_same_on_another_device(scheme: str, recurrent: str) -> None:
+    def regrouped(device: torch.device) -> dict[str, Any]:
+        options = {"recurrent": recurrent, "critic": "central"}
+        policy = small_model(SharingA2C, scheme, policy_options=options, device=device).policy
+        for labels in (MIXED, range(6), [0] * 6, MIXED):
+            policy.scheme.regroup(np.array(labels))
+            assert {tensor.device for tensor in (*policy.parameters(), *policy.buffers())} == {device}
+        acted = policy.scheme.actor(torch.linspace(0, 1, 36).view(3, 6, 2).to(device))
+        return {**_arrays(policy.state_dict()), **_arrays({"acted": acted})}
+
+    here = regrouped(torch.device("cpu"))
+    with away() as device:
+        there = regrouped(device)
+    np.testing.assert_equal(there, here)
 
 
 class _Planted(SharingScheme):

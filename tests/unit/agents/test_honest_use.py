@@ -221,3 +221,19 @@ def test_torch_has_one_thread_unless_asked_and_as_many_as_before_afterwards(
 def test_a_number_of_threads_is_checked(threads: Any) -> None:
     with pytest.raises(InvalidParameterError, match="torch_threads is"):
         small_model(SharingA2C, "fups", torch_threads=threads)
+
+
+@pytest.mark.parametrize("steps", [-1, float("nan"), "10", None, True, np.True_, [10]])
+def test_what_is_no_number_of_steps_is_one_clear_error(steps: Any) -> None:
+    with pytest.raises(InvalidParameterError, match=r"total_timesteps is .*; it must be a number of steps >= 0"):
+        small_model(SharingA2C, "fups").learn(steps)
+
+
+@pytest.mark.parametrize("steps", [20, 20.0, np.int64(20), np.float32(20)])
+def test_steps_are_numbers_of_any_type(steps: Any) -> None:
+    assert small_model(SharingA2C, "fups").learn(steps).num_timesteps == 20
+
+
+def test_no_observations_are_no_team() -> None:
+    with pytest.raises(InvalidParameterError, match="0 observations for teams of 6 agents; give whole teams"):
+        small_model(SharingA2C, "fups").predict(np.zeros((0, 2), np.float32))

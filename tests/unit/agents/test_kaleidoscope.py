@@ -124,11 +124,14 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert torch.optim.Adam([torch.zeros(1)]).defaults["eps"] == scheme.threshold_epsilon
 
 
-@pytest.mark.parametrize("name", ["kaleidoscope", "prism"])
-def test_thresholds_move_as_far_as_weights_under_their_own_epsilon_alone(name: str) -> None:
+# A reset would move thresholds much further.
+@pytest.mark.parametrize(("name", "options"), [("kaleidoscope", {"reset_probability": 0.0}), ("prism", {})])
+def test_thresholds_move_as_far_as_weights_under_their_own_epsilon_alone(name: str, options: dict[str, Any]) -> None:
     moved = {}
     for epsilon in (1e-8, None):
-        model = small_model(SharingA2C, name, scheme_options={"threshold_epsilon": epsilon}, use_rms_prop=False)
+        model = small_model(
+            SharingA2C, name, scheme_options={**options, "threshold_epsilon": epsilon}, use_rms_prop=False
+        )
         before = [threshold.detach().clone() for threshold in model.scheme.actor_net.thresholds]
         held = [p for group in model.policy.optimizer.param_groups for p in group["params"]]
         assert sum(p.numel() for p in held) == model.scheme.param_report()["trainable"]

@@ -235,3 +235,14 @@ def test_lists_of_pictures_as_gymnasiums_own_vector_gives_them() -> None:
 def test_the_time_limit_of_make_vec() -> None:
     env = gymnasium.make_vec("adaps/BPS-1-v0", num_envs=2, max_episode_steps=4)
     assert (env.batched.max_cycles, env.spec.max_episode_steps) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"num_envs": 3}, {"max_cycles": 9}, {"max_episode_steps": 9}, {"vectorization_mode": "sync"}]
+)
+def test_what_make_vec_made_is_made_again_from_its_specification(kwargs: dict[str, Any]) -> None:
+    env = gymnasium.make_vec("adaps/BPS-1-v0", **kwargs)
+    again = gymnasium.make_vec(env.spec)
+    assert again.spec == env.spec
+    assert again.num_envs == env.num_envs
+    assert again.observation_space == env.observation_space
