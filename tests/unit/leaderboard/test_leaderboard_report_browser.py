@@ -278,6 +278,32 @@ def test_a_visitor_points_at_a_chart_and_hides_a_scheme(browser: Chromium, site:
     assert visit.requests == []
 
 
+@pytest.mark.slow
+def test_what_leads_to_a_name_is_no_part_of_its_curve(browser: Chromium, site: Path) -> None:
+    """A line in the curve's colour from its end down to its name would look like a collapse at the budget."""
+    script = """
+        const figure = Array.from(document.querySelectorAll("figure.chart"))
+          .find((one) => one.textContent.startsWith("Learning curves"));
+        const canvas = figure.querySelector("canvas");
+        const over = figure.querySelector(".u-over").getBoundingClientRect();
+        const ratio = canvas.width / canvas.getBoundingClientRect().width;
+        const right = Math.round((over.right - canvas.getBoundingClientRect().left) * ratio);
+        const ink = (left, width) => {
+          const bytes = canvas.getContext("2d").getImageData(left, 0, width, canvas.height).data;
+          let seen = 0;
+          for (let i = 0; i < bytes.length; i += 4) {
+            seen += bytes[i] < 90 && bytes[i + 2] > 180;
+          }
+          return seen;
+        };
+        result.push(ink(right - 12, 8), ink(right + 3, 5), ink(right + 9, 8));
+    """
+    (curve, way, name), _ = drive(browser, site, script, "tasks/two.html")
+    assert curve > 0
+    assert way == 0
+    assert name > 0
+
+
 LOOK = """
     const number = (text) => text.match(/[\\d.]+/g).map(Number);
     const over = (top, below) => [0, 1, 2].map((i) => top[i] * (top[3] ?? 1) + below[i] * (1 - (top[3] ?? 1)));
