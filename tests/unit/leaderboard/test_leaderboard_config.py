@@ -150,7 +150,10 @@ WHOLE = 'name = "mine"\nseeds = [0]\nschemes = ["fups"]\n{}\n[[tasks]]\ntask = "
             WHOLE.format("[learner_overrides.BPS-1]\nnum_lane = 3", ""),
             "learner_overrides.BPS-1.num_lane: unknown key. Did you mean 'num_lanes'?",
         ),
-        (WHOLE.format("", "").replace('"fups"', '{naem = "fups"}'), "schemes.0.naem: unknown key. Did you mean 'name'?"),
+        (
+            WHOLE.format("", "").replace('"fups"', '{naem = "fups"}'),
+            "schemes.0.naem: unknown key. Did you mean 'name'?",
+        ),
         (WHOLE.format("", "").replace("[0]", "0"), "seeds: give a list (got 0)."),
         ('name = "mine"\nseeds = [0]\nschemes = ["fups"]\ntasks = ["BPS-1"]', "tasks.0: give a table of keys (got"),
     ],
