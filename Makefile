@@ -35,6 +35,7 @@ board: $(VENV)/.installed
 # The site, into build/site; a broken link or an unresolved reference is an error.
 docs: $(VENV)/.installed-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html is the site's first page"
 
 # torch goes first and alone, at a fixed version: an open range may pull gigabytes of CUDA libraries.
 $(VENV)/.installed: pyproject.toml constraints.txt

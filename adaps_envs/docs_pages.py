@@ -8,7 +8,9 @@ it, a sentence that begins with one of :data:`SECTIONS` and a colon opens that s
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -18,7 +20,7 @@ import numpy as np
 
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.policies import list_policies
-from adaps_envs.registry import EnvFamily, families, load, make_batched, spec
+from adaps_envs.registry import EnvFamily, EnvSpec, families, load, make_batched, spec
 from adaps_envs.testing.digest import trace_digest
 
 __all__ = ["REQUIRED", "SECTIONS", "env_page", "family_page", "index_table", "missing_sections", "story"]
@@ -29,22 +31,28 @@ _SECTION = re.compile(rf"(?:\A|(?<=\n)|(?<=\. ))({'|'.join(SECTIONS)}):\s+")
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr):`~?(?:[\w.]*\.)?(\w+)`")
 
 
-def env_page(env_id: str) -> str:
+def env_page(env_id: str, **params: Any) -> str:
     """Return the page of one id, Markdown: spaces with meaning and range, rewards, ends, start, versions, digest.
+
+    Args:
+        env_id: the environment.
+        **params: parameters in place of the id's own, for example ``groups=[2, 2]``.
 
     Raises:
         UnknownNameError: unknown id.
+        InvalidParameterError: a parameter that the environment does not take, or a value outside its rule.
     """
-    known, env = spec(env_id), make_batched(env_id, 1)
+    known, env = spec(env_id), make_batched(env_id, 1, **params)
     told = story(type(env))
     parts = [
         f"# {known.id}",
-        f"{_sentence(known.description)} {families()[known.family].title.capitalize()}.",
-        _facts(known.id, env),
+        f"{_description(known, env, params)} {families()[known.family].title.capitalize()}.",
+        _facts(known, env, params),
         f"## Observation\n\n{_prose(told, 'Observations')}{_shape(env)}\n\n{_observation_table(env)}",
         f"## Actions\n\n{_prose(told, 'Actions')}{_action_table(env)}",
         *(f"## {name}\n\n{told[name]}" for name in ("Rewards", "Start", "End", "Versions") if name in told),
-        f"## Trace digest\n\n`{trace_digest(env_id)}`\n\nThe same digest, the same game: `adaps digest {known.id}`.",
+        f"## Trace digest\n\n`{trace_digest(env_id, **params)}`\n\n"
+        f"The same digest, the same game: `{_digest_command(known, params)}`.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -121,8 +129,21 @@ def _prose(told: Mapping[str, str], section: str) -> str:
     return f"{told[section]}\n\n" if section in told else ""
 
 
-def _facts(env_id: str, env: BatchedEnv) -> str:
-    known = spec(env_id)
+def _description(known: EnvSpec, env: BatchedEnv, params: Mapping[str, Any]) -> str:
+    """Return the id's own words, which other parameters would make untrue."""
+    if not params:
+        return _sentence(known.description)
+    return f"{known.id} with other parameters: {env.num_agents} agents, {len(np.unique(env.agent_types))} hidden types."
+
+
+def _digest_command(known: EnvSpec, params: Mapping[str, Any]) -> str:
+    words = [f"-p {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in params.items()]
+    return " ".join(["adaps digest", known.id, *words])
+
+
+def _facts(known: EnvSpec, env: BatchedEnv, params: Mapping[str, Any]) -> str:
+    given = "".join(f", {name}={value!r}" for name, value in params.items())
+    used = {**known.kwargs, **params}
     rows = [
         ("agents N", str(env.num_agents)),
         ("agents of each hidden type", _counts(env)),
@@ -131,11 +152,11 @@ def _facts(env_id: str, env: BatchedEnv) -> str:
         ("global state S", str(env.state_dim)),
         ("time limit `max_cycles`", str(env.max_cycles)),
         ("reward", f"`{env.params.reward}`"),
-        ("scripted policies", ", ".join(list_policies(env_id))),
-        ("parameters", ", ".join(f"`{name}={value!r}`" for name, value in known.kwargs.items()) or "the defaults"),
-        ("here", f'`adaps_envs.make("{known.id}")`'),
-        ("Gymnasium", f'`gymnasium.make("{known.gym_id}")`'),
-        ("PettingZoo", f'`pettingzoo.make("parallel", "{known.pz_id}")`'),
+        ("scripted policies", ", ".join(list_policies(known.id))),
+        ("parameters", ", ".join(f"`{name}={value!r}`" for name, value in used.items()) or "the defaults"),
+        ("here", f'`adaps_envs.make("{known.id}"{given})`'),
+        ("Gymnasium", f'`gymnasium.make("{known.gym_id}"{given})`'),
+        ("PettingZoo", f'`pettingzoo.make("parallel", "{known.pz_id}"{given})`'),
     ]
     return _table(("", ""), rows)
 

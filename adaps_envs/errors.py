@@ -82,11 +82,21 @@ def quoted(value: object) -> str:
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
-    """Return ``"Did you mean ...?"`` for an unknown ``name`` among ``names``; empty where none is near."""
+    """Return ``"Did you mean ...?"`` for an unknown ``name`` among ``names``; empty where none is near.
+
+    A name that differs in case and separators alone is the only one that is offered.
+    """
     lowered = {known.lower(): known for known in sorted(names)}
     text = name if isinstance(name, str) else quoted(name)
+    same = [known for known in lowered.values() if _letters(known) == _letters(text)]
+    if same:
+        return f"Did you mean {same[0]!r}?"
     close = difflib.get_close_matches(text.lower(), list(lowered), n=3, cutoff=0.5)
     return f"Did you mean {' or '.join(repr(lowered[match]) for match in close)}?" if close else ""
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())
 
 
 def suggest(name: object, names: Iterable[str]) -> str:

@@ -268,9 +268,9 @@ def spec(env_id: str) -> EnvSpec:
     if name in by_alias:
         return by_alias[name]
     broken = "".join(f" Plug-in {plugin!r} failed to load ({why})." for plugin, why in _discovered()[1].items())
-    raise UnknownNameError(
-        f"no environment {quoted(env_id)}. {nearest(env_id, _specs()) or suggest(env_id, _specs())}{broken}"
-    )
+    meant = next((known.id for alias, known in by_alias.items() if alias.casefold() == name.casefold()), name)
+    hint = nearest(meant, _specs()) or suggest(name, _specs())
+    raise UnknownNameError(f"no environment {quoted(env_id)}. {hint}{broken}")
 
 
 def plugin_of(env_id: str) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 import adaps_envs
 
 FOLDER = Path(__file__).parent / "img"
-PICTURES = {"bps": "BPS-1", "crware": "CRWARE-small-8a-2c", "lbf": "LBF-10x10-6p-5f-3t"}
+PICTURES = {"bps": "BPS-1", "crware": "CRWARE-tiny-4a-2c", "lbf": "LBF-10x10-6p-5f-3t"}
 STEPS = 60
 HEIGHT = 280
 

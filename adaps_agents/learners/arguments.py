@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -13,11 +14,11 @@ from stable_baselines3.common.vec_env import VecEnv
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.schemes.registry import scheme_class
 from adaps_envs.adapters.sb3_index import AgentIndexBox, declared_action_mask
-from adaps_envs.errors import InvalidParameterError, quoted
+from adaps_envs.errors import InvalidParameterError, quoted, suggest
 
 __all__ = [
     "check_actions",
-    "check_no_env_params",
+    "check_keywords",
     "check_slots",
     "check_states",
     "check_team",
@@ -86,23 +87,27 @@ def sharing_arguments(
     return policy, env, options
 
 
-def check_no_env_params(env: Any, kwargs: Mapping[str, Any], known: Container[str]) -> None:
-    """Raise InvalidParameterError if parameters of the environment ``env``, an id, are given to the learner.
+def check_keywords(env: Any, kwargs: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> None:
+    """Raise InvalidParameterError if a learner is given a keyword that it does not take.
 
     Args:
-        env: an id, or an environment, which has its parameters already.
-        kwargs: what the learner is given beside its own arguments.
-        known: names that the learner takes.
+        env: an id, or an environment; an id's own parameters are told where they belong.
+        kwargs: what the learner is given beside the arguments of :class:`SharingOnPolicy`.
+        known: what the algorithm takes.
     """
     from adaps_envs import spec
 
     parameters = spec(env).parameters if isinstance(env, str) else ()
-    misplaced = {name: value for name, value in kwargs.items() if name in parameters and name not in known}
+    unknown = [name for name in kwargs if name not in known]
+    misplaced = {name: kwargs[name] for name in unknown if name in parameters}
     if misplaced:
         raise InvalidParameterError(
             f"{', '.join(map(repr, misplaced))} belongs to the environment, not to the learner; use "
             f"env_kwargs={quoted(misplaced)}."
         )
+    if unknown and not any(item.kind is inspect.Parameter.VAR_KEYWORD for item in known.values()):
+        names = {*known, "num_lanes", "env_kwargs", "torch_threads"} - {"_init_setup_model"}
+        raise InvalidParameterError(f"the learner has no argument {unknown[0]!r}. {suggest(unknown[0], names)}")
 
 
 def _checked_env_kwargs(given: Any) -> dict[str, Any]:

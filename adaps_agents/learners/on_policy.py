@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from adaps_agents.identity.collect import Collector
 from adaps_agents.learners.arguments import (
     check_actions,
-    check_no_env_params,
+    check_keywords,
     check_slots,
     check_states,
     check_steps,
@@ -85,7 +85,7 @@ class SharingOnPolicy(Inspectable):
         device: torch.device | str = "cpu",
         **kwargs: Any,
     ) -> None:
-        check_no_env_params(env, kwargs, inspect.signature(super().__init__).parameters)
+        check_keywords(env, kwargs, inspect.signature(super().__init__).parameters)
         from_file = not kwargs.get("_init_setup_model", True)
         seed = None if seed is None else checked_seed(seed)
         policy, env, options = sharing_arguments(

@@ -11,7 +11,7 @@ from adaps_agents.schemes import SharingScheme
 from adaps_agents.testing import function_checks, memory_checks, preparation_checks, state_checks
 from adaps_agents.testing.subject import GROUP_OPTIONS, SchemeCheckError, Subject
 from adaps_envs.errors import AdapsError, InvalidParameterError
-from adaps_envs.testing import CheckResult
+from adaps_envs.testing import CheckResult, Report
 
 __all__ = ["CHECKS", "SchemeReport", "check_scheme"]
 
@@ -27,8 +27,8 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
-@dataclass(frozen=True)
-class SchemeReport:
+@dataclass(frozen=True, repr=False)
+class SchemeReport(Report):
     """All checks of one scheme.
 
     Attributes:
@@ -40,13 +40,13 @@ class SchemeReport:
     results: tuple[CheckResult, ...]
 
     @property
-    def passed(self) -> bool:
-        """True if every check passed."""
-        return all(result.passed for result in self.results)
+    def subject(self) -> str:
+        """The scheme's name."""
+        return self.scheme
 
     def raise_if_failed(self) -> None:
         """Raise SchemeCheckError with every failure, if there is one."""
-        failures = [f"{result.name}: {result.message}" for result in self.results if not result.passed]
+        failures = [f"{result.name}: {result.message}" for result in self.failures]
         if failures:
             raise SchemeCheckError(f"scheme {self.scheme!r} fails {len(failures)} checks:\n" + "\n".join(failures))
 
@@ -91,4 +91,4 @@ def _result(name: str, check: Check, subjects: list[Subject]) -> CheckResult:
             return CheckResult(name, False, f"{error} ({subject})")
         except Exception as error:  # a broken scheme may fail in any way; the other checks still tell something
             return CheckResult(name, False, f"{type(error).__name__}: {error} ({subject})")
-    return CheckResult(name, True, f"not applicable: {reason}" if reason else "")
+    return CheckResult(name, True, f"not applicable: {reason}" if reason else "", skipped=bool(reason))

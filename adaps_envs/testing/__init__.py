@@ -14,7 +14,7 @@ from adaps_envs.testing.digest import pinned_digest, trace_digest
 from adaps_envs.testing.golden import ReplayReport, load_golden, make_env, replay
 from adaps_envs.testing.library_checks import LIBRARY_CHECKS, PETTINGZOO_CHECKS
 from adaps_envs.testing.parallel_checks import PARALLEL_CHECKS
-from adaps_envs.testing.report import FULL, QUICK, CheckReport, CheckResult, Effort, NotApplicableError
+from adaps_envs.testing.report import FULL, QUICK, CheckReport, CheckResult, Effort, NotApplicableError, Report
 from adaps_envs.testing.rollout import ConformanceError, Trace, assert_same_trace, random_rollout
 from adaps_envs.testing.suite_checks import OWN_CHECKS
 from adaps_envs.testing.throughput import measure_rate
@@ -36,6 +36,7 @@ __all__ = [
     "Effort",
     "NotApplicableError",
     "ReplayReport",
+    "Report",
     "Trace",
     "assert_same_trace",
     "check_env",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,17 @@ from typing import Any
 from adaps_envs.errors import AdapsError
 from adaps_envs.testing.rollout import ConformanceError
 
-__all__ = ["FULL", "QUICK", "CheckReport", "CheckResult", "Effort", "NotApplicableError", "require", "run_check"]
+__all__ = [
+    "FULL",
+    "QUICK",
+    "CheckReport",
+    "CheckResult",
+    "Effort",
+    "NotApplicableError",
+    "Report",
+    "require",
+    "run_check",
+]
 
 
 class NotApplicableError(AdapsError):
@@ -64,13 +75,15 @@ class CheckResult:
         return "skipped" if self.skipped else "passed" if self.passed else "failed"
 
 
-@dataclass(frozen=True)
-class CheckReport:
-    """All checks of one environment, and the effort that was asked for; each result says what was really played."""
+class Report(ABC):
+    """The results of all checks of something; ``print`` shows one line a check."""
 
-    env_id: str
     results: tuple[CheckResult, ...]
-    effort: Effort = FULL
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """What was checked."""
 
     @property
     def passed(self) -> bool:
@@ -86,6 +99,30 @@ class CheckReport:
         """Return how many checks passed, failed and were skipped."""
         statuses = [result.status for result in self.results]
         return {status: statuses.count(status) for status in ("passed", "failed", "skipped")}
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.counts().items())
+        failed = ", ".join(result.name for result in self.failures)
+        return f"<{type(self).__name__} {self.subject}: {counts}{f' ({failed})' if failed else ''}>"
+
+    def __str__(self) -> str:
+        width = max((len(result.name) for result in self.results), default=0)
+        lines = [f"{result.name:<{width}}  {result.status:<7}  {result.message}".rstrip() for result in self.results]
+        return "\n".join([repr(self), *lines])
+
+
+@dataclass(frozen=True, repr=False)
+class CheckReport(Report):
+    """All checks of one environment, and the effort that was asked for; each result says what was really played."""
+
+    env_id: str
+    results: tuple[CheckResult, ...]
+    effort: Effort = FULL
+
+    @property
+    def subject(self) -> str:
+        """The environment's id."""
+        return self.env_id
 
 
 def require(holds: bool, message: str) -> None:

@@ -42,6 +42,7 @@ def envs(
     env: Annotated[
         str | None, typer.Argument(metavar="ID", help="Show this environment's page.", autocompletion=_ids)
     ] = None,
+    params: Params = None,
     write_docs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the generated pages into this folder.")
     ] = None,
@@ -56,7 +57,9 @@ def envs(
     elif env is not None:
         from adaps_envs.docs_pages import env_page
 
-        _show_markdown(env_page(env))
+        _show_markdown(env_page(env, **parse_params(params)))
+    elif params:
+        raise InvalidParameterError(f"-p {params[0]} changes one environment's page; give its ID, for example BPS-1.")
     else:
         _list_envs(as_json)
 
@@ -230,13 +233,13 @@ def _list_envs(as_json: bool) -> None:
 
 
 def _show_markdown(text: str) -> None:
-    if not sys.stdout.isatty():
-        typer.echo(text, nl=False)
-        return
+    """Print a page as text that fits the terminal; with colours only there."""
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
-    Console().print(Markdown(text))
+    # Rich puts code on black, which is a row of boxes where the terminal is light.
+    Console(theme=Theme({"markdown.code": "bold cyan"})).print(Markdown(text))
 
 
 def _import(module: str) -> None:

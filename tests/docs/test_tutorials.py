@@ -40,14 +40,16 @@ def test_train_and_watch(clone: Path, shell: dict[str, str]) -> None:
 
 
 def test_your_own_scheme(clone: Path, shell: dict[str, str]) -> None:
-    assert re.search(r"^private_heads .*private output layer", _follow("your-own-scheme", clone, shell), re.MULTILINE)
+    printed = _follow("your-own-scheme", clone, shell)
+    assert re.search(r"^private_heads .*private output layer", printed, re.MULTILINE)
+    assert re.search(r"^<SchemeReport private_heads: \d+ passed, 0 failed", printed, re.MULTILINE)
 
 
 def test_your_own_environment(clone: Path, shell: dict[str, str]) -> None:
     (suite,) = (block for block in blocks("docs/tutorials/your-own-environment.md", "toml") if "[[tasks]]" in block)
     (clone / "beacons.toml").write_text(suite)
     printed = _follow("your-own-environment", clone, shell)
-    assert "# Beacons-2t-v0" in printed
+    assert re.search(r"^ +Beacons-2t-v0 *$", printed, re.MULTILINE)
     assert re.search(r"PASSED: \d+ passed, 0 failed", printed)
     for name, score in re.findall(r"^(random_score|scripted_score) = (\S+)$", suite, re.MULTILINE):
         measured = re.search(rf"{name}\s+(-?[\d.]+)", printed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 import types
 from pathlib import Path
@@ -47,9 +49,31 @@ def test_list_of_ids() -> None:
 
 def test_page_of_an_id() -> None:
     page = _run("envs", "bps_1").stdout
-    assert page.startswith("# BPS-1-v0")
-    assert "| 4 | landmark_0_x | -14 | 14 | length |" in page
+    assert page.split()[0] == "BPS-1-v0"
+    assert re.search(r"^ 4 +landmark_0_x +-14 +14 +length *$", page, re.MULTILINE)
     assert trace_digest("BPS-1") in page
+
+
+@pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize("width", [50, 80, 160])
+def test_a_page_shows_no_markdown(terminal: dict[str, str], width: int) -> None:
+    page = CliRunner().invoke(app, ["envs", "BPS-1"], env={"COLUMNS": str(width), **terminal}).stdout
+    assert ("\x1b[" in page) == bool(terminal)
+    for raw in ("`", "|", "##", "---", "**"):
+        assert raw not in page
+    assert all(len(line) <= width for line in re.sub(r"\x1b\[[\d;]*m", "", page).splitlines())
+
+
+def test_page_of_ones_own_roster() -> None:
+    page = " ".join(_run("envs", "BPS-1", "-p", "groups=[2, 3, 1, 4]", "-p", "max_cycles=100").stdout.split())
+    assert "10 agents, 4 hidden types" in page
+    assert "15 agents" not in page
+    assert "agents of each hidden type 2, 3, 1, 4" in page
+    assert 'adaps_envs.make("BPS-1-v0", groups=[2, 3, 1, 4], max_cycles=100)' in page
+    assert trace_digest("BPS-1", groups=[2, 3, 1, 4], max_cycles=100) in page
+    command = re.search(r"adaps (digest BPS-1-v0 .*)\.$", page)
+    assert command is not None
+    assert _run(*shlex.split(command[1])).stdout.strip() in page
 
 
 def test_check_passes_with_status_0() -> None:
@@ -77,6 +101,8 @@ def test_check_fails_with_status_1() -> None:
         (["check", "x/y-v0", "--import", "no_such_package"], InvalidParameterError),
         (["digest", "BPS-99"], UnknownNameError),
         (["envs", "BPS-99"], UnknownNameError),
+        (["envs", "BPS-1", "-p", "group=[2]"], InvalidParameterError),
+        (["envs", "-p", "groups=[2]"], InvalidParameterError),
         (["envs", "--write-docs", "no/such/folder"], InvalidParameterError),
     ],
 )

@@ -175,7 +175,7 @@ def decode_metadata(data: bytes, model: type[Metadata]) -> Metadata:
     try:
         return model.model_validate(versioned_object(data, model.schema_version, model.upgrades))
     except ValidationError as error:
-        raise ValueError(faults_of(error)) from None
+        raise ValueError(faults_of(error, model)) from None
 
 
 def versioned_object(

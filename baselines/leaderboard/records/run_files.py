@@ -99,7 +99,7 @@ def decode_config(data: bytes) -> RunConfig:
     try:
         config = RunConfig.model_validate(payload.get("config"))
     except ValidationError as error:
-        raise ValueError(faults_of(error)) from None
+        raise ValueError(faults_of(error, RunConfig)) from None
     if {"schema": SCHEMA, **payload} != config_payload(config):
         raise ValueError("digest or seeds do not belong to the configuration")
     return config

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from adaps_envs.errors import nearest, quoted, suggest
 from baselines.leaderboard.bounds import MIN_SPAN, Score
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.files import canonical_json, check_storable, sha256_hex
@@ -107,6 +108,15 @@ _RESERVED_POLICY_SETTINGS = frozenset(
     {"net_arch", "recurrent", "scheme", "scheme_kwargs", "num_agents", "seed", "action_mask"}
 )
 
+# Plainer than pydantic's own words, by its types of errors.
+_WORDS = {
+    "missing": "is missing",
+    "tuple_type": "give a list",
+    "list_type": "give a list",
+    "dict_type": "give a table of keys",
+    "model_type": "give a table of keys",
+}
+
 
 def _check_unique(what: str, names: list[str]) -> None:
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
@@ -138,11 +148,13 @@ class StoredModel(BaseModel):
     Attributes:
         optional: keys that are left out while they have their default. Give this to a key that is added to a
             configuration: runs from before it existed keep their bytes and hashes.
+        file_keys: keys that a suite's file may hold in this table besides; loading replaces them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
 
     optional: ClassVar[frozenset[str]] = frozenset()
+    file_keys: ClassVar[frozenset[str]] = frozenset()
 
     @field_validator("*", mode="after")
     @classmethod
@@ -167,6 +179,7 @@ class TaskConfig(StoredModel):
     """
 
     optional = frozenset({"scored"})
+    file_keys = frozenset({"task"})
 
     name: Name
     env: str
@@ -284,8 +297,8 @@ class SchemeConfig(StoredModel):
     @model_validator(mode="before")
     @classmethod
     def _default_label(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "name" in data and not data.get("label"):
-            return {**data, "label": data["name"]}
+        if isinstance(data, dict) and not data.get("label"):
+            return {**data, "label": data.get("name", "unnamed")}  # that a name is missing is told once
         return data
 
 
@@ -324,6 +337,7 @@ class SuiteConfig(StoredModel):
     """
 
     optional = frozenset({"tuning_budget", "seed_commitment"})
+    file_keys = frozenset({"extends"})
 
     name: Name
     description: str = ""
@@ -357,7 +371,10 @@ class SuiteConfig(StoredModel):
                     f"task {task.name!r} has no random_score and scripted_score; a board normalises by them. "
                     "Measure them with `adaps leaderboard references --suite FILE.toml --write`"
                 )
-            self.learner_for(task.name)
+            try:
+                self.learner_for(task.name)
+            except ValidationError as error:
+                raise ValueError(f"learner_overrides.{task.name}.{faults_of(error, LearnerConfig)}") from None
         self._check_tuning()
         return self
 
@@ -436,17 +453,60 @@ def longest_training(budget: int) -> int:
     return budget + budget // 4
 
 
-def config_error(source: str, error: ValidationError) -> ConfigError:
+def config_error(source: str, error: ValidationError, model: type[BaseModel] | None = None) -> ConfigError:
     """Turn pydantic's report into one :class:`ConfigError` that names the source, each key and what was given."""
-    return ConfigError(f"{source}: {faults_of(error)}.")
+    faults = faults_of(error, model)
+    return ConfigError(f"{source}: {faults}{'' if faults.endswith('?') else '.'}")
 
 
-def faults_of(error: ValidationError) -> str:
-    """Return pydantic's report as ``key: rule (got value)``, one after the other."""
-    faults = []
-    for fault in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        given = fault["input"]
-        shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool, type(None))) else ""
-        faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}{shown}")
-    return "; ".join(faults)
+def faults_of(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Return pydantic's report as ``key: rule (got value)``, one after the other.
+
+    With the ``model`` that was validated, an unknown key comes with the known one that it resembles, in place of the
+    complaint that this one is missing.
+    """
+    faults = error.errors(include_url=False, include_context=False)
+    places = [fault["loc"] for fault in faults]
+    told: list[tuple[tuple[int | str, ...], str]] = []
+    meant: set[tuple[int | str, ...]] = set()
+    for fault in faults:
+        where = fault["loc"]
+        if fault["type"] == "extra_forbidden":
+            best, text = _known_key(str(where[-1]), where[:-1], model)
+            meant.add((*where[:-1], best))
+        elif fault["type"] == "too_short" and any(where == place[: len(where)] != place for place in places):
+            continue  # the entries are there, and their faults are told
+        else:
+            text = _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+            given = fault["input"]
+            if isinstance(given, (str, int, float, bool, type(None))):
+                text += f" (got {quoted(given)})"
+        told.append((where, text))
+    told.sort(key=lambda fault: not fault[1].startswith("unknown key"))  # what was meant before what is missing
+    lines = [
+        f"{'.'.join(str(part) for part in where) or 'the file'}: {text}"
+        for where, text in told
+        if not (text == _WORDS["missing"] and where in meant)
+    ]
+    return "; ".join(lines)
+
+
+def _known_key(name: str, where: tuple[int | str, ...], model: type[BaseModel] | None) -> tuple[str, str]:
+    """Return the key that an unknown one at a place of the model resembles most, empty if none, and what to say."""
+    for part in where:
+        field = None if model is None else model.model_fields.get(str(part))
+        if field is not None:
+            model = _model_in(field.annotation)
+    if model is None:
+        return "", "unknown key"
+    known = [*model.model_fields, *getattr(model, "file_keys", ())]
+    hint = nearest(name, known)
+    best = next((key for key in known if hint.startswith(f"Did you mean {key!r}")), "")
+    return best, f"unknown key. {hint or suggest(name, known).rstrip('.')}"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a field's annotation, as ``A`` of ``tuple[A, ...]``; None where it has none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)

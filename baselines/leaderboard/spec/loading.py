@@ -47,7 +47,7 @@ def load_suite(name_or_path: str | Path) -> SuiteConfig:
     try:
         return SuiteConfig.model_validate(data)
     except ValidationError as error:
-        raise config_error(str(path), error) from None
+        raise config_error(str(path), error, SuiteConfig) from None
 
 
 def builtin_tasks() -> dict[str, dict[str, Any]]:

@@ -154,7 +154,8 @@ def improvement_matrix(
 
     Returns:
         ``[S, S] float64`` each: probabilities that a run of the row beats one of the column (0.5 on the diagonal),
-        lower and upper ends; ends are NaN where a scheme has fewer than two runs in a task.
+        lower and upper ends; ends are NaN where a scheme has fewer than :data:`RANKED_RUNS` runs in a task: a few runs
+        that all win would give the interval [1, 1].
     """
     count = len(schemes)
     centre, low, high = (np.full((count, count), 0.5) for _ in range(3))
@@ -164,8 +165,10 @@ def improvement_matrix(
         beaten = [_beaten(x, y) for x, y in zip(schemes[row], schemes[column], strict=True)]
         centre[row, column] = float(np.mean([task.mean() for task in beaten]))
         draws = [((x @ task) * y).sum(axis=1) for x, y, task in zip(shares[row], shares[column], beaten, strict=True)]
-        fewest = _fewest([*schemes[row], *schemes[column]])
-        low[row, column], high[row, column] = percentile_interval(np.mean(draws, axis=0), fewest)
+        runs = _fewest([*schemes[row], *schemes[column]])
+        low[row, column], high[row, column] = percentile_interval(
+            np.mean(draws, axis=0), runs if runs >= RANKED_RUNS else 0
+        )
         centre[column, row] = 1 - centre[row, column]
         low[column, row], high[column, row] = 1 - high[row, column], 1 - low[row, column]
     return centre, low, high

@@ -146,6 +146,8 @@ def _cartpole() -> Any:
         ("fups", lambda: None, {}, InvalidParameterError, "env is None"),
         ("fups", _cartpole, {}, InvalidParameterError, "does not say how its slots divide into agents"),
         ("fups", _game, {"seed": -1}, InvalidParameterError, "seed is -1"),
+        ("fups", _game, {"learning_rte": 1}, InvalidParameterError, "'learning_rte'. Did you mean .learning_r"),
+        ("fups", lambda: "BPS-1", {"envkwargs": {}}, InvalidParameterError, "Did you mean 'env_kwargs'"),
         ("fups", _game, {"seed": "one"}, InvalidParameterError, "seed is 'one'"),
         ("fups", _game, {"policy_kwargs": {"num_agents": 5}}, InvalidParameterError, "num_agents is 5"),
         ("fups", _game, {"policy_kwargs": {"num_agents": 4}}, InvalidParameterError, "num_agents is 4"),

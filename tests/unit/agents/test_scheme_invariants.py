@@ -57,7 +57,14 @@ def test_options_keep_every_rule(name: str, options: dict[str, Any]) -> None:
 
 
 def test_what_does_not_apply_says_why() -> None:
-    messages = {result.name: result.message for result in check_scheme("nops").results}
+    report = check_scheme("nops")
+    messages = {result.name: result.message for result in report.results}
+    assert report.counts()["skipped"] > 0
+    assert "\npermutation             skipped  not applicable: no two agents" in str(report)
+    assert (
+        repr(report)
+        == f"<SchemeReport nops: {report.counts()['passed']} passed, 0 failed, {report.counts()['skipped']} skipped>"
+    )
     assert messages["permutation"] == "not applicable: no two agents have the same parameters"
     assert messages["batch_equals_loop"] == ""
 

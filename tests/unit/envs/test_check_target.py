@@ -140,6 +140,8 @@ def test_statuses() -> None:
     assert report.counts() == {"passed": 1, "failed": 1, "skipped": 1}
     assert not report.passed
     assert report.failures == results[1:2]
+    assert repr(report) == "<CheckReport x: 1 passed, 1 failed, 1 skipped (b)>"
+    assert str(report).splitlines() == [repr(report), "a  passed", "b  failed   broken.", "c  skipped  no use."]
 
 
 def test_every_check_states_its_rule() -> None:

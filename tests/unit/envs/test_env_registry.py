@@ -107,6 +107,16 @@ def test_unknown_id_suggests_or_lists(call: Any) -> None:
         call("@@@@")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("bps-1", "BPS-1-v0"), ("adaps/Bps-1-V0", "BPS-1-v0"), ("crware-TINY-4a-2C", "CRWARE-tiny-4a-2c-v0")],
+)
+def test_an_id_in_another_case_has_one_suggestion(name: str, meant: str) -> None:
+    with pytest.raises(adaps_envs.UnknownNameError) as refused:
+        adaps_envs.make(name)
+    assert str(refused.value) == f"no environment {name!r}. Did you mean {meant!r}?"
+
+
 def test_unknown_face_suggests() -> None:
     with pytest.raises(adaps_envs.UnknownNameError, match=r"no face 'paralel'. Did you mean 'parallel'"):
         adaps_envs.make("BPS-1", api="paralel")

@@ -163,6 +163,8 @@ def test_texts_of_errors() -> None:
     assert len(quoted("a" * 1000)) == 200
     assert nearest("BSP-1", ["BPS-1", "RWARE-tiny"]) == "Did you mean 'BPS-1'?"
     assert nearest("zzz", ["BPS-1"]) == ""
+    assert nearest("AdaPS", ["adaps", "gradps", "madps"]) == "Did you mean 'adaps'?"
+    assert nearest("num-lanes", ["net_arch", "num_lanes", "lanes"]) == "Did you mean 'num_lanes'?"
 
 
 @pytest.mark.parametrize("api", ["gym", "gym_tuple", "gym_vector"])

@@ -135,6 +135,52 @@ def test_a_suite_file_error_names_file_key_and_value(tmp_path: Path) -> None:
         load_suite(path)
 
 
+WHOLE = 'name = "mine"\nseeds = [0]\nschemes = ["fups"]\n{}\n[[tasks]]\ntask = "BPS-1"\nbudget = 1000\n{}'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('name = "mine"\nextends = "smoke"\nsceems = []\n', "sceems: unknown key. Did you mean 'schemes' or 'seeds'?"),
+        ('name = "mine"\nextend = "smoke"\n', "extend: unknown key. Did you mean 'extends' or 'seeds'?; schemes"),
+        (WHOLE.format("", "buget = 3"), "tasks.0.buget: unknown key. Did you mean 'budget'?"),
+        (WHOLE.format("", "zzz = 3"), "tasks.0.zzz: unknown key. Known: absolute_episodes, budget, env,"),
+        (WHOLE.format("[learner]\nnum_lane = 3", ""), "learner.num_lane: unknown key. Did you mean 'num_lanes'?"),
+        (
+            WHOLE.format("[learner_overrides.BPS-1]\nnum_lane = 3", ""),
+            "learner_overrides.BPS-1.num_lane: unknown key. Did you mean 'num_lanes'?",
+        ),
+        (
+            WHOLE.format("", "").replace('"fups"', '{naem = "fups"}'),
+            "schemes.0.naem: unknown key. Did you mean 'name'?",
+        ),
+        (WHOLE.format("", "").replace("[0]", "0"), "seeds: give a list (got 0)."),
+        ('name = "mine"\nseeds = [0]\nschemes = ["fups"]\ntasks = ["BPS-1"]', "tasks.0: give a table of keys (got"),
+    ],
+)
+def test_an_unknown_key_comes_with_the_known_one(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_suite(path)
+    message = str(caught.value)
+    assert told in message
+    for word in ("Extra inputs", "Field required", "validation error", "at least 1 item", "pattern", "?."):
+        assert word not in message
+
+
+def test_a_missing_key_is_told_once_and_not_where_another_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nschems = ["fups"]\n[[tasks]]\ntask = "BPS-1"\nbudgett = 1000\n')
+    with pytest.raises(ConfigError) as caught:
+        load_suite(path)
+    told = str(caught.value).removeprefix(f"{path}: ")
+    assert "schemes: is missing" not in told
+    assert "budget: is missing" not in told
+    assert told.count("is missing") == 1
+    assert "seeds: is missing" in told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("name = ", "not valid TOML"), (None, "cannot read"), ('tasks = "BPS-1"', "tasks")],

@@ -149,7 +149,7 @@ FORGERIES: dict[str, tuple[str, Callable[[RunConfig, bytes], bytes], str]] = {
     "unknown key": (
         "config.json",
         lambda c, data: data.replace(b'"seed": 0', b'"sede": 0'),
-        "seed: Field required; sede: Extra",
+        "sede: unknown key. Did you mean .seed",
     ),
     "other schema": ("status.json", lambda c, data: data.replace(b'"schema": 1', b'"schema": 2'), "schema is not 1"),
     "other status": ("status.json", lambda c, data: data.replace(b"done", b"best"), "status: .*'done' or 'failed'"),

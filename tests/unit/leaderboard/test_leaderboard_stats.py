@@ -92,6 +92,14 @@ def test_one_run_has_no_interval() -> None:
     assert np.isnan(high).all()
 
 
+@pytest.mark.parametrize(("mine", "theirs", "shown"), [(4, 5, False), (5, 4, False), (2, 2, False), (5, 5, True)])
+def test_a_few_runs_that_all_win_show_no_certainty(mine: int, theirs: int, shown: bool) -> None:
+    schemes = [[np.arange(mine) + 10.0], [np.arange(theirs) * 1.0]]
+    centre, low, high = stats.improvement_matrix(schemes, np.random.default_rng(0))
+    assert centre[0, 1] == 1.0
+    assert np.isfinite([low[0, 1], high[0, 1], low[1, 0], high[1, 0]]).all() == shown
+
+
 def test_improvement_interval_of_separated_rows_is_a_point() -> None:
     matrix = stats.improvement_matrix([[np.arange(5) + 10.0], [np.arange(5) * 1.0]], np.random.default_rng(0))
     assert [each[0, 1] for each in matrix] == [1.0, 1.0, 1.0]

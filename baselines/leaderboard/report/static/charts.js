@@ -130,8 +130,10 @@
         last.forEach(([y, s], i) => {
           const line = Math.min(moved[i], bottom - LINE * ratio * (last.length - 1 - i));
           const end = Math.min(Math.max(y, bbox.top), bottom);
-          stroke(s.colour, 2, [], [[right, end], [right + 12 * ratio, line]]);
-          write(cut(s.name, view.letters), right + 16 * ratio, line);
+          // In the curve's own colour it would look like a part of it.
+          stroke(colour("--rule"), 0.75, [], [[right + 1, end], [right + 8 * ratio, line]]);
+          stroke(s.colour, 3, [], [[right + 9 * ratio, line], [right + 14 * ratio, line]]);
+          write(cut(s.name, view.letters), right + 17 * ratio, line);
         });
       }
     } else {
