@@ -1,4 +1,6 @@
-"""Measure the identity phase on random teams: ``python docs/identity_study.py SET OUT.jsonl [FIRST LAST]``.
+"""Measure the identity phase on random teams: ``python docs/identity_study.py SET OUT.jsonl [FIRST LAST [KEY=VALUE]...]``.
+
+A ``KEY=VALUE`` is a setting of the phase with a value in JSON, as ``events=false`` for an ablation.
 
 Sets, each a list of teams that a number draws:
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from adaps_agents.identity.collect import Outcomes, Steps, Transitions
 from adaps_agents.identity.exchange_test import Evidence, group_agents
+from adaps_agents.identity.phase import IdentityConfig
 from adaps_agents.identity.reward_events import RewardEvents, uneven_groups
 from adaps_agents.identity.reward_regression import RewardRegression
 from baselines.cli.identify import identity_study
@@ -37,7 +40,7 @@ SETS = {"types": 100, "near": 40, "equal": 100, "exchangeable": 100}
 WAREHOUSES = ((1, 3, 8), (2, 3, 8), (2, 5, 8))
 
 
-def main(name: str, out: str, first: int = 0, last: int | None = None) -> None:
+def main(name: str, out: str, first: int = 0, last: int | None = None, **settings: Any) -> None:
     """Run the teams of a set that the file does not hold yet."""
     torch.set_num_threads(1)
     path = Path(out)
@@ -45,12 +48,12 @@ def main(name: str, out: str, first: int = 0, last: int | None = None) -> None:
     with path.open("a") as file:
         for index in range(first, SETS[name] if last is None else last):
             if index not in known:
-                file.write(json.dumps({"set": name, "index": index, **measured(name, index)}) + "\n")
+                file.write(json.dumps({"set": name, "index": index, **measured(name, index, settings)}) + "\n")
                 file.flush()
     print(summary([json.loads(line) for line in path.read_text().splitlines()]))  # noqa: T201
 
 
-def measured(name: str, index: int) -> dict[str, Any]:
+def measured(name: str, index: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what one team is and what was found."""
     rng = np.random.default_rng([list(SETS).index(name), index])
     started = time.process_time()
@@ -58,7 +61,7 @@ def measured(name: str, index: int) -> dict[str, Any]:
         row = exchangeable(rng)
     else:
         sort, env_id, params = {"types": types, "near": near, "equal": equal}[name](rng)
-        row = {"sort": sort, **identity_study(env_id, index, **params)}
+        row = {"sort": sort, **identity_study(env_id, index, IdentityConfig(**settings), **params)}
     return {**row, "cpu_seconds": round(time.process_time() - started, 1)}
 
 
@@ -222,4 +225,5 @@ def seed(rng: Generator) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    given = dict(argument.split("=") for argument in sys.argv[5:])
+    main(*sys.argv[1:3], *map(int, sys.argv[3:5]), **{key: json.loads(value) for key, value in given.items()})
