@@ -1,6 +1,6 @@
-"""Measure the identity phase on random teams: ``python docs/identity_study.py SET OUT.jsonl [FIRST LAST [KEY=VALUE]...]``.
+"""Measure the identity phase on random teams: ``python docs/identity_study.py SET OUT.jsonl [FIRST LAST [KEY=VALUE]]``.
 
-A ``KEY=VALUE`` is a setting of the phase with a value in JSON, as ``events=false`` for an ablation.
+``KEY=VALUE`` is a setting of the phase, its value in JSON; ``0 25 events=false`` is an ablation on 25 teams.
 
 Sets, each a list of teams that a number draws:
 
