@@ -33,7 +33,7 @@ def test_nothing_of_unix_alone_is_imported(package: str, repository: Path) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["envs", "CRWARE-tiny-4a-2c"], "# CRWARE-tiny-4a-2c-v0"),
+        (["envs", "CRWARE-tiny-4a-2c"], "CRWARE-tiny-4a-2c-v0"),
         (["check", "--list"], "own/digest"),
         (["--help"], "envs"),
     ],

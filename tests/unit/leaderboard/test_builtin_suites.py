@@ -21,13 +21,18 @@ KINDS = {"bps": "BPS-4", "dial": "BPS-16a-16t", "scale": "BPS-60a-5t", "crware":
 LBF = "LBF-10x10-6p-5f-3t"
 
 
-def suite_with(task: str) -> str:
-    return next(name for name in list_suites() if task in [entry.name for entry in load_suite(name).tasks])
+def suite_with(task: str, scheme: str) -> str:
+    """The first suite that runs the scheme on the task."""
+    suites = {name: load_suite(name) for name in list_suites()}
+    return next(
+        name for name, suite in suites.items()
+        if task in [entry.name for entry in suite.tasks] and scheme in [entry.label for entry in suite.schemes]
+    )  # fmt: skip
 
 
 def tiny(task: str, scheme: str, suite: str | None = None) -> RunConfig:
     """A run of a built-in suite, cut down to two rollouts and the fewest evaluations."""
-    chosen = select(load_suite(suite or suite_with(task)), tasks=[task], schemes=[scheme], seeds=[0])
+    chosen = select(load_suite(suite or suite_with(task, scheme)), tasks=[task], schemes=[scheme], seeds=[0])
     (config,) = chosen.runs()
     rollout = config.learner.num_lanes * int(config.learner.settings["n_steps"])  # type: ignore[call-overload]
     changes = {"budget": 2 * rollout, "eval_points": 2, "eval_episodes": 2, "absolute_episodes": 2}

@@ -459,7 +459,7 @@ KINDS: dict[str, Kind] = {
         "config.json",
         "scheme.label: String should match",
     ),
-    "unknown key": (raw_config(lambda c: c.update(sponsor="us")), "config.json", "sponsor: Extra"),
+    "unknown key": (raw_config(lambda c: c.update(sponsor="us")), "config.json", "sponsor: unknown key"),
     # metrics
     "reordered lines": (metrics(lambda lines: lines[::-1]), "metrics.jsonl", "line 1, point: 2"),
     "lost line": (metrics(lambda lines: lines[:-1]), "metrics.jsonl", "2 lines for 3"),
