@@ -111,7 +111,7 @@ def test_learners_take_the_parameters_of_an_id() -> None:
         agents.SharingA2C("nops", "BPS-1", env_kwargs={"num_envs": 2})
     with pytest.raises(InvalidParameterError, match=r"'groups' belongs to the environment.* env_kwargs=\{'groups': "):
         agents.SharingA2C("nops", "BPS-1", groups=[4, 2])
-    with pytest.raises(InvalidParameterError, match="'n_step'. Did you mean 'n_steps'"):
+    with pytest.raises(InvalidParameterError, match="'n_step'"):
         agents.SharingA2C("nops", "BPS-1", n_step=4)
     with pytest.raises(InvalidParameterError, match="but env is an environment, a SharedVecEnv"):
         agents.SharingA2C("nops", adaps_envs.make("BPS-1", api="sb3"), env_kwargs={"groups": [2, 2]})
