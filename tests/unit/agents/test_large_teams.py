@@ -20,6 +20,8 @@ from adaps_envs import make
 name = sys.argv[1]
 env = make("BPS-1", api="sb3", num_envs=8, groups=[10] * 20)
 options = {"labels": "true"} if name != "oracle" and make_scheme(name).group_source else {}
+if name == "adaps_gates":
+    options["identity"] = {"env_steps": 400}  # it plays for the relevance of entries whatever gives the groups
 policy = {"net_arch": [64, 64], "scheme_kwargs": options}
 model = SharingA2C(name, env, seed=0, n_steps=5, device="cpu", policy_kwargs=policy)
 model.learn(8 * 5 * 21)
