@@ -250,8 +250,6 @@ def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
     honest = usual.play(evaluator, policy, name)
     search = courses._Courses(policy, {1: {}}, 0.1 * usual.margins.usual)
     assert np.array_equal(search.play(evaluator, policy, name), honest)
-    if not search.ties[1]:
-        pytest.skip("by this processor's or PyTorch's rounding no decision of the episode is close")
     place, action = search.ties[1][-1]
     elsewhere = courses._Courses(policy, {1: {place: action}}, np.zeros(policy.num_agents))
     recorded = elsewhere.play(evaluator, policy, name)
