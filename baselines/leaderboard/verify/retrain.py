@@ -41,10 +41,7 @@ from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.text import printable
 
-__all__ = ["SECONDS", "Retrained", "draw_runs", "retrain"]
-
-SECONDS = 3_600.0
-"""How long a run may take, unless the caller allows more: what a record says of its costs is its author's word."""
+__all__ = ["Retrained", "draw_runs", "retrain"]
 
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"})
@@ -125,7 +122,7 @@ def draw_runs(directory: Path, count: int, seed: int, named: Sequence[str] = ())
 
 def retrain(
     paths: Sequence[Path], *, console: Console, out: Path | None = None, jobs: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float,
 ) -> list[Retrained]:  # fmt: skip
     """Train runs again, each as a job of its own, and compare what must repeat. The records are not changed.
 
@@ -134,7 +131,7 @@ def retrain(
         console: where the estimate and the progress are shown.
         out: new directory for the new runs; None takes a temporary one.
         jobs: runs at once; None takes one a core.
-        seconds: after which a run is given up.
+        seconds: after which a run is given up; what a record says of its own costs is its author's word.
 
     Raises:
         OutputDirectoryError: ``out`` holds something, or cannot be written.
