@@ -43,7 +43,7 @@ class Effects:
             halves of the data, and the entries themselves and their squares. Entries, squares and each agent's rewards
             have unit variance, so that agents whose rewards have other units compare.
         changes: ``[N, F, F] float32``; row ``g`` is the share of the variance of entry ``g``'s change that every entry
-            explains, for each agent (files of earlier versions hold one ``[F, F]`` for all). Small shares may be below 0.
+            explains, for each agent (files of earlier versions: one ``[F, F]`` for all). Small shares may be below 0.
     """
 
     rewards: NDArray[np.float32]
