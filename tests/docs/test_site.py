@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import html.parser
 import importlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,21 +21,6 @@ PACKAGES = (
     "adaps_agents.diagnostics",
     "adaps_agents.export",
 )
-
-
-@pytest.fixture(scope="module")
-def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
-        cwd=repository,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr.strip()) == (0, ""), done.stdout + done.stderr
-    return folder
 
 
 @pytest.mark.parametrize("package", PACKAGES)
