@@ -85,7 +85,7 @@ class AdaPSGates(AdaPS):
         self._effects: Effects | None = None
 
     def initial_labels(self) -> Tensor:
-        """Return the source's groups; of several given ones, relevance must be measured before training."""
+        """Return the source's groups ``[N] int64``; with several given, relevance must be measured before training."""
         labels = super().initial_labels()
         self.needs_identity_phase |= int(labels.max()) > 0
         return labels
