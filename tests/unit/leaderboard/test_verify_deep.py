@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from fabricate import suite_data
+from luck import ask
 from replant import replant
 from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns, edit_weights, mend, write_arrays
 
@@ -250,6 +251,7 @@ def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
     honest = usual.play(evaluator, policy, name)
     search = courses._Courses(policy, {1: {}}, 0.1 * usual.margins.usual)
     assert np.array_equal(search.play(evaluator, policy, name), honest)
+    ask(bool(search.ties[1]), "no decision of the policy is near a tie")
     place, action = search.ties[1][-1]
     elsewhere = courses._Courses(policy, {1: {place: action}}, np.zeros(policy.num_agents))
     recorded = elsewhere.play(evaluator, policy, name)
