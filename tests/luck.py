@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-_PINNED = re.search(r"^torch==(\S+)", (Path(__file__).parents[3] / "constraints.txt").read_text(), re.MULTILINE)
+_PINNED = re.search(r"^torch==(\S+)", (Path(__file__).parents[1] / "constraints.txt").read_text(), re.MULTILINE)
 
 
 def ask(luck: bool, why: str) -> None:
