@@ -110,7 +110,9 @@ def test_runs_of_protocol_1_are_verified_and_stand_in_the_archive(tmp_path: Path
     assert [(run.protocol, run.note) for run in board.archived] == [("1", "")]
     assert board.archived[0].score is not None
     pack_submission(tmp_path, tmp_path / "old.zip")
-    with pytest.raises(ConfigMismatchError, match="a run of protocol 1, which no board of protocol 2 has on its tables"):
+    with pytest.raises(
+        ConfigMismatchError, match="a run of protocol 1, which no board of protocol 2 has on its tables"
+    ):
         add_submission(tmp_path / "old.zip", tmp_path / "board", deep=deep_checks)
 
 

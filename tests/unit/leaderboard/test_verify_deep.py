@@ -365,6 +365,26 @@ def test_an_identity_phase_that_is_too_long_is_not_run_again(
     assert not any("too long" in note for note in verdict.notes)
 
 
+def test_files_that_change_while_policies_are_played_are_named(runs: Path) -> None:
+    """Code of a plug-in runs then, and it can write into the records: its own, and others."""
+    first, second = runs / FUPS, runs / "one/fups_id/seed-1"
+
+    def edit(run: Path) -> None:
+        edit_json(run, "costs.json", lambda costs: costs.update(cpu_seconds=0.0))
+
+    def examined(record: Any) -> deep.Examined:
+        if record.directory == second:
+            edit(first)
+            (second / "costs.json").unlink()
+        return deep.Examined(())
+
+    faults = [str(fault) for fault in verify_directory(runs, deep=examined).all_faults]
+    changed = "it was changed while the policies of all runs were played"
+    assert faults == [
+        f"{FUPS}/SHA256SUMS: {changed}", f"one/fups_id/seed-1/costs.json: {changed}: missing",
+    ]  # fmt: skip
+
+
 def test_a_run_that_names_another_machine_is_noted(runs: Path) -> None:
     edit_json(runs / FUPS, "provenance.json", lambda value: value.update(processor=ELSEWHERE))
     notes = verify_directory(runs, deep=deep_checks).notes
