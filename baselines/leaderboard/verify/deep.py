@@ -217,14 +217,14 @@ def _fixed_arrays(policy: Any) -> Weights:
     Masks and gates are not learnt, so those of a forger may hold the hidden types, or give one scheme the name of
     another. Of a scheme from another package nobody knows what its networks note down.
     """
-    scheme, arrays = policy.scheme, {name: tensor.numpy() for name, tensor in policy.state_dict().items()}
+    scheme, arrays = policy.scheme, policy.state_dict()
     names = {_LABELS, _IDENTITY_STEPS}
     if not scheme.acts_in_training:
         if is_builtin(policy.scheme_name):
             names = arrays.keys() - {f"scheme.{name}" for name, each in scheme.named_parameters() if each.requires_grad}
     elif not scheme.needs_identity_phase and (scheme.forms_groups or not is_builtin(policy.scheme_name)):
         names.remove(_LABELS)
-    return {name: arrays[name].copy() for name in sorted(names)}
+    return {name: arrays[name].numpy().copy() for name in sorted(names)}
 
 
 def _fixed_faults(found: Mapping[str, Weights], rule: Weights, origin: str) -> Iterator[Fault]:
