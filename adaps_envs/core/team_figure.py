@@ -65,7 +65,7 @@ def _draw_agents(parts: list[str], labels: Sequence[int | None], kinds: Sequence
             if x + _CELL > _WIDTH:
                 x, y = 0, y + _LINE
             parts += _agent(agent, kinds[agent], kind, x, y)
-            parts.append(f'<rect x="{x}" y="{y + _CELL}" width="{_CELL}" height="3" fill="#333"/>')
+            parts.append(f'<rect x="{x}" y="{y + _CELL}" width="{_CELL}" height="3" fill="#808080"/>')
             x += _CELL
         x += _GAP
     return y + _LINE

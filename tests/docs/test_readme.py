@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,28 @@ def test_training_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["batch"].reset().shape == (1024, 15, 10)
     assert names["vec"].num_envs == 8 * 15
     assert names["one_type"].observation_space("agent_0") == names["env"].observation_space("agent_0")
+
+
+def test_commands(clone: Path, shell: dict[str, str]) -> None:
+    """All but ``make`` and what it installs, with a smaller suite and as many steps as the identity phase takes."""
+    commands = re.sub(r"^(make|source) .*\n", "", "".join(blocks("README.md", "sh")), flags=re.MULTILINE)
+    shown_first = [line for block in blocks("docs/index.md", "sh") for line in block.splitlines() if "make" not in line]
+    assert set(shown_first) <= set(commands.splitlines())
+    assert "--steps 60000 " in commands
+    commands = commands.replace("--steps 60000 ", "--steps 10500 ").replace("--suite quick ", "--suite smoke ")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=clone, env=shell, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+    assert (clone / "mine.gif").is_file()
+    assert (clone / "runs" / "quick" / "site" / "index.html").is_file()
+
+
+def test_the_paper_to_cite_is_the_one_that_is_linked(repository: Path) -> None:
+    paper = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Paper"]
+    (entry,) = blocks("README.md", "bibtex")
+    assert re.findall(r"^  eprint += \{(.*)\},$", entry, re.MULTILINE) == [paper.rpartition("/")[2]]
+    assert entry.count("{") == entry.count("}")
 
 
 def test_table_of_schemes_gives_the_formulas_of_the_code() -> None:

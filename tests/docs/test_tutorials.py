@@ -40,7 +40,12 @@ def test_train_and_watch(clone: Path, shell: dict[str, str]) -> None:
 
 
 def test_your_own_scheme(clone: Path, shell: dict[str, str]) -> None:
+    page = "docs/tutorials/your-own-scheme.md"
+    (clone / "my_scheme" / "my_package").mkdir(parents=True)
+    (clone / "my_scheme" / "my_package" / "halves.py").write_text(blocks(page, "python")[0])
+    (clone / "my_scheme" / "pyproject.toml").write_text(blocks(page, "toml")[0])
     printed = _follow("your-own-scheme", clone, shell)
+    assert (clone / "halves.gif").is_file()
     assert re.search(r"^private_heads .*private output layer", printed, re.MULTILINE)
     assert re.search(r"^<SchemeReport private_heads: \d+ passed, 0 failed", printed, re.MULTILINE)
 

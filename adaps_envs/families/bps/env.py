@@ -25,6 +25,7 @@ from adaps_envs.families.bps.state import (
 
 if TYPE_CHECKING:
     from adaps_envs.core.drawing import Scene
+    from adaps_envs.families.bps.render import Trails
 
 __all__ = ["BPS"]
 
@@ -110,6 +111,12 @@ class BPS(BatchedEnv):
             max_cycles=params.max_cycles,
         )
 
+    @cached_property
+    def _trails(self) -> Trails:
+        from adaps_envs.families.bps.render import Trails
+
+        return Trails()
+
     def _reset_lanes(self, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
         self._threads.run(kernel.reset_lanes, start, stop, self._state, mask, AGENT_RANGE, LANDMARK_RANGE)
 
@@ -132,8 +139,9 @@ class BPS(BatchedEnv):
     def _scene(self, lane: int) -> Scene:
         from adaps_envs.families.bps.render import scene
 
-        a = self._arrays
-        return scene(a["pos"][lane], a["landmark_pos"][lane], self.agent_types, self.landmark_of, a["vel"][lane])
+        pos, landmark_pos = self._arrays["pos"][lane], self._arrays["landmark_pos"][lane]
+        past = self._trails.before(lane, int(self._arrays["cur_steps"][lane]), landmark_pos, pos)
+        return scene(pos, landmark_pos, self.agent_types, self.landmark_of, past)
 
     def agent_pixels(self, lane: int = 0) -> NDArray[np.float64] | None:
         """Return where the agents are in the picture, ``[N, 2]`` pixels; at its border if they are outside."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.drawing import Canvas, Scene, raster, write
 from adaps_envs.core.palette import Colour, colour_of
 
-__all__ = ["EXTENT", "SIZE", "colour_of", "draw", "pixels", "scene"]
+__all__ = ["EXTENT", "SIZE", "TRAIL", "Trails", "colour_of", "draw", "pixels", "scene"]
 
 # Half the width of the window in length units: landmarks lie within 3, and experts never leave it.
 EXTENT = 4.0
@@ -17,8 +20,8 @@ SIZE = 400
 _RADIUS = 0.1
 # Where their number stands, to the right and above, outside of a landmark's ring.
 _COUNT = 0.4
-# How long a trail shows the present velocity, in seconds.
-_TRAIL = 0.5
+# How many steps a trail leads back.
+TRAIL = 10
 
 _BACKGROUND: Colour = (255, 255, 255)
 _GRID: Colour = (232, 232, 232)
@@ -32,14 +35,14 @@ def draw(
     landmark_pos: NDArray[np.float64],
     agent_types: NDArray[np.int64],
     landmark_of: NDArray[np.int64],
-    vel: NDArray[np.float64] | None = None,
+    past: Sequence[NDArray[np.float64]] = (),
 ) -> NDArray[np.uint8]:
     """Draw one lane; arguments as for :func:`scene`.
 
     Returns:
         ``[SIZE, SIZE, 3] uint8``, a fresh array.
     """
-    return raster(scene(pos, landmark_pos, agent_types, landmark_of, vel))
+    return raster(scene(pos, landmark_pos, agent_types, landmark_of, past))
 
 
 def scene(
@@ -47,20 +50,20 @@ def scene(
     landmark_pos: NDArray[np.float64],
     agent_types: NDArray[np.int64],
     landmark_of: NDArray[np.int64],
-    vel: NDArray[np.float64] | None = None,
+    past: Sequence[NDArray[np.float64]] = (),
 ) -> Scene:
     """Return the picture of one lane.
 
     Agents are discs in their type's colour, landmarks are crosses with one ring for each type that they pay; grid lines
-    are one length unit apart. An agent outside the window is a hollow disc at its border. A trail leads back by half a
-    second of an agent's velocity, and a number tells how many agents lie on each other.
+    are one length unit apart. An agent outside the window is a hollow disc at its border. A trail leads back to where
+    an agent was, and a number tells how many agents lie on each other.
 
     Args:
         pos: ``[N, 2]`` positions (x to the right, y upwards), length units.
         landmark_pos: ``[G, 2]``.
         agent_types: ``[N]`` type of each agent.
         landmark_of: ``[N]`` index of the landmark that pays each agent.
-        vel: ``[N, 2]`` velocities, length units per second; None draws no trails.
+        past: earlier ``pos``, oldest first; see :class:`Trails`.
     """
     kinds = [colour_of(kind) for kind in agent_types.tolist()]
 
@@ -69,9 +72,10 @@ def scene(
         for index, point in enumerate(landmark_pos):
             types = np.unique(agent_types[landmark_of == index]).tolist()
             _draw_landmark(canvas, point, [colour_of(kind) for kind in types] or [_UNUSED], zoom)
-        for point, tail, colour in zip(pos, pos if vel is None else pos - vel * _TRAIL, kinds, strict=True):
-            if not np.array_equal(point, tail):
-                canvas.line((*_place(tail, zoom), *_place(point, zoom)), fill=_paler(colour), width=2 * zoom)
+        for before, after in itertools.pairwise([*past, pos]):
+            for tail, point, colour in zip(before, after, kinds, strict=True):
+                if not np.array_equal(tail, point):
+                    canvas.line((*_place(tail, zoom), *_place(point, zoom)), fill=_paler(colour), width=2 * zoom)
         for point, colour in zip(pos, kinds, strict=True):
             _draw_agent(canvas, point, colour, zoom)
         for members in _stacks(pos):
@@ -81,6 +85,33 @@ def scene(
             write(canvas, x, y, f"x{len(members)}", 13 * zoom, _INK)
 
     return Scene(SIZE, SIZE, _BACKGROUND, paint)
+
+
+class Trails:
+    """Where the agents of a lane were in its pictures of the last :data:`TRAIL` steps.
+
+    Pictures remember this, and not the state: the game does not need it, and lanes that nobody draws pay nothing.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]] = {}
+
+    def before(
+        self, lane: int, step: int, landmark_pos: NDArray[np.float64], pos: NDArray[np.float64]
+    ) -> list[NDArray[np.float64]]:
+        """Return earlier ``pos [N, 2]`` of the lane, oldest first, and remember this one.
+
+        Args:
+            lane: index of the lane.
+            step: steps of the episode.
+            landmark_pos: ``[G, 2]``; other landmarks mean another episode.
+            pos: ``[N, 2]`` positions.
+        """
+        landmarks, seen = self._seen.get(lane, (landmark_pos, {}))
+        same = np.array_equal(landmarks, landmark_pos)
+        past = {at: where for at, where in seen.items() if same and step - TRAIL <= at < step}
+        self._seen[lane] = landmark_pos.copy(), past | {step: pos.copy()}
+        return list(past.values())
 
 
 def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -43,15 +43,17 @@ def time_left(elapsed: float, spent: int, total: int) -> str:
 
 @dataclass
 class _Run:
-    """A run under way: when it was taken up, when it told its steps first, how many it had then, and has by now.
+    """A run under way: when it was taken up, how many steps it told first, and has by now.
 
-    ``phase`` is what it does before there are steps to count.
+    ``phase`` is what it does before there are steps to count; its rate is measured from ``since`` and ``at``, the time
+    and the steps when the last phase ended.
     """
 
     job: Job
     bar: TaskID
     started: float
-    stepping: float | None = None
+    since: float = 0.0
+    at: int = 0
     first: int | None = None
     steps: int = 0
     phase: str = "compiling, once"
@@ -121,11 +123,11 @@ class ProgressDisplay:
     def _advance(self, job: Job, steps: int) -> None:
         run = self._running[job.run_id]
         steps = max(0, min(steps, job.config.task.budget))
-        if run.steps < steps or run.first is None:
-            run.phase = ""
+        if run.phase and (run.steps < steps or run.first is None):
+            run.phase, run.since, run.at = "", self._clock(), steps
         if run.first is None:
-            run.first, run.stepping = steps, self._clock()
-            self._stepping = run.stepping if self._stepping is None else self._stepping
+            run.first = steps
+            self._stepping = run.since if self._stepping is None else self._stepping
             if steps:
                 self._line(f"goes on {job.run_id}  from {steps:,} of {job.config.task.budget:,} environment steps")
         run.steps = steps
@@ -159,9 +161,7 @@ class ProgressDisplay:
     def _left_of(self, run: _Run) -> str:
         if run.phase:
             return run.phase
-        first, budget = run.first or 0, run.job.config.task.budget
-        since = run.started if run.stepping is None else run.stepping
-        return time_left(self._clock() - since, run.steps - first, budget - first)
+        return time_left(self._clock() - run.since, run.steps - run.at, run.job.config.task.budget - run.at)
 
     def _refresh(self) -> None:
         note = f"{self._ended} of {counted(self._count, 'run')}, {self._left()}"

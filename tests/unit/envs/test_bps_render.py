@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 import adaps_envs
-from adaps_envs.core.drawing import svg
-from adaps_envs.families.bps.render import EXTENT, SIZE, colour_of, draw, scene
+from adaps_envs.core.batched import BatchedEnv
+from adaps_envs.core.drawing import OVERSAMPLING, svg
+from adaps_envs.families.bps.render import EXTENT, SIZE, TRAIL, colour_of, draw, scene
 
 GOLDEN = Path(__file__).parent / "golden" / "bps_1_seed_0.png"
 
@@ -54,14 +55,43 @@ def test_an_agent_outside_is_a_hollow_disc_at_the_border() -> None:
     assert any(tuple(pixel) == colour_of(0) for pixel in row[-8:])
 
 
-def test_a_trail_leads_back_along_the_velocity() -> None:
-    pos, landmarks, types = np.array([[0.5, 0.5]]), np.array([[-3.0, -3.0]]), np.array([0])
-    still = draw(pos, landmarks, types, types, np.zeros((1, 2)))
-    moving = draw(pos, landmarks, types, types, np.array([[2.0, 0.0]]))
-    rows, columns = np.nonzero((still != moving).any(axis=-1))
-    assert abs(columns.min() - _pixel(-0.5, 0.5)[1]) <= 2
-    assert columns.max() < _pixel(0.5, 0.5)[1]
-    assert abs(rows.mean() - _pixel(-0.5, 0.5)[0]) < 2
+def _trail_ends(env: BatchedEnv, lane: int = 0) -> list[list[float]]:
+    """Return where trails begin and bend, ``[x, y]`` in the picture, without where they end."""
+    lines = re.findall(r'<path d="M(\S+) (\S+)L\S+ \S+" stroke="(#\w+)"', env.render_svg(lane))
+    paler = ["#" + bytes((255 + channel) // 2 for channel in colour_of(kind)).hex() for kind in range(3)]
+    return [[float(x), float(y)] for x, y, colour in lines if colour in paler]
+
+
+def test_a_trail_leads_through_the_places_of_the_last_pictures() -> None:
+    env = adaps_envs.make_batched("BPS-1", 1, groups=[1, 1])
+    env.reset(seed=0)
+    generator, places = np.random.default_rng(0), []
+    for step in range(TRAIL + 5):
+        ends = _trail_ends(env)
+        assert ends == _trail_ends(env), "a second picture of the same state"
+        last = np.reshape(places[-TRAIL:], (-1, 2))
+        assert len(ends) == 2 * min(step, TRAIL)
+        assert np.allclose(np.reshape(ends, (-1, 2)), last, atol=0.1)
+        places.append(env.agent_pixels(0) * OVERSAMPLING)
+        env.step(generator.integers(1, 5, (1, 2)))
+
+
+def test_a_trail_ends_where_the_episode_began_and_is_of_its_lane() -> None:
+    env = adaps_envs.make_batched("BPS-1", 2, groups=[1, 1])
+    env.reset(seed=0)
+    for _ in range(3):
+        env.render_frame(0)
+        env.step(np.full((2, 2), 1))
+    start = env.get_state()
+    assert (len(_trail_ends(env, 0)), len(_trail_ends(env, 1))) == (6, 0)
+    for _ in range(TRAIL + 1):
+        env.step(np.full((2, 2), 1))
+    assert _trail_ends(env, 0) == [], "its last picture is too long ago"
+    env.set_state(start)
+    assert _trail_ends(env, 0) == []
+    env.reset()
+    assert _trail_ends(env, 0) == []
+    assert not set(env.get_state()) - set(start)
 
 
 @pytest.mark.parametrize(
