@@ -143,7 +143,7 @@ def diagnose(
 
 
 def spread_rows(total: int, number: int) -> NDArray[np.int64]:
-    """Return at most ``number`` different indices below ``total``, spread evenly, the same at every call."""
+    """Return at most ``number`` different indices below ``total``, ``[S] int64``, spread evenly, always the same."""
     if total <= number:
         return np.arange(total)
     return np.unique((np.arange(number) * _GOLDEN % 1.0 * total).astype(np.int64))

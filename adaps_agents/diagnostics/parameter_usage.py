@@ -16,7 +16,7 @@ __all__ = ["evaluating", "gradients", "used_entries"]
 
 
 def used_entries(scheme: SharingScheme, part: str, agent: int) -> dict[str, Tensor]:
-    """Return for every trainable parameter which entries the agent's effective parameters are made of, as bool.
+    """Return which entries of each trainable parameter the agent's effective parameters are made of, bool of its shape.
 
     An entry behind a closed gate (a threshold, a dead unit of a hypernetwork) counts as unused for the time being.
 
@@ -40,7 +40,7 @@ def used_entries(scheme: SharingScheme, part: str, agent: int) -> dict[str, Tens
 
 
 def gradients(scheme: SharingScheme, scalar: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of ``scalar`` on every trainable parameter by name, zeros where it has none."""
+    """Return the gradient of ``scalar`` on every trainable parameter by name, of its shape; zeros where it has none."""
     named = {name: parameter for name, parameter in scheme.named_parameters() if parameter.requires_grad}
     found = torch.autograd.grad(scalar, list(named.values()), allow_unused=True)
     return {

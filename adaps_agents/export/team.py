@@ -89,9 +89,9 @@ class TeamPolicy:
         """Return an action for every agent that has an observation; bit for bit those of the batched ``act``.
 
         Args:
-            observations: the agents' own observations, ``[F]`` or shorter, by name; or, as Gymnasium's API has them,
-                those of all agents as one array ``[N, F]`` or ``[B, N, F]``, padded. The actions then are an array
-                ``[N]`` or ``[B, N]``.
+            observations: the agents' own observations, ``[F] float32`` or shorter, by name; or, as Gymnasium's API has
+                them, those of all agents as one array ``[N, F]`` or ``[B, N, F]``, padded. The actions then are an
+                array ``[N] int64`` or ``[B, N] int64``.
             deterministic: the most probable actions instead of samples.
             generator: source of the samples; None takes the policy's own.
 

@@ -163,7 +163,7 @@ def load_weights(policy: SharingPolicy, path: str | Path, env: Any = None, *, ot
 
 
 def read_weights(path: Path) -> tuple[WeightsHeader, dict[str, Tensor]]:
-    """Return header and tensors of a file of weights.
+    """Return header and tensors by name, of any shapes and dtypes, from a file of weights.
 
     Raises:
         InvalidWeightsError: it is damaged, or was not written by :func:`save_weights`.

@@ -36,7 +36,10 @@ def candidate_numbers(num_agents: int, *, every: bool = False) -> range:
 
 
 def selection_curve(codes: NDArray[np.float32], method: str, seed: int, *, every: bool = False) -> dict[int, float]:
-    """Return a score for every candidate number of groups; higher is better (Davies-Bouldin is negated)."""
+    """Return a score of codes ``[N, Z] float32`` for every candidate number of groups; higher is better.
+
+    Davies-Bouldin is negated.
+    """
     from sklearn.metrics import davies_bouldin_score, silhouette_score
 
     curve = {}
@@ -52,7 +55,7 @@ def selection_curve(codes: NDArray[np.float32], method: str, seed: int, *, every
 
 
 def tree_curve(codes: NDArray[np.float32]) -> dict[int, float]:
-    """Return the silhouette of Ward's tree over the codes, cut into every candidate number of groups."""
+    """Return the silhouette of Ward's tree over codes ``[N, Z] float32``, cut into every candidate number of groups."""
     numbers = candidate_numbers(len(codes))
     if not numbers:
         return {}

@@ -54,7 +54,7 @@ class Outcomes:
         return Outcomes(self.agents, self.actions, self.rewards, self.blocks)
 
     def renamed(self, names: NDArray[np.int64]) -> Any:
-        """Return a copy in which agent ``i`` is called ``names[i]``, ``names`` a permutation."""
+        """Return a copy in which agent ``i`` is called ``names[i]``; ``names [N] int64`` is a permutation."""
         return replace(self, agents=names[self.agents])
 
     def with_shuffled_agents(self, num_agents: int, generator: np.random.Generator) -> Any:
@@ -75,7 +75,7 @@ class Transitions(Outcomes):
     next_obs: NDArray[np.float32]
 
     def take(self, rows: slice | NDArray[Any]) -> Transitions:
-        """Return some of the rows."""
+        """Return some of the rows: those of a slice, or of indices ``[R] int64``."""
         return Transitions(**{name: array[rows] for name, array in vars(self).items()})
 
 

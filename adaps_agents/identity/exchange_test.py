@@ -297,13 +297,13 @@ def _common(a: Group, b: Group) -> Group:
 
 
 def ordered_labels(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rename groups by their smallest agent, so that arbitrary numbering never matters."""
+    """Rename groups ``[N] int64`` by their smallest agent, so that arbitrary numbering never matters."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
 def spread(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Return at most so many of the values, evenly spread."""
+    """Return at most so many of the values ``[M] int64``, evenly spread."""
     if len(values) <= most:
         return values
     return values[np.linspace(0, len(values) - 1, most).astype(np.int64)]

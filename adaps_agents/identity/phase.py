@@ -154,7 +154,11 @@ class Identity:
         return np.stack([self.codes[self.labels == group].mean(axis=0) for group in range(self.num_groups)])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything as arrays by name, for a file that holds nothing else."""
+        """Return everything as arrays by name, for a file that holds nothing else.
+
+        Labels, codes and effects as they are, steps as a scalar int64, the curve of C numbers of groups as
+        ``[C, 2] float64``, verdict and reason as bytes ``[L] uint8``.
+        """
         arrays: dict[str, NDArray[Any]] = {
             "identity labels": self.labels,
             "identity codes": self.codes,
@@ -168,7 +172,7 @@ class Identity:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Identity | None:
-        """Return what :meth:`to_arrays` was made from, or None where there is nothing of it."""
+        """Return what :meth:`to_arrays` was made from (names and shapes as there), or None where there is nothing."""
         if "identity labels" not in arrays:
             return None
         curve = {int(number): float(score) for number, score in arrays["identity curve"]}

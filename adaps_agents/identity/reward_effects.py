@@ -53,21 +53,25 @@ class Effects:
         """Return ``changes`` of each group, ``[K, F, F]``.
 
         Args:
-            labels: ``[N]`` group of each agent, 0..K-1.
+            labels: ``[N] int64`` group of each agent, 0..K-1.
         """
         changes = np.broadcast_to(self.changes, (len(labels), *self.changes.shape[-2:]))
         groups = [changes[labels == group].mean(axis=0, dtype=np.float64) for group in range(labels.max() + 1)]
         return np.stack(groups)
 
     def entries_mean_the_same(self, labels: NDArray[np.int64]) -> bool:
-        """Whether entries move each other alike in all groups, as they do not where types see them in another order."""
+        """Whether entries move each other alike in all groups, as they do not where types see them in another order.
+
+        Args:
+            labels: ``[N] int64`` group of each agent, 0..K-1.
+        """
         return bool(np.ptp(self.moved(labels), axis=0).max() < OTHER_ROLE)
 
     def explained(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the share of each group's reward variance that every entry explains, ``[K, F]``; noise counts as 0.
 
         Args:
-            labels: ``[N]`` group of each agent, 0..K-1.
+            labels: ``[N] int64`` group of each agent, 0..K-1.
         """
         groups = [self.rewards[labels == group].mean(axis=0, dtype=np.float64) for group in range(labels.max() + 1)]
         shares = np.stack([(halves[0] * halves[1]).clip(min=0).sum(axis=0) for halves in groups])

@@ -65,6 +65,7 @@ def restore_training(model: SharingOnPolicy, arrays: Mapping[str, NDArray[Any]])
     """Bring a freshly made learner, with the same arguments, to the point where ``arrays`` were captured.
 
     ``learn(remaining, reset_num_timesteps=False)`` then goes on; ``remaining`` is the budget less ``num_timesteps``.
+    Names, shapes and dtypes of the arrays are those that :func:`capture_training` gave them.
 
     Raises:
         InvalidStateError: the arrays are not those of such a learner. The model is then of no further use.
@@ -104,12 +105,12 @@ def _restore(model: SharingOnPolicy, arrays: Mapping[str, NDArray[Any]]) -> None
 
 
 def with_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Return the same arrays with ``prefix`` before every name."""
+    """Return the same arrays, of any shapes and dtypes, with ``prefix`` before every name."""
     return {f"{prefix}{name}": array for name, array in arrays.items()}
 
 
 def without_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Return the arrays whose names begin with ``prefix``, by the rest of their names."""
+    """Return the arrays, of any shapes and dtypes, whose names begin with ``prefix``, by the rest of their names."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 

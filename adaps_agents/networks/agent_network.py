@@ -144,7 +144,7 @@ class AgentNetwork(nn.Module, ABC):
         return out
 
     def recurrent_sequence(self, x: Tensor, starts: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what :meth:`sequence` does, of a network with a unit."""
+        """Return outputs ``[T, B, N, O]`` and states ``[T, B, N, state_width]`` as :meth:`sequence`, with a unit."""
         steps = x.shape[:2]
         layers = self.run_layers()
         features = self.features(x.flatten(0, 1), layers)

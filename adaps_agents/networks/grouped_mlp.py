@@ -95,12 +95,12 @@ class GroupedMLP(AgentNetwork):
         return self.groups.labels
 
     def private_labels(self) -> Tensor | None:
-        """Return the network of each agent, unless there is but one or all share a recurrent unit."""
+        """Return the network of each agent, ``[N] int64``, unless there is but one or all share a recurrent unit."""
         shares_unit = self.cell is not None and self.cell.groups.number != self.groups.number
         return None if shares_unit or self.groups.number == 1 else self.groups.labels
 
     def unit_labels(self) -> Tensor:
-        """Return the network of each agent: private networks have private units."""
+        """Return the network of each agent, ``[N] int64``: private networks have private units."""
         return self.groups.labels
 
 
@@ -331,5 +331,5 @@ def _indices_first(kept: Tensor) -> Tensor:
 
 
 def entries(parameters: nn.ParameterList) -> list[Tensor]:
-    """Return a ParameterList's tensors; its own iteration looks every index up by name, which costs at few lanes."""
+    """Return a ParameterList's tensors (any shapes); its own iteration looks each up by name, too slow at few lanes."""
     return list(parameters._parameters.values())  # type: ignore[arg-type]

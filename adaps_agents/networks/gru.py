@@ -116,6 +116,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, state: Tensor, keep: Tensor | None) -> Tensor:
+        """Return states ``[K, T, R, H]``; arguments and their shapes are those of :func:`gated_recurrence`."""
         units, steps, rows, wide = gates.shape
         width = wide // 3
         states, new, inner = (gates.new_empty(units, steps, rows, width) for _ in range(3))
@@ -135,6 +136,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        """Return the gradients of all arguments but ``keep``, of their shapes, for that of the states."""
         weight, state, keep, states, switches, new, inner = ctx.saved_tensors
         width = states.shape[-1]
         before = torch.cat([state[:, None], states[:, :-1]], dim=1)

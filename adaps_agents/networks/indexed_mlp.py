@@ -54,11 +54,11 @@ class IndexedMLP(GroupedMLP):
 
     @property
     def whole_labels(self) -> Tensor | None:
-        """None: agents differ by their index."""
+        """None in place of ``[N] int64``: agents differ by their index."""
         return None
 
     def effective_params(self, agent: int) -> list[tuple[Tensor, Tensor]]:
-        """Return the layers with the index folded into the first bias."""
+        """Return (weight ``[out, in]``, bias ``[out]``) of each layer, the index folded into the first bias."""
         (first, bias), *rest = super().effective_params(agent)
         column = first[:, self.obs_dim + int(self.index[agent])]
         return [(first[:, : self.obs_dim], bias + self.scale * column), *rest]

@@ -11,13 +11,13 @@ __all__ = ["clear_moments", "copy_moments"]
 
 
 def clear_moments(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:
-    """Set all running statistics that ``optimizer`` keeps of the entries ``where`` of ``parameter`` to zero."""
+    """Set all running statistics that ``optimizer`` keeps of ``parameter`` to zero at ``where``, bool of its shape."""
     for value in _statistics(optimizer, parameter):
         value.masked_fill_(where, 0.0)
 
 
 def copy_moments(optimizer: torch.optim.Optimizer, parameter: Tensor, source: int, target: int) -> None:
-    """Give row ``target`` of ``parameter`` the running statistics of row ``source``."""
+    """Give row ``target`` of ``parameter [K, ...]`` the running statistics of row ``source``."""
     for value in _statistics(optimizer, parameter):
         value[target] = value[source]
 

@@ -123,7 +123,7 @@ class AgentRolloutBuffer:
         self.states[self.pos] = torch.from_numpy(states)
 
     def add_truncated(self, lanes: Tensor, agents: Tensor, final_obs: Tensor, final_states: Tensor) -> None:
-        """Note what hit the time limit in the last stored step; see :class:`Truncated`."""
+        """Note what hit the time limit in the last stored step; shapes and dtypes as in :class:`Truncated`."""
         self._bootstrap.append(Truncated(self.pos - 1, lanes, agents, final_obs, final_states))
 
     def finish(self, critic: Critic, last_obs: Tensor, last_states: Tensor) -> None:

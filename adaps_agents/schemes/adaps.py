@@ -136,7 +136,7 @@ class AdaPS(SharingScheme):
             centres = np.eye(number, dtype=np.float32)
         exponent = RESCALE[self.rescale] if number > 1 else 0.0
         specs = self.actor_spec, self.critic_spec
-        keep = self.mapping.kept(number, min(specs[0].mask_widths, default=1))
+        keep = self.used_mapping.kept(number, min(specs[0].mask_widths, default=1))
         rescaled = Rescaled(self.activation, keep**-exponent) if exponent else self.activation
         if self.units == "neurons":
             masks = self._masks(centres, *(spec.mask_widths for spec in specs))
@@ -146,6 +146,11 @@ class AdaPS(SharingScheme):
         else:
             self._make_weight_masked(centres, rescaled)
 
+    @property
+    def used_mapping(self) -> MappingConfig:
+        """The settings that masks are made by."""
+        return self.mapping
+
     def _masked_network(self, spec: NetworkSpec, masks: Sequence[Tensor]) -> AgentNetwork:
         """Return a network with these masks, ``[K, width]`` a layer."""
         return spec.masked(self.labels, masks, self.execution)
@@ -153,9 +158,9 @@ class AdaPS(SharingScheme):
     def _masks(self, centres: Centres, actor: list[int], critic: list[int]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the masks of layers of the given widths, for actor and critic as ``masked`` says."""
         if self.masked == "separate":
-            masks = group_masks(centres, actor + critic, self.mapping, self.seed, "masks")
+            masks = group_masks(centres, actor + critic, self.used_mapping, self.seed, "masks")
             return masks[: len(actor)], masks[len(actor) :]
-        shared = group_masks(centres, actor, self.mapping, self.seed, "masks")
+        shared = group_masks(centres, actor, self.used_mapping, self.seed, "masks")
         if self.masked == "same":
             return shared, shared[: len(critic)]
         return shared, [torch.ones(len(centres), width, dtype=torch.bool) for width in critic]

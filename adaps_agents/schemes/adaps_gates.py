@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +17,7 @@ from adaps_agents.networks.build import NetworkSpec
 from adaps_agents.networks.gated_mlp import GatedMLP
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.adaps import AdaPS
+from adaps_agents.schemes.mask_mapping import PAPER_KEEP, MappingConfig
 from adaps_agents.schemes.options import MAX_UNITS, check_choice, check_count
 from adaps_envs.errors import InvalidParameterError
 
@@ -24,6 +26,8 @@ __all__ = ["SCHEME", "AdaPSGates"]
 MASKS = ("auto", "always", "never")
 # Where trained gains come from, and how many parameters they are in F inputs, K groups and codes of D numbers.
 GAINS = {"none": "0", "groups": "K F", "mapped": "D F"}
+# What a group keeps of each layer where gates tell all groups apart, and masks only keep their readings apart.
+KEPT_BESIDE_GATES = 0.8
 # Two groups whose gates differ by this much at some entry are told apart by their gates.
 TOLD_APART = 0.5
 
@@ -82,10 +86,13 @@ class AdaPSGates(AdaPS):
         if gains != "none":
             self.parameter_formula = f"P + {GAINS[gains]} an actor or critic"  # type: ignore[misc]
             self.fups_options = {"masks": "never", "gains": "none"}  # type: ignore[misc]
+        # Not for disjoint masks, nor for those whose values say how much is kept.
+        self._free_keep = options.get("keep") is None and self.mapping.keep == PAPER_KEEP
+        self._free_keep &= self.mapping.binarisation in ("top_k", "bernoulli")
         self._effects: Effects | None = None
 
     def initial_labels(self) -> Tensor:
-        """Return the source's groups; of several given ones, relevance must be measured before training."""
+        """Return the source's groups ``[N] int64``; with several given, relevance must be measured before training."""
         labels = super().initial_labels()
         self.needs_identity_phase |= int(labels.max()) > 0
         return labels
@@ -106,6 +113,12 @@ class AdaPSGates(AdaPS):
         if effects is None or labels.max() == 0:
             return torch.ones(int(labels.max()) + 1, self.spaces.obs_dim)
         return torch.from_numpy(relevance_gates(effects, labels))
+
+    @property
+    def used_mapping(self) -> MappingConfig:
+        """The settings that masks are made by; where gates tell groups apart, they keep more unless told how much."""
+        more = self._free_keep and told_apart(self.group_gates())
+        return replace(self.mapping, keep=KEPT_BESIDE_GATES) if more else self.mapping
 
     @property
     def effects(self) -> Effects | None:

@@ -197,14 +197,14 @@ class SharingScheme(nn.Module, ABC):
         return False
 
     def extra_state(self) -> dict[str, NDArray[Any]]:
-        """Return arrays that ``state_dict`` does not hold and that a stopped training needs to go on, by name.
+        """Return arrays of any shapes that ``state_dict`` lacks and a stopped training needs to go on, by name.
 
         They are the group source's; a scheme best keeps all that changes in parameters and buffers.
         """
         return {} if self.group_source is None else self.group_source.to_arrays()
 
     def load_extra_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what :meth:`extra_state` gave; weights, buffers and groups have been loaded before."""
+        """Take back what :meth:`extra_state` gave, shapes unchanged; weights, buffers and groups were loaded before."""
         if self.group_source is not None:
             self.group_source.load_arrays(arrays)
 

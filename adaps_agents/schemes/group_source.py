@@ -100,11 +100,14 @@ class GroupSource:
         return _dealt(labels, seed) if self.shuffles or self.kind == "random" else labels
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what the identity phase found: the autoencoder is discarded, and the labels do not tell everything."""
+        """Return what the identity phase found: the autoencoder is discarded, and the labels do not tell everything.
+
+        Names and shapes are those of :meth:`~adaps_agents.identity.phase.Identity.to_arrays`.
+        """
         return {} if self.identity is None else self.identity.to_arrays()
 
     def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what :meth:`to_arrays` gave."""
+        """Take back what :meth:`to_arrays` gave, names and shapes unchanged."""
         self.identity = Identity.from_arrays(arrays)
 
     def encoder_parameters(self, num_agents: int, obs_dim: int, num_actions: int) -> int:

@@ -21,12 +21,12 @@ EPSILON = 1e-8
 
 
 def initial_thresholds(shape: Sequence[int], offset: float, scale: float, generator: torch.Generator) -> Tensor:
-    """Return threshold logits ``-(offset + scale u)``, u uniform in (0, 1)."""
+    """Return threshold logits ``-(offset + scale u)`` of this shape, float32, u uniform in (0, 1)."""
     return -(offset + scale * torch.rand(tuple(shape), generator=generator))
 
 
 def soft_threshold(values: Tensor, logits: Tensor) -> Tensor:
-    """Return ``sign(v) relu(|v| - sigmoid(s))`` for values ``v`` and threshold logits ``s`` that broadcast."""
+    """Return ``sign(v) relu(|v| - sigmoid(s))`` for values ``v`` and threshold logits ``s`` whose shapes broadcast."""
     return values.sign() * torch.relu(values.abs() - logits.sigmoid())
 
 

@@ -84,6 +84,6 @@ class _Game:
         return self._generator.standard_normal((self.num_envs, OBS_DIM), np.float32)
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Any, ...]:
-        """Return observations, rewards, ends and infos of all slots."""
+        """Return observations ``[B*N, F] float32``, rewards ``[B*N] float32``, ends ``[B*N] bool`` and infos."""
         rewards = self._generator.standard_normal(self.num_envs, np.float32)
         return self.reset(), rewards, np.zeros(len(actions), bool), [{} for _ in actions]

@@ -179,9 +179,10 @@ def running_state(width: int) -> Tensor:
 
 
 def part_inputs(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
-    """Return what the part reads: observations, and for a centralised critic as many of their entries as S once more.
+    """Return what the part reads: observations ``[B, N, F]``, for a centralised critic ``[B, N, F + S]``.
 
-    The agents' states differ, as they never do in a game: the checks exchange and follow rows, and need not know.
+    S of their entries come once more. The agents' states differ, as they never do in a game: the checks exchange and
+    follow rows, and need not know.
     """
     if part == "actor" or not scheme.spaces.state_dim:
         return obs
@@ -189,7 +190,7 @@ def part_inputs(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
 
 
 def loop_over_agents(scheme: SharingScheme, part: str, obs: Tensor) -> Tensor:
-    """Return what ``forward`` must return, agent by agent from the effective parameters alone."""
+    """Return what ``forward`` must return, of its shapes, agent by agent from the effective parameters alone."""
     activation = network(scheme, part).activation
     inputs = part_inputs(scheme, part, obs)
     columns = []

@@ -212,6 +212,14 @@ def seeded_reset(
 ) -> NDArray[np.float32]:
     """Reset the lanes of ``mask`` (all if None), each with its seed; those without one continue their streams.
 
+    Args:
+        env: B lanes.
+        seeds: one a lane.
+        mask: ``[B] bool``.
+
+    Returns:
+        Observations of all lanes, ``[B, N, F] float32``, a fresh array.
+
     Raises:
         InvalidParameterError: the number of seeds is not B, or a seed is not an integer >= 0.
     """

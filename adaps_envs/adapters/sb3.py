@@ -229,7 +229,7 @@ class SharedVecEnv(Shown, VecEnv):
         self.batched.close()
 
     def render(self, mode: str | None = None) -> NDArray[np.uint8] | None:
-        """Return one picture of all lanes; None, with a warning, without a render mode.
+        """Return one picture of all lanes, ``[height, width, 3] uint8``; None, with a warning, without a render mode.
 
         Raises:
             ResetNeededError: before the first reset.

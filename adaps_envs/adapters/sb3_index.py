@@ -71,7 +71,7 @@ class AgentIndexed(VecEnvWrapper):
         return self._indexed(self.venv.reset())
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Step as ``venv`` does, with indexed observations."""
+        """Step as ``venv`` does, with indexed observations ``[B*N, F + 1] float32``, a fresh array."""
         obs, rewards, dones, infos = self.venv.step_wait()
         for slot in np.flatnonzero(dones):
             last = infos[slot].get("terminal_observation")

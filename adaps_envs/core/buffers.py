@@ -32,7 +32,7 @@ def allocate(table: Sequence[ArraySpec], num_lanes: int, sizes: Mapping[str, int
 
 
 def as_array(value: Any, what: str, error: type[AdapsError]) -> NDArray[Any]:
-    """Return ``value`` as an array of whatever type its entries have; an array is returned itself.
+    """Return ``value`` as an array of whatever shape and type its entries have; an array is returned itself.
 
     Raises:
         error: ``value``, called ``what``, is a list with rows of unequal lengths.

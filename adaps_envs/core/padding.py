@@ -81,7 +81,7 @@ class Padding:
         return low, high
 
     def own_entries(self, agent: int) -> NDArray[np.intp]:
-        """Return the indices of the agent's entries in the layout, in order."""
+        """Return the indices of the agent's F_i own entries in the layout, ``[F_i] intp``, in order."""
         return np.flatnonzero(self.obs_mask[agent])
 
     def own_fields(self, fields: tuple[ObsField, ...], agent: int) -> tuple[ObsField, ...]:

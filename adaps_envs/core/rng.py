@@ -33,7 +33,7 @@ _MASK = (1 << 64) - 1
 
 
 def lane_seeds(seed: int | Sequence[int] | NDArray[Any], num_lanes: int) -> list[int]:
-    """Return one seed a lane: ``seed + b`` for an integer, or the given sequence of B integers.
+    """Return one seed a lane: ``seed + b`` for an integer, or the given ones, ``[B]`` integers.
 
     Raises:
         InvalidParameterError: a seed is negative, not an integer, or the sequence has another length.

@@ -92,7 +92,7 @@ def _as_json(value: Any) -> Any:
 
 
 def load_golden(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the configuration and the arrays of a golden file; nothing is unpickled.
+    """Return the configuration and the arrays, of any shapes and dtypes, of a golden file; nothing is unpickled.
 
     Raises:
         InvalidParameterError: the file has no ``config``.

@@ -64,6 +64,7 @@ class _Masked(nn.Module):
         self.masks = [(torch.rand(GROUPS, width).argsort(dim=1) < width // 2).float()[group] for width in task.hidden]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return outputs ``[B, N, O] float32`` for observations ``[B, N, F] float32``."""
         for layer, mask in zip(self.layers[:-1], self.masks, strict=True):
             x = torch.relu(layer(x)) * mask
         out: Tensor = self.layers[-1](x)
@@ -86,6 +87,7 @@ class _Stacked(nn.Module):
         return GROUPS, task.lanes * task.agents // GROUPS
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return outputs ``[K, B * N / K, O] float32`` for observations ``[K, B * N / K, F] float32``."""
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = torch.relu(torch.baddbmm(b, x, w))
         return torch.baddbmm(self.biases[-1], x, self.weights[-1])

@@ -86,7 +86,7 @@ class DeviatingMLP(GroupedMLP):
 
     @property
     def whole_labels(self) -> Tensor | None:
-        """None: agents differ by their deviations."""
+        """None in place of ``[N] int64``: agents differ by their deviations."""
         return None
 
 
@@ -227,7 +227,8 @@ def logit_diversity(logits: Tensor, own: Tensor | None = None) -> Tensor:
 def summed(shared: Layers, own: Layers, factor: Tensor, units: int = 0) -> Layers:
     """Return one network that computes ``shared(x) + factor * own(x)``, its hidden neurons those of both.
 
-    The ``units`` layers before the last are those of a recurrent unit, three gates one after the other.
+    A layer is a weight ``[out, in]`` and a bias ``[out]``; ``factor`` is a scalar. The ``units`` layers before the last
+    are those of a recurrent unit, three gates one after the other.
     """
     layers = []
     for index, ((w, b), (v, c)) in enumerate(zip(shared, own, strict=True)):

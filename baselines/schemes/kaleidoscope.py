@@ -213,7 +213,7 @@ class Kaleidoscope(SharingScheme):
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, ThresholdMLP)]
 
     def aux_loss(self) -> Tensor:
-        """Return the diversity loss, scaled by the running size of the policy loss."""
+        """Return the diversity loss, a scalar, scaled by the running size of the policy loss."""
         diversity = torch.stack([net.diversity() for net in self.masked_networks()]).sum()
         return -self._coefficient(diversity.detach()) * diversity
 
@@ -246,10 +246,12 @@ class _Indicator(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return the indicator, 0 or 1 in the shape and dtype of ``x``."""
         return (x > 0).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of ``x``, of the same shape."""
         return gradient.tanh()
 
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from adaps_agents.networks.agent_groups import AgentGroups
 from adaps_agents.networks.generated_mlp import GeneratedMLP, Layers
-from adaps_agents.networks.grouped_mlp import GroupedMLP, entries
+from adaps_agents.networks.grouped_mlp import MAX_STACK, GroupedMLP, entries
 from adaps_agents.networks.gru import GRUCell, GRULayers
 from adaps_agents.random_streams import torch_stream
 from adaps_agents.schemes.base import SharingScheme
 from adaps_agents.schemes.options import MAX_UNITS, check_count, check_fires, check_flag, check_number
+from adaps_envs.errors import InvalidParameterError
 
 __all__ = ["SCHEME", "LoRASA", "LowRankCell", "LowRankMLP"]
 
@@ -48,6 +49,12 @@ class LowRankMLP(GeneratedMLP):
         name: str,
     ) -> None:
         super().__init__(base.sizes, num_agents, base.activation)
+        values = num_agents * rank * sum(w.shape[1] + w.shape[2] for w in base.weights)
+        if values > MAX_STACK:
+            raise InvalidParameterError(
+                f"rank is {rank:,} for {num_agents:,} agents: their corrections have {values:,} values; at most "
+                f"{MAX_STACK:,} are made. Take a smaller rank."
+            )
         self.factor, self.depth = alpha / rank, len(base.weights)
         down, up, generator = [], [], torch_stream(seed, "init", name, "low rank")
         for index, (w, b) in enumerate(zip(base.weights, base.biases, strict=True)):

@@ -109,7 +109,7 @@ class MADPS(SharingScheme):
         self._seen: list[Tensor] = []
 
     def initial_labels(self) -> Tensor:
-        """Return one group, or each agent as its own where deep parts are private."""
+        """Return one group, or each agent as its own where deep parts are private, ``[N] int64``."""
         number = self.spaces.num_agents
         return torch.zeros(number, dtype=torch.int64) if self.start == "shared" else torch.arange(number)
 
@@ -197,12 +197,12 @@ class MADPS(SharingScheme):
         return summary
 
     def extra_state(self) -> dict[str, NDArray[Any]]:
-        """Add the observations kept for the next check: data, not state of the policy."""
+        """Add the observations ``[M, N, F] float32`` kept for the next check: data, not state of the policy."""
         kept = {"seen": torch.cat(self._seen).numpy()} if self._seen else {}
         return {**super().extra_state(), **kept}
 
     def load_extra_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take back the observations kept for the next check."""
+        """Take back the observations ``[M, N, F] float32`` kept for the next check."""
         super().load_extra_state(arrays)
         self._seen = [torch.from_numpy(arrays["seen"].copy())] if "seen" in arrays else []
 

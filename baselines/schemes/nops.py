@@ -22,7 +22,7 @@ class NoPS(SharingScheme):
     parameter_formula = "N P"
 
     def initial_labels(self) -> Tensor:
-        """Return each agent as its own group."""
+        """Return each agent as its own group, ``[N] int64``."""
         return torch.arange(self.spaces.num_agents)
 
     def make_networks(self) -> None:

@@ -37,7 +37,7 @@ class Oracle(SharingScheme):
         self.types = np.asarray(types)
 
     def initial_labels(self) -> Tensor:
-        """Return the true types."""
+        """Return the true types, ``[N] int64``."""
         return checked_labels(self.types, self.spaces.num_agents)
 
     def make_networks(self) -> None:

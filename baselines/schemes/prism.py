@@ -222,7 +222,7 @@ class Prism(SharingScheme):
         return [net for net in (self.actor_net, self.critic_net) if isinstance(net, SpectralMLP)]
 
     def aux_loss(self) -> Tensor:
-        """Return the weighted losses of orthogonality and diversity."""
+        """Return the weighted losses of orthogonality and diversity, a scalar."""
         losses = [
             self.orthogonality * net.orthogonality() - self.diversity * net.diversity()
             for net in self.spectral_networks()

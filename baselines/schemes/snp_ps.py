@@ -52,7 +52,7 @@ class SNPPS(SharingScheme):
         self.execution = execution
 
     def initial_labels(self) -> Tensor:
-        """Return each agent as its own group."""
+        """Return each agent as its own group, ``[N] int64``."""
         return torch.arange(self.spaces.num_agents)
 
     def make_networks(self) -> None:

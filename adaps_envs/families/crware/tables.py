@@ -310,6 +310,7 @@ def _fill_words(
     """Set one type's bits."""
 
     def set_bit(words: NDArray[np.uint64], entry: int) -> None:
+        """Set the bit of an entry in ``words [W] uint64``."""
         words[place[entry] // WORD_BITS] |= np.uint64(1 << int(place[entry] % WORD_BITS))
 
     for code in range(16):

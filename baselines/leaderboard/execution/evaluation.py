@@ -94,6 +94,7 @@ class Evaluator:
         memory = policy.new_memory(env.num_envs)
 
         def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
+            """Return actions ``[E, N] int64`` for observations ``[E, N, F] float32``."""
             logits = policy.logits(obs, memory=memory)
             return choose(logits if deterministic else with_noise(logits, generator))
 
@@ -142,7 +143,11 @@ class LeaderboardCallback(BaseCallback):
         self.best_weights: Weights = {}
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return what was measured so far, and what the learner logged last, as arrays by name."""
+        """Return what was measured so far, and what the learner logged last, as arrays by name.
+
+        Steps ``[P] int64`` and returns ``[P, E] float64`` of P points; numbers as scalars, float64; the best weights in
+        their own shapes and dtypes.
+        """
         logged = self._learner_scalars()
         return {
             "steps": np.array(self._steps, np.int64),
@@ -154,7 +159,7 @@ class LeaderboardCallback(BaseCallback):
         }
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`state` gave; call it before ``learn``."""
+        """Go on from what :meth:`state` gave, names and shapes unchanged; call it before ``learn``."""
         self._steps = arrays["steps"].tolist()
         self._greedy, self._sampled = list(arrays["greedy"]), list(arrays["sampled"])
         self._best_mean = float(arrays["best mean"])

@@ -59,6 +59,7 @@ def measure_reference(env: str, params: dict[str, Any] | None, *, policy: str, e
     generator = np.random.default_rng(REFERENCE_SEED_START)
 
     def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return actions ``[E, N] int64`` for observations ``[E, N, F] float32``."""
         return scripted(obs, generator)
 
     returns = play_episodes(batched, act, REFERENCE_SEED_START).returns

@@ -179,7 +179,7 @@ def encode_weights(weights: Mapping[str, NDArray[Any]], metadata: Mapping[str, s
     """Return a safetensors file.
 
     Args:
-        weights: arrays by name.
+        weights: arrays by name, of any shapes and dtypes.
         metadata: one entry at most, because the order of several is not fixed.
     """
     assert metadata is None or len(metadata) <= 1

@@ -29,7 +29,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return an archive of the arrays, which must not hold objects, in their order."""
+    """Return an archive of the arrays, of any shapes and dtypes but objects, in their order."""
     # Written member by member with a fixed date: numpy's own archive would do, but promises nothing about its bytes.
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

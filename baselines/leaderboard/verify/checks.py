@@ -142,7 +142,7 @@ def check_metrics(metrics: list[dict[str, Any]], evaluation: Evaluation) -> Iter
 def check_sharing(
     config: RunConfig, sharing: Sharing, evaluation: Evaluation, agent_types: NDArray[np.int64]
 ) -> Iterator[Fault]:
-    """Groups, their agreement with the hidden types, and counts must fit the environment and each other."""
+    """Groups, agreement with the hidden types ``[N] int64``, and counts must fit the environment and each other."""
     for where, found, rule in (
         ("scheme", sharing.scheme, config.scheme.label),
         ("agent_types", sharing.agent_types, [int(value) for value in agent_types]),

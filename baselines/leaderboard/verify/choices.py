@@ -125,6 +125,7 @@ def choice_faults(
     broken = ""
 
     def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the recorded actions ``[E, N] int64``; note where the policy's for ``[E, N, F] float32`` differ."""
         nonlocal step, differing, broken
         chosen: NDArray[np.int64] = recorded[step].astype(np.int64)
         logits, running = policy.logits(obs, memory=memory), lengths > step

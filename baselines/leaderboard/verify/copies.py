@@ -58,7 +58,7 @@ class WeightsPrint:
 
 
 def print_of(weights: Mapping[str, NDArray[Any]]) -> WeightsPrint:
-    """Return the print of a run's weights, given by name."""
+    """Return the print of a run's weights, given by name, of any shapes; only arrays of floats count."""
     floats = {name: array for name, array in weights.items() if array.dtype.kind == "f"}
     arrays = {name: (array.shape, _some(array.reshape(-1), _MOST_VALUES)) for name, array in sorted(floats.items())}
     first = floats.get(_FIRST_LAYER, np.zeros((0, 1), np.float32))

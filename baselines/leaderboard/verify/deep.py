@@ -7,7 +7,7 @@ process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -54,6 +54,10 @@ MAX_NETWORK_UNITS = 1 << 26
 MAX_EPISODE_BYTES = 1 << 30
 """What all episodes of an evaluation may take at once. They are not played in parts: other batches round otherwise."""
 
+FIXED_APART = 1e-4
+"""By how much values may differ that training leaves as they are: gates are measured, and measurements rounded."""
+
+_LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
 
 
@@ -112,26 +116,32 @@ def _examined(record: FinishedRun) -> Examined:
     if near and policy.prepared():
         # Elsewhere, the same seed may give other initial weights.
         faults += _first_point_faults(evaluator, record.evaluation, policy)
+    first, fixed = _fixed_arrays(policy), {}
     for best in (True, False):
         try:
             _load(policy, read_weights(record, best=best))
         except Exception as error:  # names, shapes or types that are not the network's
             message = f"not the weights of the configured network ({error})"
             return Examined((*faults, Fault(BEST if best else FINAL, "", message)), as_elsewhere)
+        fixed[BEST if best else FINAL] = _fixed_arrays(policy)
         faults += _play_faults(record, policy, evaluator, best=best, near=near)
     faults += sharing_faults(record, policy, near=near)
     faults += identity_faults(record, policy.scheme)
     notes: list[Fault] = []
-    if not faults and policy.scheme.needs_identity_phase:
+    if not policy.scheme.needs_identity_phase:
+        for fault in _fixed_faults(fixed, first, "this seed"):
+            # Groups that nobody looks for are the same everywhere; other processors may round masks otherwise.
+            (faults if near or fault.where == _LABELS else notes).append(fault)
+    elif not faults:
         again = prepared_again(
             _network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source
         )
         if again is None:
             as_elsewhere = True
         elif as_elsewhere:
-            notes += _phase_faults(policy.scheme, again)
+            notes += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed")
         else:
-            faults += _phase_faults(policy.scheme, again)
+            faults += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed")
             faults += _first_point_faults(evaluator, record.evaluation, again)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
 
@@ -201,12 +211,33 @@ def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: An
             yield Fault("evaluation.npz", f"{name}[0]", f"the initial weights of this seed get {message}")
 
 
-def _phase_faults(scheme: Any, again: Any) -> Iterator[Fault]:
-    """Hold groups and identity steps to those of the identity phase, which the seed gives."""
-    for name in ("labels", "identity_steps"):
-        found, rule = (getattr(each, name).tolist() for each in (scheme, again.scheme))
-        if found != rule:
-            yield Fault(FINAL, f"scheme.{name}", f"{found}; the identity phase of this seed gives {rule}")
+def _fixed_arrays(policy: Any) -> Weights:
+    """Return what training leaves as it is: groups, and all that a scheme without steps of its own does not train.
+
+    Masks and gates are not learnt, so those of a forger may hold the hidden types, or give one scheme the name of
+    another. Of a scheme from another package nobody knows what its networks note down.
+    """
+    scheme, arrays = policy.scheme, policy.state_dict()
+    names = {_LABELS, _IDENTITY_STEPS}
+    if not scheme.acts_in_training:
+        if is_builtin(policy.scheme_name):
+            names = arrays.keys() - {f"scheme.{name}" for name, each in scheme.named_parameters() if each.requires_grad}
+    elif not scheme.needs_identity_phase and (scheme.forms_groups or not is_builtin(policy.scheme_name)):
+        names.remove(_LABELS)
+    return {name: arrays[name].numpy().copy() for name in sorted(names)}
+
+
+def _fixed_faults(found: Mapping[str, Weights], rule: Weights, origin: str) -> Iterator[Fault]:
+    """Hold what training leaves as it is, by file, to what it was when training began."""
+    for file, arrays in found.items():
+        for name in sorted(arrays.keys() & rule.keys()):
+            mine, given = arrays[name], rule[name]
+            if mine.shape == given.shape and np.allclose(mine, given, rtol=0.0, atol=FIXED_APART):
+                continue
+            told = f"{mine.tolist()}; {origin} gives {given.tolist()}"
+            yield Fault(
+                file, name, told if mine.ndim < 2 else f"training does not change it, and {origin} gives another"
+            )
 
 
 def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool, near: bool) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ from baselines.leaderboard.records.reader import (
     FinishedRun,
     RunRecord,
     checked_files,
+    listed_digests,
     read_actions,
     read_final_actions,
     read_run,
@@ -151,6 +152,7 @@ def _verify_deeply(
 ) -> list[RunRecord]:
     """Play the stored policies of sound runs, and return the runs that are still sound."""
     answers, elsewhere, left = {}, [], []
+    before = {record.config.run_id: listed_digests(record.directory) for record in sound}
     for record in sound:
         run = record.config.run_id
         examined = Examined(())
@@ -169,6 +171,12 @@ def _verify_deeply(
         verdict.notes += [f"not as here: {note}" for note in _named(run, examined.notes)]
         if examined.answers is not None:
             answers[run] = examined.answers
+    for record in tuple(left):
+        # Code of a plug-in has run, which may have put other files in the place of those that were verified.
+        changed = _changed(record.directory, before[record.config.run_id])
+        if changed is not None:
+            left.remove(record)
+            verdict.faults += _named(record.config.run_id, [changed])
     verdict.faults += copied_answers(left, answers)
     verdict.notes += alike_rows(left, answers)
     if elsewhere:
@@ -178,6 +186,17 @@ def _verify_deeply(
             "are the word of their author"
         )
     return left
+
+
+def _changed(directory: Path, before: dict[str, str]) -> Fault | None:
+    """Return what is no longer as it was when the other checks were made."""
+    try:
+        checked_files(directory)
+        if listed_digests(directory) == before:
+            return None
+        return Fault(SUMS, "", "it was changed while the policies of all runs were played")
+    except DamagedRecordError as error:
+        return Fault(error.file, "", f"it was changed while the policies of all runs were played: {error.fault}")
 
 
 def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[RunRecord | None, RunVerdict, int]:

@@ -30,7 +30,7 @@ from baselines.leaderboard.records.writer import install_run, remove_stale_parti
 from baselines.leaderboard.report.data.board import Board, board_of
 from baselines.leaderboard.report.data.collect import check_comparable, failures_of, read_all
 from baselines.leaderboard.report.write import SITE, publish_site, write_site
-from baselines.leaderboard.spec.config import NAME_PATTERN, REVEALED, SuiteConfig
+from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
@@ -161,6 +161,11 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     rows = {_row(record) for record in standing}
     finished = {_row(record) for record in fresh if record.status == "done"}
     for record in fresh:
+        if record.config.protocol != PROTOCOL:
+            raise ConfigMismatchError(
+                f"{record.config.run_id} is a run of protocol {record.config.protocol}, which no board of protocol "
+                f"{PROTOCOL} has on its tables; nothing was added."
+            )
         if _row(record) not in finished:
             raise ConfigMismatchError(
                 f"no run of the row {'/'.join(_row(record))} has finished, so it would only keep others off the board; "

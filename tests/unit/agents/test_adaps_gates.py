@@ -183,6 +183,20 @@ def test_masks_come_in_where_entries_mean_other_things_to_other_groups() -> None
         assert scheme.actor_net.execution == execution
 
 
+def test_masks_keep_more_where_gates_tell_groups_apart_unless_told_how_much() -> None:
+    def kept(**options: Any) -> set[int]:
+        scheme = _built("adaps_gates", labels=KINDS.tolist(), masks="always", **options)
+        before = scheme.actor_net.masks[0].sum(dim=1).tolist()
+        scheme._effects = measured_effects(_data(KINDS), 6)
+        scheme.regroup(scheme.labels)
+        assert options or set(before) == {8}
+        return set(scheme.actor_net.masks[0].sum(dim=1).tolist())
+
+    assert kept() == {13}  # of 16
+    assert kept(keep=0.5) == {8}
+    assert kept(codes="disjoint") == {5}
+
+
 def _trained(**options: Any) -> Any:
     return small_model(SharingA2C, "adaps_gates", scheme_options={"identity": QUICK_IDENTITY, **options})
 

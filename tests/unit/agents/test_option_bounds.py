@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from adaps_agents.identity.encoder import EncoderConfig
 from adaps_agents.networks.grouped_mlp import orthogonal_stack
 from adaps_agents.schemes import make_scheme
+from adaps_agents.schemes.base import AgentSpaces
 from adaps_envs.errors import InvalidParameterError
 
 ENORMOUS: list[tuple[str, dict[str, Any]]] = [
@@ -40,3 +42,9 @@ def test_the_bounds_leave_room_for_the_defaults() -> None:
 def test_a_stack_of_too_many_weights_is_refused_before_it_takes_memory() -> None:
     with pytest.raises(InvalidParameterError, match="at most 268,435,456 are made"):
         orthogonal_stack([4_096, 4_096, 4_096], 100, 1.0, 0, "actor")
+
+
+def test_corrections_of_many_agents_are_refused_before_they_take_memory() -> None:
+    scheme = make_scheme("lorasa", rank=4_096, switch_at=0.0)
+    with pytest.raises(InvalidParameterError, match=r"their corrections have .* at most 268,435,456 are made"):
+        scheme.build(AgentSpaces(8_000, 30, 5), [60], torch.Generator().manual_seed(0))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from luck import ask
 from pydantic import ValidationError
 
 from adaps_envs import make_batched
@@ -164,9 +165,7 @@ def test_the_best_weights_play_the_absolute_episodes(tmp_path: Path, config_of: 
     config = config_of("adaps", seed=2)
     found = execute(tmp_path, config)
     assert found.evaluation is not None
-    assert found.evaluation.best_point < config.task.eval_points - 1, (
-        "the test needs a run whose best point is not last"
-    )
+    ask(found.evaluation.best_point < config.task.eval_points - 1, "the best point is the last")
     assert found.evaluation.best_point == found.evaluation.greedy.mean(axis=1).argmax()
     policy = build_model(config).policy
     evaluator = Evaluator(config)

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from tamper import arrays_of, write_arrays
 
 import adaps_envs
-from baselines.leaderboard.errors import ConfigError
+from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import write_suite_file
@@ -22,8 +22,9 @@ from baselines.leaderboard.records.reader import read_run
 from baselines.leaderboard.report import collect_board, write_report
 from baselines.leaderboard.spec.config import PROTOCOL, LearnerConfig, RunConfig, SchemeConfig, SuiteConfig, TaskConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
-from baselines.leaderboard.verify import verify_directory
+from baselines.leaderboard.verify import pack_submission, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.submissions import add_submission
 
 SEEDS = range(60)
 
@@ -108,6 +109,11 @@ def test_runs_of_protocol_1_are_verified_and_stand_in_the_archive(tmp_path: Path
     assert board.rows == []
     assert [(run.protocol, run.note) for run in board.archived] == [("1", "")]
     assert board.archived[0].score is not None
+    pack_submission(tmp_path, tmp_path / "old.zip")
+    with pytest.raises(
+        ConfigMismatchError, match="a run of protocol 1, which no board of protocol 2 has on its tables"
+    ):
+        add_submission(tmp_path / "old.zip", tmp_path / "board", deep=deep_checks)
 
 
 @pytest.fixture(scope="module")

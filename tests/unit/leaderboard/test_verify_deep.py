@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from fabricate import suite_data
+from luck import ask
 from replant import replant
 from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns, edit_weights, mend, write_arrays
 
@@ -250,6 +251,7 @@ def test_a_near_tie_that_was_decided_otherwise_is_an_explanation(
     honest = usual.play(evaluator, policy, name)
     search = courses._Courses(policy, {1: {}}, 0.1 * usual.margins.usual)
     assert np.array_equal(search.play(evaluator, policy, name), honest)
+    ask(bool(search.ties[1]), "no decision of the policy is near a tie")
     place, action = search.ties[1][-1]
     elsewhere = courses._Courses(policy, {1: {place: action}}, np.zeros(policy.num_agents))
     recorded = elsewhere.play(evaluator, policy, name)
@@ -319,6 +321,39 @@ def test_groups_that_were_told_are_not_found(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("scheme", "settings"),
+    [("seps", {"labels": "each"}), ("lorasa", {"switch_at": 1.0}), ("snp_ps", {}), ("disjoint_masks", {})],
+)
+def test_what_training_leaves_as_it_is_cannot_hold_the_types(
+    tmp_path: Path, scheme: str, settings: dict[str, Any]
+) -> None:
+    """Groups and masks of the hidden types, in the networks of a scheme that is not told them."""
+    if scheme == "disjoint_masks":
+        settings = {"identity": {"env_steps": 400, "num_groups": 2, "encoder": {"updates": 20}}}
+    data = suite_data(schemes=[{"name": scheme, "label": "mine", "settings": settings}], seeds=[1])
+    config = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]}).runs()[0]
+    run = tmp_path / "runs" / config.run_id
+    assert execute_job(config, run, lambda steps: None).status == "done"
+    assert verify_directory(run, deep=deep_checks).verified
+    record, model = read_run(run), build_model(config)
+    assert record.sharing is not None
+    types, policy = np.array(record.sharing.agent_types), model.policy
+    policy.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(record).items()})
+    weights = policy.state_dict()
+    masks = [name for name in weights if ".mask_" in name]
+    if not masks:
+        policy.scheme.regroup(types)
+    for name in masks:
+        groups = types if scheme == "snp_ps" else np.array([1, 0])
+        weights[name] = torch.from_numpy(np.arange(weights[name].shape[1]) % 2 == groups[:, None])
+    policy.load_state_dict(weights if masks else policy.state_dict())
+    policy.rebuild_optimizer()
+    model.learn(config.task.budget)
+    replant(run, {name: tensor.numpy().copy() for name, tensor in policy.state_dict().items()})
+    assert_only_deep_notices(run, r"this seed gives (\[|another)")
+
+
 def test_an_identity_phase_that_is_too_long_is_not_run_again(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +365,26 @@ def test_an_identity_phase_that_is_too_long_is_not_run_again(
         assert any("too long to run again" in note for note in verdict.notes), name
     verdict = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks)
     assert not any("too long" in note for note in verdict.notes)
+
+
+def test_files_that_change_while_policies_are_played_are_named(runs: Path) -> None:
+    """Code of a plug-in runs then, and it can write into the records: its own, and others."""
+    first, second = runs / FUPS, runs / "one/fups_id/seed-1"
+
+    def edit(run: Path) -> None:
+        edit_json(run, "costs.json", lambda costs: costs.update(cpu_seconds=0.0))
+
+    def examined(record: Any) -> deep.Examined:
+        if record.directory == second:
+            edit(first)
+            (second / "costs.json").unlink()
+        return deep.Examined(())
+
+    faults = [str(fault) for fault in verify_directory(runs, deep=examined).all_faults]
+    changed = "it was changed while the policies of all runs were played"
+    assert faults == [
+        f"{FUPS}/SHA256SUMS: {changed}", f"one/fups_id/seed-1/costs.json: {changed}: missing",
+    ]  # fmt: skip
 
 
 def test_a_run_that_names_another_machine_is_noted(runs: Path) -> None:

@@ -230,7 +230,7 @@ def cost_chart(rows: Sequence[Row], cost: Cost, title: str) -> Chart:
 
 
 def run_chart(scheme: str, steps: ArrayLike, returns: ArrayLike, title: str) -> Chart:
-    """Return the learning curve of one run, not normalised."""
+    """Return the learning curve of one run, not normalised: numbers ``[P]`` of steps and returns at P points."""
     missing = np.full(np.shape(returns), np.nan)
     series = Series(scheme, steps, returns, missing, missing)
     return Chart(title, "lines", ("environment steps, identity steps included", "team return"), [series], scores="")
