@@ -65,3 +65,23 @@ def test_tables_that_scroll_can_have_the_focus(browser: Chromium, copy: Path) ->
     assert set(boxes) == {0}
     (copy / "extra.js").write_text("")
     assert set(drive(browser, copy, THEME + FOCUS, "explanation/results.html", width=390)[0]) == {-1}
+
+
+def test_the_search_finds_without_a_server(browser: Chromium, copy: Path) -> None:
+    script = (
+        THEME
+        + """
+        const field = document.querySelector(".md-search__input");
+        result.push(getComputedStyle(document.querySelector(".md-search__form")).visibility, field.offsetWidth > 0);
+        field.focus();
+        field.value = "relevance gates";
+        field.dispatchEvent(new KeyboardEvent("keyup", { bubbles: true }));
+        await new Promise((done) => setTimeout(done, 1000));
+        result.push(...Array.from(document.querySelectorAll(".md-search-result__link"), (link) => link.href));
+    """
+    )
+    (shown, wide, *found), visit = drive(browser, copy, script, "envs.html", "--window-size=1400,1000")
+    assert (shown, wide) == ("visible", True)
+    assert any("adaps-gates.html" in link for link in found)
+    assert visit.console == []
+    assert visit.requests == []
