@@ -26,7 +26,6 @@ from baselines.leaderboard.spec.loading import load_suite
 # Steps of a training in place of the page's: enough for the identity phase and an update. stable-baselines3's own
 # algorithms count every agent's step.
 STEPS = {"docs/how-to/stable-baselines3.md": 160_000}
-OPTIONAL = {"docs/how-to/torchrl.md": "torchrl.envs"}
 # In `sh` blocks every line is a command, in `console` blocks those after a prompt.
 COMMANDS = [
     (page, line.removeprefix("$ "))
@@ -51,8 +50,6 @@ def _shorter(code: str, page: str) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_python_blocks_run_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if page in OPTIONAL:
-        pytest.importorskip(OPTIONAL[page])
     monkeypatch.chdir(tmp_path)
     page_module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", page_module)  # dataclasses look their module up
