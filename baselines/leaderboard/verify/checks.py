@@ -41,13 +41,17 @@ _MEAN_TOLERANCE = 1e-9
 # Steps of one rollout where the settings name none: stable-baselines3's own values.
 _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
 _LONGEST_ROLLOUT = 10**12
+# Schemes whose option ``width`` is a factor of all hidden layers.
+_WIDENED = ("adaps", "adaps_gates", "random_masks", "disjoint_masks")
 _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
 
 
 def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
     """Return how many weights an actor of a run has at least, by its configuration."""
-    sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
+    width = config.scheme.settings.get("width", 1) if config.scheme.name in _WIDENED else 1
+    wider = width if isinstance(width, (int, float)) else 1  # what is no number is refused when it is built
+    sizes = [env.obs_dim, *(max(1, round(wider * layer)) for layer in config.learner.net_arch), env.num_actions]
     unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 2
     return sum(left * right for left, right in pairwise(sizes)) + unit
 

@@ -31,6 +31,7 @@ from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.verify import courses, deep, groups, verify_directory
+from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
@@ -432,6 +433,22 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
+
+
+def test_layers_that_a_scheme_widens_are_counted(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_run(honest_runs / "one/adaps/seed-0").config
+    env = make_batched(config.task.env, 1, **environment_params(config))
+    for scheme, width, layer in (("adaps", 10, 80), ("adaps_gates", 0.3, 2), ("hypermarl", 10, 8), ("adaps", "x", 8)):
+        changed = config.scheme.model_copy(update={"name": scheme, "settings": {"width": width}})
+        wide = config.model_copy(update={"scheme": changed})
+        assert actor_weights(wide, env) == layer * (env.obs_dim + env.num_actions)
+    monkeypatch.setattr(deep, "build_model", lambda config: pytest.fail("it is built"))
+    learner = config.learner.model_copy(update={"net_arch": (1_000, 1_000)})
+    scheme = config.scheme.model_copy(update={"settings": {"width": 64}})
+    record = replace(read_run(honest_runs / "one/adaps/seed-0"), config=config.model_copy(
+        update={"learner": learner, "scheme": scheme}))  # fmt: skip
+    (fault,) = deep.examine(record).faults
+    assert "private networks would have" in fault.message
 
 
 def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
