@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
+from baselines.leaderboard.execution.environments import DEAL_SEED, deals_types
 from baselines.leaderboard.records.artifacts import Evaluation
 from baselines.leaderboard.records.metadata_files import Costs, Sharing
 from baselines.leaderboard.records.reader import RunRecord
@@ -27,6 +28,7 @@ from baselines.leaderboard.verify.verdict import Fault
 __all__ = [
     "actor_weights",
     "check_costs",
+    "check_deal",
     "check_evaluation",
     "check_label",
     "check_metrics",
@@ -94,6 +96,13 @@ def spelled(name: str, known: Iterable[str]) -> str | None:
 def own_settings(scheme: SchemeConfig) -> bool:
     """Whether a built-in scheme has its own name as label, but settings that are not its defaults."""
     return spelled(scheme.label, BUILTIN_SCHEMES) is not None and bool(scheme.settings)
+
+
+def check_deal(config: RunConfig, env: BatchedEnv) -> Iterator[Fault]:
+    """Several hidden types must have been dealt to the agents: in an order of the author's choice, an index tells."""
+    if config.protocol != "1" and len(set(env.agent_types.tolist())) > 1 and not deals_types(config.task.env):
+        message = f"{config.task.env} has several hidden types and no parameter {DEAL_SEED!r} to deal them by"
+        yield Fault("config.json", "config.task.env", message)
 
 
 def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:
