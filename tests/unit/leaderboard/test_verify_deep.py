@@ -460,6 +460,15 @@ def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.
     assert groups.prepared_again(config, source) is None
 
 
+def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K-means looks at all steps at once, which may be more than the memory holds."""
+    monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
+    source = GroupSource(identity={"env_steps": 1 << 23, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
+    data = suite_data(schemes=["seps"])
+    config = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "budget": 1 << 24}]}).runs()[0]
+    assert groups.prepared_again(config, source) is None
+
+
 def test_an_action_that_an_agent_lacks_is_no_margin() -> None:
     own = np.array([[True, True, True], [True, True, False], [True, False, False]])
     scores = np.where(own, np.array([3.0, 1.0, 0.0]), -1e9)[None].astype(np.float32)
