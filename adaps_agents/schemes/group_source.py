@@ -72,13 +72,18 @@ class GroupSource:
         self.identity: Identity | None = None
 
     @property
+    def looks(self) -> bool:
+        """Whether groups are looked for, so that they are not known from the start."""
+        return self.kind in ("found", "random")
+
+    @property
     def needs_phase(self) -> bool:
         """Whether the identity phase has something to find."""
-        return self.kind in ("found", "random") or (self.kind == "each" and self.uses_codes)
+        return self.looks or (self.kind == "each" and self.uses_codes)
 
     def initial_labels(self, num_agents: int, seed: int) -> Tensor:
         """Return the groups ``[N] int64`` known from the start, or one group until the identity phase has run."""
-        if self.kind in ("found", "random"):
+        if self.looks:
             return torch.zeros(num_agents, dtype=torch.int64)
         given = np.arange(num_agents) if self.kind == "each" else self._given
         labels = checked_labels(given, num_agents)

@@ -9,7 +9,7 @@ import adaps_agents
 import adaps_envs
 from adaps_envs.errors import AdapsError, suggest
 from baselines.leaderboard.errors import ConfigError
-from baselines.leaderboard.execution.environments import DEAL_SEED
+from baselines.leaderboard.execution.environments import DEAL_SEED, deals_types
 from baselines.leaderboard.execution.learner import LEARNERS, build_model
 from baselines.leaderboard.spec.config import (
     PROTOCOL,
@@ -43,7 +43,7 @@ def check_suite(suite: SuiteConfig) -> None:
             env = adaps_envs.make_batched(task.env, 1, **params)
         except AdapsError as error:
             raise type(error)(f"task {task.name!r}: {error}") from None
-        if len(set(env.agent_types.tolist())) > 1 and DEAL_SEED not in adaps_envs.spec(task.env).parameters:
+        if len(set(env.agent_types.tolist())) > 1 and not deals_types(task.env):
             raise ConfigError(
                 f"task {task.name!r}: {task.env} has several hidden types and no parameter {DEAL_SEED!r} to deal "
                 "them to its agents by; add it to the family and pass it to adaps_envs.core.roster.deal_types."

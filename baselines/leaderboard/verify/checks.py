@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaps_envs.core.batched import BatchedEnv
+from baselines.leaderboard.execution.environments import DEAL_SEED, deals_types
 from baselines.leaderboard.records.artifacts import Evaluation
 from baselines.leaderboard.records.metadata_files import Costs, Sharing
 from baselines.leaderboard.records.reader import RunRecord
@@ -27,6 +28,7 @@ from baselines.leaderboard.verify.verdict import Fault
 __all__ = [
     "actor_weights",
     "check_costs",
+    "check_deal",
     "check_evaluation",
     "check_label",
     "check_metrics",
@@ -41,13 +43,17 @@ _MEAN_TOLERANCE = 1e-9
 # Steps of one rollout where the settings name none: stable-baselines3's own values.
 _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
 _LONGEST_ROLLOUT = 10**12
+# Schemes whose option ``width`` is a factor of all hidden layers.
+_WIDENED = ("adaps", "adaps_gates", "random_masks", "disjoint_masks")
 _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
 
 
 def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
     """Return how many weights an actor of a run has at least, by its configuration."""
-    sizes = [env.obs_dim, *config.learner.net_arch, env.num_actions]
+    width = config.scheme.settings.get("width", 1) if config.scheme.name in _WIDENED else 1
+    wider = width if isinstance(width, (int, float)) else 1  # what is no number is refused when it is built
+    sizes = [env.obs_dim, *(max(1, round(wider * layer)) for layer in config.learner.net_arch), env.num_actions]
     unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 2
     return sum(left * right for left, right in pairwise(sizes)) + unit
 
@@ -90,6 +96,13 @@ def spelled(name: str, known: Iterable[str]) -> str | None:
 def own_settings(scheme: SchemeConfig) -> bool:
     """Whether a built-in scheme has its own name as label, but settings that are not its defaults."""
     return spelled(scheme.label, BUILTIN_SCHEMES) is not None and bool(scheme.settings)
+
+
+def check_deal(config: RunConfig, env: BatchedEnv) -> Iterator[Fault]:
+    """Several hidden types must have been dealt to the agents: in an order of the author's choice, an index tells."""
+    if config.protocol != "1" and len(set(env.agent_types.tolist())) > 1 and not deals_types(config.task.env):
+        message = f"{config.task.env} has several hidden types and no parameter {DEAL_SEED!r} to deal them by"
+        yield Fault("config.json", "config.task.env", message)
 
 
 def check_evaluation(config: RunConfig, evaluation: Evaluation, sharing: Sharing) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.spec.config import RunConfig, longest_training
 
-__all__ = ["MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_PHASE_MOVES", "prepared_again"]
+__all__ = ["MAX_ENCODED_ROWS", "MAX_KEPT_NUMBERS", "MAX_PHASE_BYTES", "MAX_PHASE_MOVES", "prepared_again"]
 
 MAX_PHASE_MOVES = 1 << 27
 """Actions of single agents in the random play of an identity phase that is run again."""
@@ -26,6 +26,9 @@ _SMALL_BATCH = 256
 
 MAX_PHASE_BYTES = 1 << 30
 """What all lanes of its environment may take."""
+
+MAX_KEPT_NUMBERS = 1 << 27
+"""Observation entries that a phase without tests may keep, all of its steps; one with tests keeps no more."""
 
 
 class _Stop(BaseCallback):
@@ -55,6 +58,8 @@ def prepared_again(config: RunConfig, source: Any) -> Any:
         # A small minibatch takes as long as one of so many rows.
         rows *= max(1, _SMALL_BATCH // encoder.batch_size)
         if rows * max(1, encoder.hidden // 64) > MAX_ENCODED_ROWS:
+            return None
+        if not settings.tests and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
             return None
     if steps * env.num_agents > MAX_PHASE_MOVES or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
         return None

@@ -273,6 +273,7 @@ def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
     files = checked_files(record.directory)
     faults = list(
         chain(
+            checks.check_deal(config, env),
             checks.check_evaluation(config, evaluation, sharing),
             checks.check_metrics(record.metrics, evaluation),
             checks.check_sharing(config, sharing, evaluation, env.agent_types),

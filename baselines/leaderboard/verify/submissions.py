@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file, write_suite_file
@@ -156,9 +157,11 @@ def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings.
 
-    Rows of built-in schemes are whole: a few finished runs among failed ones would keep others off the board.
+    Rows of built-in schemes are whole: a few finished runs among failed ones would keep others off the board. A label
+    stands for one scheme with one setting on all tasks: totals would else be those of no scheme.
     """
     rows = {_row(record) for record in standing}
+    labels = {record.config.scheme.label: record for record in standing}
     finished = {_row(record) for record in fresh if record.status == "done"}
     for record in fresh:
         if record.config.protocol != PROTOCOL:
@@ -182,6 +185,13 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
                 "nothing was added. A row belongs to one submission: give the scheme a label of its own, or, if these "
                 f"runs are yours, take the folder {'/'.join(_row(record))} off the board first."
             )
+        first = labels.get(record.config.scheme.label)
+        if first is not None and _scheme(first) != _scheme(record):
+            raise ConfigMismatchError(
+                f"{record.config.run_id} is a run of {record.config.scheme.name}, and the board has "
+                f"{first.config.scheme.label} on {first.config.task.name} with another scheme or other settings; "
+                "nothing was added. Give the scheme a label of its own."
+            )
         if own_settings(record.config.scheme):
             raise ConfigMismatchError(
                 f"{record.config.run_id} has settings of its own under the name of a built-in scheme; nothing was "
@@ -191,6 +201,10 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
 
 def _row(record: RunRecord) -> tuple[str, str]:
     return record.config.task.name, record.config.scheme.label
+
+
+def _scheme(record: RunRecord) -> tuple[str, dict[str, Any]]:
+    return record.config.scheme.name, record.config.scheme.settings
 
 
 def _check_open(directory: Path, board: Path, *, standing: bool) -> None:

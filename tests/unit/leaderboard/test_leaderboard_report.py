@@ -89,6 +89,15 @@ def test_totals_pool_all_tasks(tmp_path: Path, suite: SuiteConfig) -> None:
     assert totals[1]["optimality_gap"] == pytest.approx(0.7)
 
 
+def test_totals_say_who_is_given_groups(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    handed = {"name": "adaps", "label": "plain-name", "settings": {"labels": [0, 0, 1, 1]}}
+    fabricate_suite(tmp_path, make_suite(schemes=["fups_id", handed]))
+    board = collect_board(tmp_path)
+    for columns in (TOTAL_COLUMNS, README_TOTAL_COLUMNS):
+        (types,) = (column for column in columns if column.heading == "types")
+        assert {row.scheme: types.show(row) for row in board.totals} == {"fups_id": "", "plain-name": "given"}
+
+
 def test_failed_open_and_damaged_runs_are_rows(tmp_path: Path, suite: SuiteConfig) -> None:
     runs = {run.run_id: run for run in suite.runs()}
     fabricate_run(tmp_path, runs["one/adaps/seed-0"], 0.7)

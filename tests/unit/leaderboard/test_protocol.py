@@ -75,7 +75,7 @@ def test_families_of_one_type_need_no_deal() -> None:
 
 
 def test_an_environment_that_cannot_deal_its_types_is_refused(
-    make_suite: Callable[..., SuiteConfig], monkeypatch: pytest.MonkeyPatch
+    honest_runs: Path, make_suite: Callable[..., SuiteConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = make_suite()
     known = type(adaps_envs.spec("BPS-1")).parameters.fget
@@ -86,6 +86,8 @@ def test_an_environment_that_cannot_deal_its_types_is_refused(
     )
     with pytest.raises(ConfigError, match="several hidden types and no parameter 'deal_seed'"):
         check_suite(suite)
+    faults = [str(fault) for fault in verify_directory(honest_runs / "one/fups_id/seed-0").all_faults]
+    assert any("several hidden types and no parameter 'deal_seed'" in fault for fault in faults), faults
 
 
 def test_suites_of_another_protocol_are_not_run(make_suite: Callable[..., SuiteConfig]) -> None:

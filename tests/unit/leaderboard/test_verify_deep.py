@@ -31,6 +31,7 @@ from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.verify import courses, deep, groups, verify_directory
+from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
@@ -323,14 +324,26 @@ def test_groups_that_were_told_are_not_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "settings"),
-    [("seps", {"labels": "each"}), ("lorasa", {"switch_at": 1.0}), ("snp_ps", {}), ("disjoint_masks", {})],
+    [
+        ("seps", {"labels": "each"}),
+        ("adaps_gates", {"labels": "each", "masks": "never"}),
+        ("lorasa", {"switch_at": 1.0}),
+        ("snp_ps", {}),
+        ("disjoint_masks", {}),
+    ],
 )
+@pytest.mark.parametrize("processor", [None, ELSEWHERE])
 def test_what_training_leaves_as_it_is_cannot_hold_the_types(
-    tmp_path: Path, scheme: str, settings: dict[str, Any]
+    tmp_path: Path, scheme: str, settings: dict[str, Any], processor: str | None
 ) -> None:
-    """Groups and masks of the hidden types, in the networks of a scheme that is not told them."""
-    if scheme == "disjoint_masks":
-        settings = {"identity": {"env_steps": 400, "num_groups": 2, "encoder": {"updates": 20}}}
+    """Groups and masks of the hidden types, in the networks of a scheme that is not told them.
+
+    Only what the identity phase finds may be other elsewhere: seeds draw the same everywhere.
+    """
+    if scheme == "disjoint_masks" and processor is not None:
+        return  # the phase may find others elsewhere
+    if scheme in ("disjoint_masks", "adaps_gates"):
+        settings = {**settings, "identity": {"env_steps": 400, "num_groups": 2, "encoder": {"updates": 20}}}
     data = suite_data(schemes=[{"name": scheme, "label": "mine", "settings": settings}], seeds=[1])
     config = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]}).runs()[0]
     run = tmp_path / "runs" / config.run_id
@@ -341,7 +354,7 @@ def test_what_training_leaves_as_it_is_cannot_hold_the_types(
     types, policy = np.array(record.sharing.agent_types), model.policy
     policy.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(record).items()})
     weights = policy.state_dict()
-    masks = [name for name in weights if ".mask_" in name]
+    masks = [name for name in weights if ".mask_" in name and "masks" not in settings]
     if not masks:
         policy.scheme.regroup(types)
     for name in masks:
@@ -351,6 +364,8 @@ def test_what_training_leaves_as_it_is_cannot_hold_the_types(
     policy.rebuild_optimizer()
     model.learn(config.task.budget)
     replant(run, {name: tensor.numpy().copy() for name, tensor in policy.state_dict().items()})
+    if processor is not None:
+        edit_json(run, "provenance.json", lambda value: value.update(processor=processor))
     assert_only_deep_notices(run, r"this seed gives (\[|another)")
 
 
@@ -420,12 +435,37 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     assert "--most-decisions allows more" in str(fault)
 
 
+def test_layers_that_a_scheme_widens_are_counted(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_run(honest_runs / "one/adaps/seed-0").config
+    env = make_batched(config.task.env, 1, **environment_params(config))
+    for scheme, width, layer in (("adaps", 10, 80), ("adaps_gates", 0.3, 2), ("hypermarl", 10, 8), ("adaps", "x", 8)):
+        changed = config.scheme.model_copy(update={"name": scheme, "settings": {"width": width}})
+        wide = config.model_copy(update={"scheme": changed})
+        assert actor_weights(wide, env) == layer * (env.obs_dim + env.num_actions)
+    monkeypatch.setattr(deep, "build_model", lambda config: pytest.fail("it is built"))
+    learner = config.learner.model_copy(update={"net_arch": (1_000, 1_000)})
+    scheme = config.scheme.model_copy(update={"settings": {"width": 64}})
+    record = replace(read_run(honest_runs / "one/adaps/seed-0"), config=config.model_copy(
+        update={"learner": learner, "scheme": scheme}))  # fmt: skip
+    (fault,) = deep.examine(record).faults
+    assert "private networks would have" in fault.message
+
+
 def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many updates with one row each take as long as with hundreds."""
     monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
     source = GroupSource(identity={"env_steps": 400, "encoder": {"updates": 1 << 27, "batch_size": 1}})
     data = suite_data(schemes=["adaps"])
     config = SuiteConfig.model_validate(data).runs()[0]
+    assert groups.prepared_again(config, source) is None
+
+
+def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K-means looks at all steps at once, which may be more than the memory holds."""
+    monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
+    source = GroupSource(identity={"env_steps": 1 << 23, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
+    data = suite_data(schemes=["seps"])
+    config = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "budget": 1 << 24}]}).runs()[0]
     assert groups.prepared_again(config, source) is None
 
 

@@ -428,6 +428,24 @@ def test_a_row_belongs_to_one_submission(entering: Path, tmp_path: Path) -> None
     refused(whole, board, message)
 
 
+def test_a_label_stands_for_one_scheme_on_all_tasks(
+    entry: Path, tmp_path: Path, make_suite: Callable[..., SuiteConfig]
+) -> None:
+    """Totals of the best scheme on each task, all under one label, would be those of no scheme."""
+    board = tmp_path / "board"
+    add_submission(entry, board)
+    for place, (scheme, settings) in enumerate([("nops", {}), ("fups_id", {"scale": 2.0})]):
+        runs = tmp_path / scheme
+        entered = [{"name": scheme, "label": "tiny", "settings": settings}]
+        data = make_suite(schemes=entered, seeds=[0]).model_dump(mode="json")
+        suite = SuiteConfig.model_validate({**data, "tasks": data["tasks"][1:]})
+        for config in suite.runs():
+            assert execute_job(config, runs / config.run_id, lambda steps: None).status == "done"
+        write_suite_file(suite, runs)
+        message = "two/tiny/seed-0 is a run of .*, and the board has tiny on one with another scheme or other settings"
+        refused(packed(runs, tmp_path / f"{place}.zip"), board, message)
+
+
 def test_a_board_that_an_older_version_half_filled_takes_the_rest_once_its_rows_are_off(
     entry: Path, entering: Path, tmp_path: Path
 ) -> None:

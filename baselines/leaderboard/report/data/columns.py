@@ -146,7 +146,7 @@ def _revealed(row: BoardRow) -> str:
     return f"{decimal(row.revealed_iqm, 3)} (gap {row.revealed_difference:+.3f} ± {row.revealed_error:.3f})"
 
 
-def _types(row: BoardRow) -> str:
+def _types(row: BoardRow | TotalRow) -> str:
     return "told" if row.told_types else "given" if row.given_groups else ""
 
 
@@ -270,13 +270,13 @@ COST_COLUMNS = (
     ),
 )
 
-TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, MEDIAN, MEAN, GAP, BETTER, TRAINABLE, FLOPS, CPU)
+TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, MEDIAN, MEAN, GAP, BETTER, TYPES, TRAINABLE, FLOPS, CPU)
 
 README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
 TOTAL_RUNS = _count("runs", "finished runs", "runs")
 
-README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, TOTAL_RUNS, TRAINABLE, CPU)
+README_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, TYPES, TOTAL_RUNS, TRAINABLE, CPU)
 
 ARCHIVE_COLUMNS = (
     _plain(

@@ -123,6 +123,8 @@ class TotalRow:
     improvement: float | None = None
     improvement_low: float | None = None
     improvement_high: float | None = None
+    told_types: bool | None
+    given_groups: bool
     trainable_parameters: int | None
     flops_per_decision: int | None
     cpu_seconds: float | None
@@ -266,6 +268,8 @@ def total_row(scheme: str, scores: stats.Scores, rows: Sequence[BoardRow]) -> To
         median=float(stats.median(scores)),
         optimality_gap=float(stats.optimality_gap(scores)),
         auc=mean([row.auc for row in rows]),
+        told_types=_any_true([row.told_types for row in rows]),
+        given_groups=any(row.given_groups for row in rows),
         trainable_parameters=whole(mean([row.trainable_parameters for row in rows])),
         flops_per_decision=whole(mean([row.flops_per_decision for row in rows])),
         cpu_seconds=mean([row.cpu_seconds for row in rows]),
