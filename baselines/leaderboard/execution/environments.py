@@ -17,7 +17,7 @@ def environment_params(config: RunConfig) -> dict[str, Any]:
     """Return the parameters of a run's environment.
 
     From protocol 2 on, which agent has which hidden type follows from the run's seed, so that no scheme can read it off
-    the agents' indices. Families without that parameter have one type; the check of a suite and verification refuse
+    the agents' indices. Families without that parameter have one type; :mod:`~.suite_check` and verification refuse
     others.
 
     Raises:
