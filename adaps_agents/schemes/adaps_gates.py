@@ -53,7 +53,8 @@ class AdaPSGates(AdaPS):
             or a linear map from a fixed random code of the group to its gains (``mapped``, F D parameters a network
             whatever K); ``none`` keeps the gates fixed.
         gain_code: D, length of the codes of ``mapped`` gains; at least K.
-        labels, types, identity, **options: as for :class:`~adaps_agents.schemes.adaps.AdaPS`, all but ``units``. With
+        labels, types, identity, **options: as for :class:`~adaps_agents.schemes.adaps.AdaPS`, all but ``units``; where
+            gates tell all groups apart, ``keep`` is 0.8 unless given. With
             groups from outside the phase only plays ``identity.env_steps`` steps to measure relevance.
             ``labels="each"`` with ``masks="never"`` gates every agent by itself, without clustering.
     """
