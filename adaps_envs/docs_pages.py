@@ -156,7 +156,7 @@ def _facts(known: EnvSpec, env: BatchedEnv, params: Mapping[str, Any]) -> str:
         ("parameters", ", ".join(f"`{name}={value!r}`" for name, value in used.items()) or "the defaults"),
         ("here", f'`adaps_envs.make("{known.id}"{given})`'),
         ("Gymnasium", f'`gymnasium.make("{known.gym_id}"{given})`'),
-        ("PettingZoo", f'`pettingzoo.make("parallel", "{known.pz_id}"{given})`'),
+        ("PettingZoo 1.27 or newer", f'`pettingzoo.make("parallel", "{known.pz_id}"{given})`'),
     ]
     return _table(("", ""), rows)
 

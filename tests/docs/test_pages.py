@@ -13,6 +13,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -48,6 +49,20 @@ def _shorter(code: str, page: str) -> str:
     return re.sub(r"learn\(([\d_]+)", lambda match: f"learn({min(int(match[1]), most)}", code)
 
 
+def _skip_under_older_libraries(code: str) -> None:
+    """Skip where a comment asks for newer libraries than are here, such as ``# torch 2.6 or newer``."""
+    for name, least in re.findall(r"# (\w+) ([\d.]+) or newer$", code, re.MULTILINE):
+        here = version(name.lower())
+        if _release(here) < _release(least):
+            (pinned,) = [pin for pin in PINNED if pin.startswith(f"{name.lower()}==")]
+            assert _release(pinned.partition("==")[2]) >= _release(least), f"{pinned} does not do for the page"
+            pytest.skip(f"the page asks for {name} {least} or newer, here is {here}")
+
+
+def _release(number: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in number.split("+")[0].split("."))
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_python_blocks_run_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -55,6 +70,7 @@ def test_python_blocks_run_in_order(page: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "page", page_module)  # dataclasses look their module up
     names = vars(page_module)
     for block in blocks(page, "python"):
+        _skip_under_older_libraries(block)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exec(compile(_shorter(block, page), page, "exec"), names)
