@@ -16,26 +16,34 @@ from typing import Any
 
 import numpy as np
 
-from adaps_envs.registry import PLUGINS_VARIABLE
+from adaps_agents.schemes.registry import is_builtin
+from adaps_envs.registry import PLUGINS_VARIABLE, plugin_of
 from baselines.leaderboard.execution.local_engine import WorkerProcess, quiet_start
 from baselines.leaderboard.execution.worker import begin_worker
 from baselines.leaderboard.records.reader import FinishedRun, read_run
+from baselines.leaderboard.records.revealed import RevealedPlay
+from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.verdict import Examined, Fault
 
-__all__ = ["examined_apart"]
+__all__ = ["examined_apart", "needs_plugin"]
 
 
-def examined_apart(record: FinishedRun, env_plugin: str) -> Examined:
+def needs_plugin(config: RunConfig) -> bool:
+    """Whether the scheme or the environment of a run is code from another package."""
+    return bool(plugin_of(config.task.env)) or not is_builtin(config.scheme.name)
+
+
+def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | None = None) -> Examined:
     """Return what :func:`~baselines.leaderboard.verify.deep.examine` finds, of a run that needs a plug-in.
 
     Args:
         record: the run.
-        env_plugin: the plug-in of its environment; empty for a built-in one.
+        revealed: a revealed play, and its first seed: the actions of this play alone are examined.
     """
     with quiet_start():
         worker = WorkerProcess(_main)
     try:
-        worker.ask(str(record.directory.absolute()), env_plugin)
+        worker.ask(str(record.directory.absolute()), plugin_of(record.config.task.env), revealed)
         messages, ending = worker.answer()
     finally:
         worker.terminate()
@@ -51,13 +59,14 @@ def examined_apart(record: FinishedRun, env_plugin: str) -> Examined:
 def _main(connection: Connection) -> None:
     """Examine the one run that is asked for."""
     begin_worker(connection)
-    directory, env_plugin = connection.recv()
+    directory, env_plugin, revealed = connection.recv()
     os.environ[PLUGINS_VARIABLE] = env_plugin
-    from baselines.leaderboard.verify.deep import examine
+    from baselines.leaderboard.verify.deep import examine, revealed_choice_faults
 
     record = read_run(Path(directory))
     assert isinstance(record, FinishedRun)
-    connection.send_bytes(json.dumps(_encoded(examine(record))).encode("ascii"))
+    found = examine(record) if revealed is None else Examined(tuple(revealed_choice_faults(record, *revealed)))
+    connection.send_bytes(json.dumps(_encoded(found)).encode("ascii"))
 
 
 def _encoded(found: Examined) -> list[Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from adaps_agents.policy.policy import with_noise
@@ -21,7 +23,7 @@ from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.spec.config import RunConfig, seeds_of
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["MOST_TIES", "NEAR_TIE", "Margins", "actions_of", "choice_faults"]
+__all__ = ["MOST_SHAKEN", "MOST_TIES", "NEAR_TIE", "SHAKEN", "Margins", "actions_of", "choice_faults"]
 
 NEAR_TIE = 1e-4
 """On another processor a recorded action may be below the best by this share of the agent's usual margin.
@@ -38,6 +40,13 @@ TIED = 1e-3
 
 Rounding to float32 then comes near :data:`NEAR_TIE` of the margin. Networks of 27 short runs lay above 0.2.
 """
+
+
+SHAKEN = 1e-6
+"""Share of its size by which every weight may be another without other decisions; float32 rounds at 6e-8."""
+
+MOST_SHAKEN = 1e-3
+"""Share of the decisions that may differ then."""
 
 
 class Margins:
@@ -87,6 +96,19 @@ def actions_of(policy: Any) -> NDArray[np.bool_] | None:
     return None if policy.own_actions is None else np.asarray(policy.own_actions.cpu())
 
 
+@dataclass
+class _Course:
+    """What a policy would have chosen along recorded actions."""
+
+    decisions: int
+    differing: int = 0
+    margins: Margins = field(default_factory=lambda: Margins(1))
+    others: list[tuple[str, int, float]] = field(default_factory=list)
+    """The first other choices: what differs, the agent, and how far the recorded action lies below the best."""
+    broken: str = ""
+    """Where logits are not finite."""
+
+
 def choice_faults(
     config: RunConfig,
     policy: Any,
@@ -111,36 +133,87 @@ def choice_faults(
         near: whether this is the kind of machine that the record names: no decision may differ.
         first_seed: environment seed of the first episode; default: that of the log.
     """
+    allowed = 0 if near else MOST_TIES
+    course = _course(config, policy, log, actions, first_seed, allowed)
+    if course.broken:
+        yield Fault(file, "", f"its logits are not finite at actions.npz's {course.broken}")
+        return
+    if course.margins.tie():
+        size, usual = course.margins.size, course.margins.usual.mean()
+        told = f"the best is {size:.3g} on average and {usual:.3g} above the next best"
+        yield Fault(file, "", f"its logits cannot be told apart: {told}")
+        return
+    usual_margins = course.margins.usual
+    wrong = [text for text, agent, below in course.others if not below <= NEAR_TIE * usual_margins[agent]]
+    if wrong or course.differing > math.ceil(allowed * course.decisions):
+        first = wrong[0] if wrong else course.others[0][0]
+        told = f"{course.differing:,} of {course.decisions:,} decisions differ"
+        yield Fault(file, "", f"actions.npz: {first} ({told})")
+        return
+    shaken = _shaken_course(config, policy, log, actions, first_seed)
+    if shaken.differing > math.ceil(MOST_SHAKEN * shaken.decisions):
+        yield Fault(
+            file,
+            "",
+            f"it hangs on rounding: with weights changed by a millionth, {shaken.differing:,} of "
+            f"{shaken.decisions:,} decisions of actions.npz's {log} differ",
+        )
+
+
+def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActions, first_seed: int | None) -> _Course:
+    """Return what the policy would choose if every weight were another by up to a millionth of its size.
+
+    One network for all agents can tell them apart by the last bits of a sum, which depend on an agent's place in the
+    batch, if its weights make them large. The changes are drawn anew each time: nobody can build weights for them.
+    """
+    weights = {name: tensor.clone() for name, tensor in policy.named_parameters()}
+    rng = np.random.default_rng()
+    try:
+        with torch.no_grad():
+            for tensor in dict(policy.named_parameters()).values():
+                factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
+                tensor.copy_(torch.from_numpy(tensor.double().numpy() * factor))
+        return _course(config, policy, log, actions, first_seed, 0.0)
+    finally:
+        with torch.no_grad():
+            for name, tensor in policy.named_parameters():
+                tensor.copy_(weights[name])
+
+
+def _course(
+    config: RunConfig, policy: Any, log: str, actions: FinalActions, first_seed: int | None, noted: float
+) -> _Course:
+    """Follow the recorded actions and compare the policy's with them; ``noted`` is the share that is told singly."""
     recorded, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
     seeds = seeds_of(config)
     if first_seed is None:
         first_seed = seeds.evaluation_start if log == "final" else seeds.absolute_start
     env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lengths))
-    decisions = int(lengths.sum()) * recorded.shape[2]
-    allowed = 0 if near else math.ceil(MOST_TIES * decisions)
-    margins = Margins(recorded.shape[2], actions_of(policy))
+    # With one action an agent has no margin.
+    own = actions_of(policy) if env.num_actions > 1 else np.ones((recorded.shape[2], 1), np.bool_)
+    margins = Margins(recorded.shape[2], own)
+    course = _Course(int(lengths.sum()) * recorded.shape[2], margins=margins)
+    most = math.ceil(noted * course.decisions) + 1
     generator = action_noise(config) if config.task.scored == "sampled" else None
-    others: list[tuple[str, int, float]] = []
-    step = differing = 0
-    broken = ""
+    step = 0
 
     def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the recorded actions ``[E, N] int64``; note where the policy's for ``[E, N, F] float32`` differ."""
-        nonlocal step, differing, broken
+        nonlocal step
         chosen: NDArray[np.int64] = recorded[step].astype(np.int64)
         logits, running = policy.logits(obs, memory=memory), lengths > step
         scores = (logits if generator is None else with_noise(logits, generator)).numpy()
         highest, best = scores.max(axis=-1), scores.argmax(axis=-1)
         if not np.isfinite(highest[running]).all():
-            broken = broken or f"{log}[{step}]"
-        elif not broken:
+            course.broken = course.broken or f"{log}[{step}]"
+        elif not course.broken:
             margins.add(scores[running])
         differ = (best != chosen) & running[:, None]
-        for episode, agent in np.argwhere(differ)[: allowed + 1 - len(others)].tolist():
+        for episode, agent in np.argwhere(differ)[: most - len(course.others)].tolist():
             place = f"{log}[{step}, {episode}, {agent}] is {chosen[episode, agent]}"
             below = float(highest[episode, agent]) - float(scores[episode, agent, chosen[episode, agent]])
-            others.append((f"{place}; its weights choose {best[episode, agent]}", agent, below))
-        differing += int(differ.sum())
+            course.others.append((f"{place}; its weights choose {best[episode, agent]}", agent, below))
+        course.differing += int(differ.sum())
         step += 1
         return chosen
 
@@ -150,14 +223,4 @@ def choice_faults(
         play_episodes(env, act, first_seed)
     finally:
         policy.set_training_mode(was_training)
-    if broken:
-        yield Fault(file, "", f"its logits are not finite at actions.npz's {broken}")
-        return
-    if env.num_actions > 1 and margins.tie():
-        usual = f"the best is {margins.size:.3g} on average and {margins.usual.mean():.3g} above the next best"
-        yield Fault(file, "", f"its logits cannot be told apart: {usual}")
-        return
-    wrong = [text for text, agent, below in others if not below <= NEAR_TIE * margins.usual[agent]]
-    if wrong or differing > allowed:
-        first = wrong[0] if wrong else others[0][0]
-        yield Fault(file, "", f"actions.npz: {first} ({differing:,} of {decisions:,} decisions differ)")
+    return course

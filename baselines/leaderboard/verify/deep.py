@@ -16,7 +16,6 @@ import torch
 
 from adaps_agents.export.weights import weights_header
 from adaps_agents.schemes.registry import is_builtin
-from adaps_envs.registry import plugin_of
 from baselines.leaderboard.execution.diagnosis import common_observations
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model
@@ -32,7 +31,7 @@ from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
-from baselines.leaderboard.verify.apart import examined_apart
+from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
@@ -43,7 +42,7 @@ from baselines.leaderboard.verify.measured import identity_faults, sharing_fault
 from baselines.leaderboard.verify.verdict import Examined, Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
-__all__ = ["deep_checks", "examine", "revealed_choice_faults"]
+__all__ = ["deep_checks", "examine", "revealed_checks", "revealed_choice_faults"]
 
 # What of the policy's settings decides of its networks' shapes.
 _NETWORK_SETTINGS = frozenset({"critic"})
@@ -55,7 +54,10 @@ MAX_EPISODE_BYTES = 1 << 30
 """What all episodes of an evaluation may take at once. They are not played in parts: other batches round otherwise."""
 
 FIXED_APART = 1e-4
-"""By how much values may differ that training leaves as they are: gates are measured, and measurements rounded."""
+"""By how much what training leaves as it is may differ elsewhere: gates are measured, and measurements rounded.
+
+On the machine that the run names it is equal: large weights could read hidden types from the last digits.
+"""
 
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
@@ -67,10 +69,19 @@ def deep_checks(record: FinishedRun) -> Examined:
     The run must have passed all other checks. Returns of points between the first and the last that are not the best
     one cannot be checked: their weights are not kept.
     """
-    env_plugin = plugin_of(record.config.task.env)
-    if env_plugin or not is_builtin(record.config.scheme.name):
-        return examined_apart(record, env_plugin)
+    if needs_plugin(record.config):
+        return examined_apart(record)
     return examine(record)
+
+
+def revealed_checks(record: FinishedRun, play: RevealedPlay, first_seed: int) -> tuple[Fault, ...]:
+    """Return a fault if a run's final policy would not have taken all actions of its revealed play.
+
+    Like :func:`deep_checks`, in a process of its own where that needs a plug-in.
+    """
+    if needs_plugin(record.config):
+        return examined_apart(record, (play, first_seed)).faults
+    return tuple(revealed_choice_faults(record, play, first_seed))
 
 
 def examine(record: FinishedRun) -> Examined:
@@ -130,10 +141,10 @@ def _examined(record: FinishedRun) -> Examined:
     notes: list[Fault] = []
     if not policy.scheme.needs_identity_phase:
         # Seeds draw the same everywhere: torch 2.4 and 2.13 do, whatever the instruction set.
-        faults += _fixed_faults(fixed, first, "this seed")
+        faults += _fixed_faults(fixed, first, "this seed", exact=near)
     elif policy.scheme.group_source is not None and not policy.scheme.group_source.looks:
         labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
-        faults += _fixed_faults(labels, first, "this seed")
+        faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
         again = prepared_again(
             _network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source
@@ -141,9 +152,9 @@ def _examined(record: FinishedRun) -> Examined:
         if again is None:
             as_elsewhere = True
         elif as_elsewhere:
-            notes += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed")
+            notes += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed", exact=False)
         else:
-            faults += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed")
+            faults += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed", exact=True)
             faults += _first_point_faults(evaluator, record.evaluation, again)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
 
@@ -229,12 +240,13 @@ def _fixed_arrays(policy: Any) -> Weights:
     return {name: arrays[name].numpy().copy() for name in sorted(names)}
 
 
-def _fixed_faults(found: Mapping[str, Weights], rule: Weights, origin: str) -> Iterator[Fault]:
+def _fixed_faults(found: Mapping[str, Weights], rule: Weights, origin: str, *, exact: bool) -> Iterator[Fault]:
     """Hold what training leaves as it is, by file, to what it was when training began."""
     for file, arrays in found.items():
         for name in sorted(arrays.keys() & rule.keys()):
             mine, given = arrays[name], rule[name]
-            if mine.shape == given.shape and np.allclose(mine, given, rtol=0.0, atol=FIXED_APART):
+            apart = 0.0 if exact else FIXED_APART
+            if mine.shape == given.shape and np.allclose(mine, given, rtol=0.0, atol=apart):
                 continue
             told = f"{mine.tolist()}; {origin} gives {given.tolist()}"
             yield Fault(

@@ -46,7 +46,7 @@ def revealed_faults(directory: Path, sound: list[RunRecord], verdict: Verdict) -
     for name in unexpected_files(directory, runs):
         yield Fault(name, "", "not the play of a finished run")
     verdict.notes.append(f"seeds are revealed; the plays of {len(runs)} runs were replayed")
-    for record in sound:
+    for record in sound:  # those that need code of plug-ins last, as they come
         if isinstance(record, FinishedRun):
             yield from _play_faults(directory, record, salt, deep=verdict.deep and not record.light)
 
@@ -68,8 +68,8 @@ def _play_faults(directory: Path, record: FinishedRun, salt: str, *, deep: bool)
         message = f"{play.returns[first]!r}; replaying its actions gives {returns[first]!r} ({count} episodes differ)"
         yield Fault(name, f"returns[{first}]", message)
     elif deep:
-        from baselines.leaderboard.verify.deep import revealed_choice_faults
+        from baselines.leaderboard.verify.deep import revealed_checks
 
-        for fault in revealed_choice_faults(record, play, int(seeds[0])):
+        for fault in revealed_checks(record, play, int(seeds[0])):
             message = fault.message.replace("actions.npz", name).replace("final[", "actions[")
             yield replace(fault, file=f"{record.config.run_id}/{fault.file}", message=message)

@@ -17,12 +17,11 @@ from adaps_envs.testing.digest import trace_digest
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
-from baselines.leaderboard.files import canonical_json, parse_json
+from baselines.leaderboard.files import canonical_json, parse_json, sha256_hex
 from baselines.leaderboard.records.reader import (
     FinishedRun,
     RunRecord,
     checked_files,
-    listed_digests,
     read_actions,
     read_final_actions,
     read_run,
@@ -100,14 +99,18 @@ def verify_directory(
             records.append(record)
         if record is not None and not outcome.faults:
             sound.append(record)
+    places_of_files = [directory / SUITE_FILE, directory / REVEALED, *(record.directory for record in sound)]
+    kept = {} if deep is None else {place: _hashes(place) for place in places_of_files}
     if deep is not None:
         # After the last check that needs no code of theirs.
         sound = _verify_deeply(sound, deep, verdict, places)
+        sound = _unchanged(directory, sound, kept, verdict)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
         verdict.faults += revealed_faults(directory, sound, verdict)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
+    _unchanged(directory, sound, kept, verdict)
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
             verdict.notes.append(
@@ -151,9 +154,11 @@ def _verify_deeply(
     sound: list[RunRecord], deep: ExtraChecks, verdict: Verdict, places: dict[str, int]
 ) -> list[RunRecord]:
     """Play the stored policies of sound runs, and return the runs that are still sound."""
+    from baselines.leaderboard.verify.apart import needs_plugin
+
     answers, elsewhere, left = {}, [], []
-    before = {record.config.run_id: listed_digests(record.directory) for record in sound}
-    for record in sound:
+    # Code of a plug-in could change the files of runs that are still to be examined: its own runs come last.
+    for record in sorted(sound, key=lambda record: needs_plugin(record.config)):
         run = record.config.run_id
         examined = Examined(())
         if isinstance(record, FinishedRun) and not record.light:
@@ -171,12 +176,6 @@ def _verify_deeply(
         verdict.notes += [f"not as here: {note}" for note in _named(run, examined.notes)]
         if examined.answers is not None:
             answers[run] = examined.answers
-    for record in tuple(left):
-        # Code of a plug-in has run, which may have put other files in the place of those that were verified.
-        changed = _changed(record.directory, before[record.config.run_id])
-        if changed is not None:
-            left.remove(record)
-            verdict.faults += _named(record.config.run_id, [changed])
     verdict.faults += copied_answers(left, answers)
     verdict.notes += alike_rows(left, answers)
     if elsewhere:
@@ -188,15 +187,29 @@ def _verify_deeply(
     return left
 
 
-def _changed(directory: Path, before: dict[str, str]) -> Fault | None:
-    """Return what is no longer as it was when the other checks were made."""
-    try:
-        checked_files(directory)
-        if listed_digests(directory) == before:
-            return None
-        return Fault(SUMS, "", "it was changed while the policies of all runs were played")
-    except DamagedRecordError as error:
-        return Fault(error.file, "", f"it was changed while the policies of all runs were played: {error.fault}")
+def _hashes(place: Path) -> dict[Path, str]:
+    """Return the SHA-256 of a file, or of every file of a directory."""
+    files = place.rglob("*") if place.is_dir() else [place]
+    return {file: sha256_hex(file.read_bytes()) for file in files if file.is_file() and not file.is_symlink()}
+
+
+def _unchanged(
+    directory: Path, records: list[RunRecord], kept: dict[Path, dict[Path, str]], verdict: Verdict
+) -> list[RunRecord]:
+    """Name, once, what is no longer as it was kept, and return the runs of which nothing is.
+
+    Code of plug-ins has run, which may have put other files in the place of those that were verified.
+    """
+    changed = set()
+    for place, before in tuple(kept.items()):
+        now = _hashes(place)
+        for file in sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file)):
+            name = file.relative_to(directory).as_posix()
+            verdict.faults.append(Fault(name, "", "it was changed while the policies of all runs were played"))
+            changed.add(place)
+    for place in changed:
+        del kept[place]
+    return [record for record in records if record.directory not in changed]
 
 
 def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[RunRecord | None, RunVerdict, int]:

@@ -42,7 +42,7 @@ from baselines.leaderboard.records.revealed import (
 from baselines.leaderboard.report import collect_board, latex_tables, markdown_table, write_report
 from baselines.leaderboard.report.data.tables import markdown_board
 from baselines.leaderboard.spec.config import RunConfig, SuiteConfig, seeds_of
-from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
+from baselines.leaderboard.verify import apart, deep, pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.submissions import add_submission
 from baselines.leaderboard.verify.verdict import Verdict
@@ -229,15 +229,34 @@ def test_tampering_is_named(revealed: Path, tamper: Callable[[Path], object], pl
     assert any(text.startswith(place) for text in found), found
 
 
-def test_deep_holds_the_actions_to_the_weights(revealed: Path) -> None:
-    """Better actions in the revealed episodes replay well; but the weights do not choose them."""
+def other_actions(revealed: Path) -> None:
     config = read_run(revealed / RUN).config
     seeds = revealed_seeds(SALT, config.task)
     actions = np.random.default_rng(0).integers(0, 5, arrays_of(revealed, PLAY)["actions"].shape).astype(np.uint8)
     lengths = arrays_of(revealed, PLAY)["lengths"]
     returns = replay(config, "actions", seeds, actions, lengths)
     (revealed / PLAY).write_bytes(encode_play(RevealedPlay(returns, actions, lengths)))
+
+
+def test_deep_holds_the_actions_to_the_weights(revealed: Path) -> None:
+    """Better actions in the revealed episodes replay well; but the weights do not choose them."""
+    other_actions(revealed)
     assert verify_directory(revealed).verified
+    (fault,) = faults(verify_directory(revealed, deep=deep_checks))
+    assert fault.startswith(f"{RUN}/policy.safetensors: {PLAY}: actions[")
+
+
+def test_revealed_plays_of_plugins_are_examined_apart(revealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code from outside would have the list of faults of all runs at hand."""
+
+    def in_this_process(*_: object) -> None:
+        raise AssertionError
+
+    for module in (apart, deep):
+        monkeypatch.setattr(module, "needs_plugin", lambda config: True)
+    monkeypatch.setattr(deep, "revealed_choice_faults", in_this_process)
+    assert verify_directory(revealed, deep=deep_checks).verified
+    other_actions(revealed)
     (fault,) = faults(verify_directory(revealed, deep=deep_checks))
     assert fault.startswith(f"{RUN}/policy.safetensors: {PLAY}: actions[")
 
