@@ -305,3 +305,12 @@ def test_normalise() -> None:
     assert task.normalise(-150.0) == 0.5
     with pytest.raises(ConfigError, match="no reference scores"):
         TaskConfig(name="t", env="e", budget=100).normalise(1.0)
+
+
+def test_a_falling_learning_rate_ends_at_zero(make_suite: Callable[..., SuiteConfig]) -> None:
+    """The last rollout ends beyond the budget, and a negative rate would climb the loss."""
+    from baselines.leaderboard.execution.learner import build_model
+
+    learner = {"learning_rate_schedule": "linear", "num_lanes": 2, "net_arch": [4], "settings": {"learning_rate": 0.5}}
+    model = build_model(make_suite(learner=learner).runs()[0])
+    assert [model.lr_schedule(remaining) for remaining in (1.0, 0.5, 0.0, -0.1)] == [0.5, 0.25, 0.0, 0.0]
