@@ -21,7 +21,8 @@ def build_model(config: RunConfig) -> Any:
     settings: dict[str, Any] = dict(learner.settings)
     if learner.learning_rate_schedule == "linear":
         start = float(settings["learning_rate"])
-        settings["learning_rate"] = lambda remaining: start * remaining
+        # The last rollout may end beyond the budget, where a negative rate would climb the loss.
+        settings["learning_rate"] = lambda remaining: start * max(remaining, 0.0)
     return LEARNERS[learner.algorithm](
         config.scheme.name,
         vec_env,

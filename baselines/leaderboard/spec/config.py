@@ -331,12 +331,13 @@ class SuiteConfig(StoredModel):
     """A list of tasks, schemes and seeds: the job matrix in short.
 
     ``learner`` holds for all tasks; ``learner_overrides`` replaces single fields of it for one task (``settings`` are
-    merged key by key). ``scheme_settings`` gives a scheme its own settings on every task. ``tuning_budget`` bounds what
-    each scheme may have spent on tuning; without it, no scheme may have been tuned. ``seed_commitment`` is the SHA-256
-    of a salt that gives a second set of evaluation seeds, once it is revealed.
+    merged key by key). ``task_seeds`` gives one task, by name, some of the seeds only. ``scheme_settings`` gives a
+    scheme its own settings on every task. ``tuning_budget`` bounds what each scheme may have spent on tuning; without
+    it, no scheme may have been tuned. ``seed_commitment`` is the SHA-256 of a salt that gives a second set of
+    evaluation seeds, once it is revealed.
     """
 
-    optional = frozenset({"tuning_budget", "seed_commitment"})
+    optional = frozenset({"task_seeds", "tuning_budget", "seed_commitment"})
     file_keys = frozenset({"extends"})
 
     name: Name
@@ -344,6 +345,7 @@ class SuiteConfig(StoredModel):
     protocol: Protocol = PROTOCOL
     schemes: tuple[SchemeConfig, ...] = Field(min_length=1)
     seeds: tuple[RunSeed, ...] = Field(min_length=1)
+    task_seeds: dict[str, Annotated[tuple[RunSeed, ...], Field(min_length=1)]] = {}
     learner: LearnerConfig = LearnerConfig()
     learner_overrides: dict[str, dict[str, JsonValue]] = {}
     scheme_settings: dict[str, dict[str, JsonValue]] = {}
@@ -363,6 +365,11 @@ class SuiteConfig(StoredModel):
         _check_unique("tasks", [task.name for task in self.tasks])
         _check_unique("schemes", [scheme.label for scheme in self.schemes])
         _check_unique("seeds", [str(seed) for seed in self.seeds])
+        _check_known("task_seeds", self.task_seeds, [task.name for task in self.tasks])
+        for name, some in self.task_seeds.items():
+            _check_unique(f"task_seeds.{name}", [str(seed) for seed in some])
+            if other := set(some) - set(self.seeds):
+                raise ValueError(f"task_seeds.{name} has {min(other)}, which is none of the suite's seeds")
         _check_known("learner_overrides", self.learner_overrides, [task.name for task in self.tasks])
         _check_known("scheme_settings", self.scheme_settings, [scheme.name for scheme in self.schemes])
         for task in self.tasks:
@@ -412,7 +419,7 @@ class SuiteConfig(StoredModel):
                 seed=seed,
             )
             for task in self.tasks
-            for seed in self.seeds
+            for seed in self.task_seeds.get(task.name, self.seeds)
             for scheme in self.schemes
         ]
 

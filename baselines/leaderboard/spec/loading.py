@@ -101,6 +101,11 @@ def select(
             "tasks": chosen_tasks,
             "schemes": chosen_schemes,
             "seeds": chosen_seeds,
+            "task_seeds": {
+                name: tuple(seed for seed in some if seed in chosen_seeds)
+                for name, some in suite.task_seeds.items()
+                if name in task_names
+            },
             "learner_overrides": {k: v for k, v in suite.learner_overrides.items() if k in task_names},
             "scheme_settings": {k: v for k, v in suite.scheme_settings.items() if k in scheme_names},
         }

@@ -101,6 +101,10 @@ def test_digest_is_pinned(protocol: str, digest: str) -> None:
         ({"learner_overrides": {"three": {"num_lanes": 2}}}, "learner_overrides names three"),
         ({"learner_overrides": {"one": {"num_lanes": 0}}}, "num_lanes"),
         ({"scheme_settings": {"nops": {}}}, "scheme_settings names nops"),
+        ({"task_seeds": {"three": [0]}}, "task_seeds names three"),
+        ({"task_seeds": {"one": []}}, "task_seeds.one"),
+        ({"task_seeds": {"one": [0, 0]}}, "task_seeds.one holds 0 more than once"),
+        ({"task_seeds": {"one": [9]}}, "task_seeds.one has 9, which is none of the suite's seeds"),
     ],
 )
 def test_a_wrong_suite_is_one_clear_error(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -141,7 +145,10 @@ WHOLE = 'name = "mine"\nseeds = [0]\nschemes = ["fups"]\n{}\n[[tasks]]\ntask = "
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('name = "mine"\nextends = "smoke"\nsceems = []\n', "sceems: unknown key. Did you mean 'schemes' or 'seeds'?"),
+        (
+            'name = "mine"\nextends = "smoke"\nsceems = []\n',
+            "sceems: unknown key. Did you mean 'schemes' or 'seeds' or 'task_seeds'?",
+        ),
         ('name = "mine"\nextend = "smoke"\n', "extend: unknown key. Did you mean 'extends' or 'seeds'?; schemes"),
         (WHOLE.format("", "buget = 3"), "tasks.0.buget: unknown key. Did you mean 'budget'?"),
         (WHOLE.format("", "zzz = 3"), "tasks.0.zzz: unknown key. Known: absolute_episodes, budget, env,"),
@@ -231,6 +238,20 @@ def test_a_wrong_extension_is_one_clear_error(text: str, message: str, tmp_path:
         load_suite(path)
 
 
+def test_a_task_may_have_some_of_the_seeds_only(make_suite: Callable[..., SuiteConfig]) -> None:
+    suite = make_suite(seeds=[0, 1, 2], task_seeds={"two": [1, 2]})
+
+    def seeds_of(part: SuiteConfig, task: str) -> list[int]:
+        return sorted({run.seed for run in part.runs() if run.task.name == task})
+
+    assert (seeds_of(suite, "one"), seeds_of(suite, "two")) == ([0, 1, 2], [1, 2])
+    part = select(suite, seeds=[0, 1])
+    assert (seeds_of(part, "one"), seeds_of(part, "two")) == ([0, 1], [1])
+    assert select(suite, tasks=["one"]).task_seeds == {}
+    assert SuiteConfig.model_validate(suite.model_dump(mode="json")) == suite
+    assert "task_seeds" not in make_suite().model_dump(mode="json")
+
+
 def test_learner_overrides_replace_fields_and_merge_settings(make_suite: Callable[..., SuiteConfig]) -> None:
     suite = make_suite(learner_overrides={"two": {"num_lanes": 2, "settings": {"gamma": 0.9}}})
     assert suite.learner_for("one") == suite.learner
@@ -284,3 +305,12 @@ def test_normalise() -> None:
     assert task.normalise(-150.0) == 0.5
     with pytest.raises(ConfigError, match="no reference scores"):
         TaskConfig(name="t", env="e", budget=100).normalise(1.0)
+
+
+def test_a_falling_learning_rate_ends_at_zero(make_suite: Callable[..., SuiteConfig]) -> None:
+    """The last rollout ends beyond the budget, and a negative rate would climb the loss."""
+    from baselines.leaderboard.execution.learner import build_model
+
+    learner = {"learning_rate_schedule": "linear", "num_lanes": 2, "net_arch": [4], "settings": {"learning_rate": 0.5}}
+    model = build_model(make_suite(learner=learner).runs()[0])
+    assert [model.lr_schedule(remaining) for remaining in (1.0, 0.5, 0.0, -0.1)] == [0.5, 0.25, 0.0, 0.0]
