@@ -14,7 +14,7 @@ from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.spec.config import RunConfig, longest_training
 
-__all__ = ["MAX_ENCODED_ROWS", "MAX_KEPT_NUMBERS", "MAX_PHASE_BYTES", "MAX_PHASE_MOVES", "prepared_again"]
+__all__ = ["MAX_ENCODED_ROWS", "MAX_KEPT_NUMBERS", "MAX_PHASE_BYTES", "MAX_PHASE_MOVES", "MAX_SOLVED", "prepared_again"]
 
 MAX_PHASE_MOVES = 1 << 27
 """Actions of single agents in the random play of an identity phase that is run again."""
@@ -29,6 +29,10 @@ MAX_PHASE_BYTES = 1 << 30
 
 MAX_KEPT_NUMBERS = 1 << 27
 """Observation entries that a phase without tests may keep, all of its steps; one with tests keeps no more."""
+
+
+MAX_SOLVED = 1 << 36
+"""Multiplications of the regressions of its tests and gates: for each agent one system of all entries and squares."""
 
 
 class _Stop(BaseCallback):
@@ -47,6 +51,8 @@ def prepared_again(config: RunConfig, source: Any) -> Any:
     """
     lanes, budget = config.learner.num_lanes, config.task.budget
     env = open_environment(config)
+    if env.num_agents * (2 * env.obs_dim) ** 3 > MAX_SOLVED:
+        return None
     settings = getattr(source, "config", None)
     steps = longest_training(budget)
     if settings is not None:

@@ -110,6 +110,15 @@ def test_older_runs_may_be_put_away_under_the_same_names(tmp_path: Path, suite: 
     assert board.archived[0].run == "archive/0/one/adaps/seed-0"
 
 
+def test_a_run_of_this_protocol_is_not_shown_unverified(tmp_path: Path, suite: SuiteConfig) -> None:
+    fabricate_suite(tmp_path / "new", suite)
+    shutil.copytree(tmp_path / "new/one/adaps", tmp_path / "new/archive/forged/one/adaps")
+    board = collect_board(tmp_path / "new")
+    assert len(board.records) == 8
+    assert [(run.score, run.team_return) for run in board.archived] == [(None, None)] * 2
+    assert all("it belongs among the other runs" in run.note for run in board.archived)
+
+
 @pytest.mark.parametrize("protocol", ["<script>alert(1)</script>", "3", 7, None, ["1"]])
 def test_any_protocol_is_shown_as_text(tmp_path: Path, suite: SuiteConfig, protocol: object) -> None:
     fabricate_suite(tmp_path, suite)

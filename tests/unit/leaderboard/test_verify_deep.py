@@ -401,7 +401,7 @@ def test_no_agents_are_told_apart_by_rounding(runs: Path) -> None:
 def test_an_identity_phase_that_is_too_long_is_not_run_again(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MAX_PHASE_MOVES", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES"):
+    for name in ("MAX_PHASE_MOVES", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_SOLVED"):
         with monkeypatch.context() as patch:
             patch.setattr(groups, name, 1)
             verdict = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,13 @@ def find_archived(out: Path) -> Iterator[tuple[Path, str]]:
 
 
 def archived_run(directory: Path, run: str) -> ArchivedRun:
-    """Return a run of any protocol for the archive; a damaged one has the reason as its note."""
+    """Return a run of another protocol for the archive; a damaged one, or one of this protocol, has a note instead."""
     try:
-        return _read(directory, run)
+        found = _read(directory, run)
+        if found.protocol != PROTOCOL:
+            return found
+        note = f"protocol {PROTOCOL} is that of this version: it belongs among the other runs, where it is verified"
+        return replace(found, score=None, team_return=None, note=note)
     except DamagedRecordError as error:
         task, scheme = directory.parts[-3:-1]
         return ArchivedRun(run, "?", task, scheme, note=str(error))
