@@ -29,8 +29,7 @@ bench: $(VENV)/.installed-test
 
 # The official board from its records: tables and pictures in docs, and the board's own site in build/board.
 board: $(VENV)/.installed
-	$(BIN)/adaps leaderboard report docs/board/records --out build/board
-	$(BIN)/python docs/make_board.py
+	$(BIN)/python docs/make_board.py build/board
 
 # The site, into build/site; a broken link or an unresolved reference is an error.
 docs: $(VENV)/.installed-test

@@ -1,17 +1,19 @@
-"""Make the boards of the repository from their records: ``python docs/make_board.py``, or ``make board``.
+"""Make the boards of the repository from their records: ``python docs/make_board.py [SITE]``, or ``make board``.
 
-The official board lies in ``docs/board``, a further study in a folder of it. Reads ``records``, or the submitted file
-``records.zip.xz``, in each, and writes ``board.{md,csv,json}`` and a learning-curve picture for each task next to it
-and the generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes.
+Reads the submitted files in ``docs/board/records``. Writes ``board.{md,csv,json}`` and a learning-curve picture for
+each task, of the official board into ``docs/board``, of a further study into a folder of it, and the generated blocks
+of README.md and docs/explanation/results.md. The same records give the same bytes. With SITE, the pages of the official
+board go into that folder.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from baselines.leaderboard.report import collect_board
+from baselines.leaderboard.report import collect_board, write_report
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.downloads import downloads
 from baselines.leaderboard.report.data.rows import BoardRow
@@ -32,38 +34,36 @@ GRID = {
 """Rows of the suite ``grid``, by where groups come from and how they are told apart."""
 
 
-def main() -> None:
+def main(site: Path | None = None) -> None:
     """Write all files."""
-    official = make(FOLDER)
-    blocks = {"scores": scores(official), "areas": areas(official), "costs": costs(official)}
-    for folder in sorted(records.parent for records in FOLDER.glob("*/records*")):
-        board = make(folder)
-        blocks |= {f"{folder.name}: scores": scores(board), f"{folder.name}: areas": areas(board)}
-        if folder.name == "grid":
+    blocks: dict[str, str] = {}
+    for packed in sorted((FOLDER / "records").iterdir()):
+        name = packed.name.removesuffix(".zip.xz")
+        official = name == "official"
+        with unpacked_submission(packed) as records:
+            board = collect_board(records)
+            if official and site is not None:
+                write_report(records, site=site)
+        write(board, FOLDER if official else FOLDER / name)
+        before = "" if official else f"{name}: "
+        blocks |= {f"{before}scores": scores(board), f"{before}areas": areas(board)}
+        if official:
+            blocks["costs"] = costs(board)
+        if name == "grid":
             blocks["grid: cells"] = grid(board)
     fill(ROOT / "README.md", {"scores": blocks["scores"]})
     fill(ROOT / "docs/explanation/results.md", blocks)
 
 
-def make(folder: Path) -> Board:
-    """Write the tables and pictures of one folder of records, and return its board."""
-    board = board_of(folder)
+def write(board: Board, folder: Path) -> None:
+    """Write the tables and pictures of one board."""
+    folder.mkdir(exist_ok=True)
     files = downloads(board)
     for name in ("board.md", "board.csv", "board.json"):
         content = files[f"downloads/{name}"]
         (folder / name).write_text(content if isinstance(content, str) else content.decode())
     for task in board.task_names():
         (folder / f"curves-{task}.svg").write_text(curves(board, task))
-    return board
-
-
-def board_of(folder: Path) -> Board:
-    """Return the board of the records of a folder."""
-    packed = folder / "records.zip.xz"
-    if not packed.exists():
-        return collect_board(folder / "records")
-    with unpacked_submission(packed) as records:
-        return collect_board(records)
 
 
 def curves(board: Board, task: str) -> str:
@@ -162,4 +162,4 @@ def fill(page: Path, blocks: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

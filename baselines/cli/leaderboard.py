@@ -161,7 +161,10 @@ def report(
 def verify(
     target: Annotated[
         Path,
-        typer.Argument(metavar="TARGET", help="Output directory of `run`, one run directory, or a submitted file."),
+        typer.Argument(
+            metavar="TARGET",
+            help="Output directory of `run`, one run directory, a submitted file, or a folder of such files alone.",
+        ),
     ],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
@@ -170,14 +173,22 @@ def verify(
     """Check files, hashes, seeds and counts, and replay the recorded actions: the returns must come out.
 
     Needs neither weights nor torch, except for --deep. Exit codes: 0 everything verifies, 1 it does not and every fault
-    was named, 2 there is nothing to verify.
+    was named, 2 there is nothing to verify. With --json a folder of files gives a list.
     """
-    from baselines.leaderboard.verify import MOST_DECISIONS, verify_directory, verify_submission
+    from baselines.leaderboard.verify import MOST_DECISIONS, submissions_in, verify_directory, verify_submission
 
-    look = verify_directory if target.is_dir() else verify_submission
-    verdict = look(target, deep=_deep_checks(deep), most_decisions=most_decisions or MOST_DECISIONS)
-    _print_verdict(verdict, as_json)
-    if not verdict.verified:
+    checks, most = _deep_checks(deep), most_decisions or MOST_DECISIONS
+    if files := submissions_in(target):
+        verdicts = [verify_submission(file, deep=checks, most_decisions=most) for file in files]
+    else:
+        look = verify_directory if target.is_dir() else verify_submission
+        verdicts = [look(target, deep=checks, most_decisions=most)]
+    if as_json:
+        told = [verdict.to_json() for verdict in verdicts]
+        typer.echo(json.dumps(told if files else told[0], indent=2))
+    for line in () if as_json else (line for verdict in verdicts for line in verdict.lines()):
+        typer.echo(line)
+    if not all(verdict.verified for verdict in verdicts):
         raise typer.Exit(EXIT_FAULTS)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from baselines.leaderboard.verify.packing import (
     SubmissionError,
     pack_submission,
+    submissions_in,
     unpacked_submission,
     verify_submission,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "SubmissionError",
     "Verdict",
     "pack_submission",
+    "submissions_in",
     "unpacked_submission",
     "verify_directory",
     "verify_submission",

@@ -32,7 +32,7 @@ from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, 
 from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
-__all__ = ["SubmissionError", "pack_submission", "unpacked_submission", "verify_submission"]
+__all__ = ["SubmissionError", "pack_submission", "submissions_in", "unpacked_submission", "verify_submission"]
 
 MANIFEST = "MANIFEST.json"
 KIND = "adaps-leaderboard-submission"
@@ -117,6 +117,12 @@ def unpacked_submission(file: Path) -> Iterator[Path]:
         _unpack(archive, target)
         _check_canonical(archive, target, Path(name) / "again.zip")
         yield target
+
+
+def submissions_in(folder: Path) -> list[Path]:
+    """Return the submitted files of a folder that holds nothing else, by name; nothing for any other path."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return files if all(file.is_file() and file.name.endswith((".zip", ".zip.xz")) for file in files) else []
 
 
 def verify_submission(file: Path, *, deep: ExtraChecks | None = None, most_decisions: int = MOST_DECISIONS) -> Verdict:

@@ -613,6 +613,25 @@ def test_exit_codes_and_output(
     assert error.count("error: ") == 2
 
 
+def test_a_folder_of_submitted_files_is_each_of_them(
+    file: Path, honest_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(file, folder / "one.zip")
+    assert run_cli("submit", honest_runs, "--out", folder / "two.zip.xz") == 0
+    capsys.readouterr()
+    assert run_cli("verify", folder) == 0
+    assert capsys.readouterr().out.count("4 of 4 runs are sound") == 2
+    truncate(folder / "one.zip")
+    assert run_cli("verify", folder, "--json") == 1
+    assert [each["verified"] for each in json.loads(capsys.readouterr().out)] == [False, True]
+
+    # Beside other files they are nothing: runs in their folder must not pass unseen.
+    (folder / "notes.txt").write_text("")
+    assert run_cli("verify", folder) == 2
+
+
 def test_verification_needs_no_torch(file: Path, runs: Path, clean_environment: dict[str, str]) -> None:
     program = """
 import sys
