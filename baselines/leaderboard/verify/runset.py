@@ -247,8 +247,9 @@ def _decisions(record: FinishedRun, deep: bool) -> int:
     Where networks decide, those of a large one count as many.
     """
     env, task = open_environment(record.config), record.config.task
-    # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one.
-    episodes = task.eval_episodes * (5 if deep else 1) + task.absolute_episodes * (2 if deep else 1)
+    # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one, and
+    # follows the recorded actions with the weights as they are and with changed ones.
+    episodes = task.eval_episodes * (6 if deep else 1) + task.absolute_episodes * (3 if deep else 1)
     each = max(1, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else 1
     return episodes * env.max_cycles * env.num_agents * each
 

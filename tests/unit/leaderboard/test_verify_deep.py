@@ -458,8 +458,8 @@ def test_episodes_that_take_too_much_memory_at_once(honest_runs: Path, monkeypat
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents; the deep check plays 17 more episodes each."""
-    for checks, episodes in ((None, 9), (deep_checks, 30)):
+    """Four runs of nine episodes of 50 steps with four agents; the deep check plays 30 more episodes each."""
+    for checks, episodes in ((None, 9), (deep_checks, 39)):
         decisions = 4 * episodes * 50 * 4
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
@@ -472,7 +472,7 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = 30 * 50 * 4
+    decisions = 39 * 50 * 4
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
