@@ -1,6 +1,7 @@
 """Measure the identity phase on random teams: ``python docs/identity_study.py SET OUT.jsonl [FIRST LAST [KEY=VALUE]]``.
 
-``KEY=VALUE`` is a setting of the phase, its value in JSON; ``0 25 events=false`` is an ablation on 25 teams.
+``KEY=VALUE`` is a setting of the phase, its value in JSON; ``0 25 events=false`` is an ablation on 25 teams. A
+name in capitals is one of its constants, as in ``EVENTS_NEEDED=40``.
 
 Sets, each a list of teams that a number draws:
 
@@ -43,6 +44,8 @@ WAREHOUSES = ((1, 3, 8), (2, 3, 8), (2, 5, 8))
 def main(name: str, out: str, first: int = 0, last: int | None = None, **settings: Any) -> None:
     """Run the teams of a set that the file does not hold yet."""
     torch.set_num_threads(1)
+    for key in [key for key in settings if key.isupper()]:
+        set_constant(key, settings.pop(key))
     path = Path(out)
     known = {json.loads(line)["index"] for line in path.read_text().splitlines()} if path.exists() else set()
     with path.open("a") as file:
@@ -51,6 +54,16 @@ def main(name: str, out: str, first: int = 0, last: int | None = None, **setting
                 file.write(json.dumps({"set": name, "index": index, **measured(name, index, settings)}) + "\n")
                 file.flush()
     print(summary([json.loads(line) for line in path.read_text().splitlines()]))  # noqa: T201
+
+
+def set_constant(name: str, value: Any) -> None:
+    """Give a constant of the phase another value, in every module that has it."""
+    modules = [module for key, module in sys.modules.items() if key.startswith("adaps_agents.identity.")]
+    having = [module for module in modules if hasattr(module, name)]
+    if not having:
+        raise SystemExit(f"no module of the identity phase has a constant {name}")
+    for module in having:
+        setattr(module, name, value)
 
 
 def measured(name: str, index: int, settings: dict[str, Any]) -> dict[str, Any]:
