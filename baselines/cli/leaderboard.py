@@ -173,7 +173,8 @@ def verify(
     """Check files, hashes, seeds and counts, and replay the recorded actions: the returns must come out.
 
     Needs neither weights nor torch, except for --deep. Exit codes: 0 everything verifies, 1 it does not and every fault
-    was named, 2 there is nothing to verify. With --json a folder of files gives a list.
+    was named, 2 there is nothing to verify. Of a folder, each
+    file has the limit of --most-decisions to itself, and --json gives a list.
     """
     from baselines.leaderboard.verify import MOST_DECISIONS, submissions_in, verify_directory, verify_submission
 

@@ -50,7 +50,7 @@ def check_suite(suite: SuiteConfig) -> None:
             )
         _check_setting_names(task.name, suite.learner_for(task.name))
     for config in suite.runs():
-        if config.seed == suite.task_seeds.get(config.task.name, suite.seeds)[0]:
+        if config.seed == suite.seeds_for(config.task.name)[0]:
             _check_learner(config)
 
 

@@ -406,6 +406,10 @@ class SuiteConfig(StoredModel):
             raise ValueError(f"learner_overrides.{task}.settings must be a table")
         return LearnerConfig(**{**base, **override, "settings": {**base["settings"], **settings}})
 
+    def seeds_for(self, task: str) -> tuple[int, ...]:
+        """Return the seeds of one task."""
+        return self.task_seeds.get(task, self.seeds)
+
     def runs(self) -> list[RunConfig]:
         """Return every run, ordered by task, then seed, then scheme: an interrupted suite compares all schemes."""
         return [
@@ -419,7 +423,7 @@ class SuiteConfig(StoredModel):
                 seed=seed,
             )
             for task in self.tasks
-            for seed in self.task_seeds.get(task.name, self.seeds)
+            for seed in self.seeds_for(task.name)
             for scheme in self.schemes
         ]
 

@@ -101,8 +101,8 @@ class _Course:
     """What a policy would have chosen along recorded actions."""
 
     decisions: int
+    margins: Margins
     differing: int = 0
-    margins: Margins = field(default_factory=lambda: Margins(1))
     others: list[tuple[str, int, float]] = field(default_factory=list)
     """The first other choices: what differs, the agent, and how far the recorded action lies below the best."""
     broken: str = ""
@@ -166,18 +166,18 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
     One network for all agents can tell them apart by the last bits of a sum, which depend on an agent's place in the
     batch, if its weights make them large. The changes are drawn anew each time: nobody can build weights for them.
     """
-    weights = {name: tensor.clone() for name, tensor in policy.named_parameters()}
+    weights = [tensor.clone() for tensor in policy.parameters()]
     rng = np.random.default_rng()
     try:
         with torch.no_grad():
-            for tensor in dict(policy.named_parameters()).values():
+            for tensor in policy.parameters():
                 factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
                 tensor.copy_(torch.from_numpy(tensor.double().numpy() * factor))
         return _course(config, policy, log, actions, first_seed, 0.0)
     finally:
         with torch.no_grad():
-            for name, tensor in policy.named_parameters():
-                tensor.copy_(weights[name])
+            for tensor, before in zip(policy.parameters(), weights, strict=True):
+                tensor.copy_(before)
 
 
 def _course(
@@ -192,7 +192,7 @@ def _course(
     # With one action an agent has no margin.
     own = actions_of(policy) if env.num_actions > 1 else np.ones((recorded.shape[2], 1), np.bool_)
     margins = Margins(recorded.shape[2], own)
-    course = _Course(int(lengths.sum()) * recorded.shape[2], margins=margins)
+    course = _Course(int(lengths.sum()) * recorded.shape[2], margins)
     most = math.ceil(noted * course.decisions) + 1
     generator = action_noise(config) if config.task.scored == "sampled" else None
     step = 0

@@ -46,7 +46,7 @@ def revealed_faults(directory: Path, sound: list[RunRecord], verdict: Verdict) -
     for name in unexpected_files(directory, runs):
         yield Fault(name, "", "not the play of a finished run")
     verdict.notes.append(f"seeds are revealed; the plays of {len(runs)} runs were replayed")
-    for record in sound:  # those that need code of plug-ins last, as they come
+    for record in sound:  # with deep checks, in their order: runs that need code of plug-ins come last
         if isinstance(record, FinishedRun):
             yield from _play_faults(directory, record, salt, deep=verdict.deep and not record.light)
 

@@ -370,7 +370,7 @@ def test_what_training_leaves_as_it_is_cannot_hold_the_types(
 
 
 def test_the_last_digits_of_gates_cannot_hold_the_types(tmp_path: Path) -> None:
-    """A unit with weights of 11,111 reads a hidden type from a gate that is a ten-thousandth off."""
+    """A unit with weights of 20,000 would read a hidden type from a gate that is half a ten-thousandth off."""
     settings = {"identity": {"env_steps": 400, "num_groups": 2, "encoder": {"updates": 20}}}
     data = suite_data(schemes=[{"name": "adaps_gates", "label": "mine", "settings": settings}], seeds=[1])
     config = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]}).runs()[0]
