@@ -7,11 +7,14 @@ from typing import Any
 import adaps_agents
 import adaps_envs
 from baselines.leaderboard.execution.environments import environment_params
-from baselines.leaderboard.spec.config import RunConfig, seeds_of
+from baselines.leaderboard.spec.config import LearnerConfig, RunConfig, seeds_of
 
-__all__ = ["LEARNERS", "build_model"]
+__all__ = ["LEARNERS", "build_model", "network_only"]
 
 LEARNERS: dict[str, Any] = {"a2c": adaps_agents.SharingA2C, "ppo": adaps_agents.SharingPPO}
+
+# What of the policy's settings decides of its networks' shapes.
+_NETWORK_SETTINGS = frozenset({"critic"})
 
 
 def build_model(config: RunConfig) -> Any:
@@ -37,3 +40,21 @@ def build_model(config: RunConfig) -> Any:
         device="cpu",
         **settings,
     )
+
+
+def network_only(config: RunConfig, num_lanes: int = 1) -> RunConfig:
+    """Return a run with its own networks and none of its learner's settings.
+
+    Those of a record from elsewhere could name files to write, ask for enormous buffers, or be no learner's.
+    """
+    given = config.learner
+    learner = LearnerConfig(
+        num_lanes=num_lanes,
+        net_arch=given.net_arch,
+        recurrent=given.recurrent,
+        settings={"n_steps": 2},
+        policy_settings={
+            name: given.policy_settings[name] for name in _NETWORK_SETTINGS & given.policy_settings.keys()
+        },
+    )
+    return config.model_copy(update={"learner": learner})

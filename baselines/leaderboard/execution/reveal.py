@@ -8,7 +8,7 @@ import torch
 
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
 from baselines.leaderboard.execution.evaluation import Evaluator
-from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import SUITE_FILE, read_suite_file
 from baselines.leaderboard.records.locks import directory_lock
 from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run, read_weights
@@ -74,7 +74,7 @@ def play_revealed(record: FinishedRun, salt: str) -> RevealedPlay:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        policy = build_model(record.config).policy
+        policy = build_model(network_only(record.config)).policy
         policy.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(record).items()})
         first_seed = int(revealed_seeds(salt, record.config.task)[0])
         episodes = Evaluator(record.config).scored(policy, first_seed)

@@ -82,5 +82,7 @@ def _decoded(message: Any) -> Examined:
     if data is not None:
         rows, columns = data[0]
         answers = np.frombuffer(base64.b64decode(data[1]), np.float32).reshape(rows, columns)
+        if answers.size == 0:
+            raise ValueError("no answers")
     told = [tuple(Fault(*map(str, fault)) for fault in each) for each in (faults, notes)]
     return Examined(told[0], bool(as_elsewhere), told[1], answers)

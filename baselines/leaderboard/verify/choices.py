@@ -45,6 +45,9 @@ Rounding to float32 then comes near :data:`NEAR_TIE` of the margin. Networks of 
 SHAKEN = 1e-6
 """Share of its size by which every weight may be another without other decisions; float32 rounds at 6e-8."""
 
+MORE_LANES = (16, 48)
+"""How many lanes, from and below, are played beside those of a log and as many copies of them, to move every row."""
+
 MOST_SHAKEN = 1e-3
 """Share of the decisions that may differ then."""
 
@@ -155,25 +158,30 @@ def choice_faults(
         yield Fault(
             file,
             "",
-            f"it hangs on rounding: with weights changed by a millionth, {shaken.differing:,} of "
-            f"{shaken.decisions:,} decisions of actions.npz's {log} differ",
+            f"it hangs on rounding: with weights changed by a millionth and other lanes beside, {shaken.differing:,} "
+            f"of {shaken.decisions:,} decisions of actions.npz's {log} differ",
         )
 
 
 def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActions, first_seed: int | None) -> _Course:
-    """Return what the policy would choose if every weight were another by up to a millionth of its size.
+    """Return what the policy would choose if every weight were another by up to a millionth, in a larger batch.
 
     One network for all agents can tell them apart by the last bits of a sum, which depend on an agent's place in the
-    batch, if its weights make them large. The changes are drawn anew each time: nobody can build weights for them.
+    batch, if its weights make them large. Some weights do so whatever their last digits: products add up in another
+    order in the last rows of a batch. So each lane of the log is played at a place drawn among copies of them.
+    The changes are drawn anew each time: nobody can build weights for them.
     """
     weights = [tensor.clone() for tensor in policy.parameters()]
     rng = np.random.default_rng()
+    episodes = len(getattr(actions, f"{log}_lengths"))
+    copies = rng.integers(episodes, size=episodes + rng.integers(*MORE_LANES))
+    lanes = rng.permutation(np.concatenate([np.arange(episodes), copies]))
     try:
         with torch.no_grad():
             for tensor in policy.parameters():
                 factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
                 tensor.copy_(torch.from_numpy(tensor.double().numpy() * factor))
-        return _course(config, policy, log, actions, first_seed, 0.0)
+        return _course(config, policy, log, actions, first_seed, 0.0, lanes)
     finally:
         with torch.no_grad():
             for tensor, before in zip(policy.parameters(), weights, strict=True):
@@ -181,14 +189,29 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
 
 
 def _course(
-    config: RunConfig, policy: Any, log: str, actions: FinalActions, first_seed: int | None, noted: float
+    config: RunConfig,
+    policy: Any,
+    log: str,
+    actions: FinalActions,
+    first_seed: int | None,
+    noted: float,
+    lanes: NDArray[np.int64] | None = None,
 ) -> _Course:
-    """Follow the recorded actions and compare the policy's with them; ``noted`` is the share that is told singly."""
+    """Follow the recorded actions and compare the policy's with them.
+
+    Args:
+        config, policy, log, actions, first_seed: as in :func:`choice_faults`.
+        noted: share of the differing decisions that is told singly.
+        lanes: ``[L]``, which episode the policy sees at each place of its batch, every one of E at least once; default:
+            0 to E - 1.
+    """
     recorded, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
     seeds = seeds_of(config)
     if first_seed is None:
         first_seed = seeds.evaluation_start if log == "final" else seeds.absolute_start
-    env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lengths))
+    lanes = np.arange(len(lengths)) if lanes is None else lanes
+    _, places = np.unique(lanes, return_index=True)
+    env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lanes))
     # With one action an agent has no margin.
     own = actions_of(policy) if env.num_actions > 1 else np.ones((recorded.shape[2], 1), np.bool_)
     margins = Margins(recorded.shape[2], own)
@@ -201,7 +224,7 @@ def _course(
         """Return the recorded actions ``[E, N] int64``; note where the policy's for ``[E, N, F] float32`` differ."""
         nonlocal step
         chosen: NDArray[np.int64] = recorded[step].astype(np.int64)
-        logits, running = policy.logits(obs, memory=memory), lengths > step
+        logits, running = policy.logits(obs[lanes], memory=memory)[places], lengths > step
         scores = (logits if generator is None else with_noise(logits, generator)).numpy()
         highest, best = scores.max(axis=-1), scores.argmax(axis=-1)
         if not np.isfinite(highest[running]).all():

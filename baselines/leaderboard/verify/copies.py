@@ -116,7 +116,7 @@ def answers_apart(own: Values, theirs: Values) -> float:
         own: of :func:`answers_of`.
         theirs: of another run on the same observations.
     """
-    if own.shape != theirs.shape:
+    if own.shape != theirs.shape or own.size == 0:
         return 1.0
     alike = np.clip(_unit(own) @ _unit(theirs).T, 0.0, 1.0)
     apart = np.sqrt(1.0 - alike**2)

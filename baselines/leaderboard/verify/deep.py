@@ -18,7 +18,7 @@ from adaps_agents.export.weights import weights_header
 from adaps_agents.schemes.registry import is_builtin
 from baselines.leaderboard.execution.diagnosis import common_observations
 from baselines.leaderboard.execution.evaluation import Evaluator
-from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.files import canonical_json, parse_json
 from baselines.leaderboard.records.artifacts import (
@@ -30,22 +30,19 @@ from baselines.leaderboard.records.artifacts import (
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
-from baselines.leaderboard.spec.config import LearnerConfig, RunConfig
+from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
-from baselines.leaderboard.verify.groups import prepared_again
+from baselines.leaderboard.verify.groups import LongerPhaseError, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
 
 __all__ = ["deep_checks", "examine", "revealed_checks", "revealed_choice_faults"]
-
-# What of the policy's settings decides of its networks' shapes.
-_NETWORK_SETTINGS = frozenset({"critic"})
 
 # Units of the two networks of all agents together; the largest built-in suite stays far below.
 MAX_NETWORK_UNITS = 1 << 26
@@ -103,7 +100,7 @@ def revealed_choice_faults(record: FinishedRun, play: RevealedPlay, first_seed: 
     try:
         if list(_size_faults(record.config)):
             return  # named by the other deep checks, as is what cannot be built or loaded
-        policy = build_model(_network_only(record.config)).policy
+        policy = build_model(network_only(record.config)).policy
         _load(policy, read_weights(record))
         near = _same_kind_of_machine(record)
         actions = FinalActions(play.actions, play.lengths)
@@ -118,7 +115,7 @@ def _examined(record: FinishedRun) -> Examined:
     near, same_software = _same_kind_of_machine(record), _same_software(record)
     as_elsewhere = not (near and same_software)
     try:
-        model = build_model(_network_only(record.config))
+        model = build_model(network_only(record.config))
     except Exception as error:  # whatever a scheme raises on settings that it does not know
         fault = Fault("config.json", "config.scheme", f"cannot be built: {type(error).__name__}: {error}")
         return Examined((fault,), as_elsewhere)
@@ -146,17 +143,38 @@ def _examined(record: FinishedRun) -> Examined:
         labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
         faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
-        again = prepared_again(
-            _network_only(record.config, record.config.learner.num_lanes), policy.scheme.group_source
-        )
+        origin, lanes, steps = (
+            "the identity phase of this seed", record.config.learner.num_lanes, record.sharing.identity_steps
+        )  # fmt: skip
+        try:
+            again = prepared_again(network_only(record.config, lanes), policy.scheme.group_source, steps)
+        except LongerPhaseError:
+            longer = Fault("sharing.json", "identity_steps", f"{steps:,}; {origin} takes more")
+            (notes if as_elsewhere else faults).append(longer)
+            return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
         if again is None:
+            if near and (begun := _begun(record.config, policy)) is not None:
+                faults += _first_point_faults(evaluator, record.evaluation, begun)
             as_elsewhere = True
         elif as_elsewhere:
-            notes += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed", exact=False)
+            notes += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=False)
         else:
-            faults += _fixed_faults(fixed, _fixed_arrays(again), "the identity phase of this seed", exact=True)
+            faults += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=True)
             faults += _first_point_faults(evaluator, record.evaluation, again)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
+
+
+def _begun(config: RunConfig, policy: Any) -> Any:
+    """Return the policy as it is when training begins with the groups and masks of a loaded one; None if nobody knows.
+
+    Seed and groups give the networks; of a scheme that trains in its own way, or is not ours, they may not.
+    """
+    if policy.scheme.acts_in_training or policy.scheme.group_source is None or not is_builtin(policy.scheme_name):
+        return None
+    begun = build_model(network_only(config)).policy
+    begun.scheme.regroup(policy.scheme.labels)
+    _load(begun, {name: array.numpy() for name, array in begun.state_dict().items()} | _fixed_arrays(policy))
+    return begun
 
 
 def _answers(config: RunConfig, policy: Any) -> Values:
@@ -187,20 +205,6 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
         )
 
 
-def _network_only(config: RunConfig, num_lanes: int = 1) -> RunConfig:
-    given = config.learner
-    learner = LearnerConfig(
-        num_lanes=num_lanes,
-        net_arch=given.net_arch,
-        recurrent=given.recurrent,
-        settings={"n_steps": 2},
-        policy_settings={
-            name: given.policy_settings[name] for name in _NETWORK_SETTINGS & given.policy_settings.keys()
-        },
-    )
-    return config.model_copy(update={"learner": learner})
-
-
 def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:
     """What a file says of its network must be what the network here says, the library's version aside."""
     rule = asdict(weights_header(model.policy, model.get_env()))
@@ -213,6 +217,11 @@ def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:
 
 
 def _load(policy: Any, weights: Weights) -> None:
+    own = policy.state_dict()
+    for name, array in weights.items():
+        # A number that a wider type holds can be infinite in the network's.
+        if name in own and (kind := torch.from_numpy(array).dtype) != own[name].dtype:
+            raise ValueError(f"{name} is {kind}; the network has {own[name].dtype}")
     policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 

@@ -9,12 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
-from baselines.leaderboard.spec.config import RunConfig, longest_training
+from baselines.leaderboard.spec.config import RunConfig
 
-__all__ = ["MAX_ENCODED_ROWS", "MAX_KEPT_NUMBERS", "MAX_PHASE_BYTES", "MAX_PHASE_MOVES", "MAX_SOLVED", "prepared_again"]
+__all__ = [
+    "MAX_ENCODED_ROWS",
+    "MAX_KEPT_NUMBERS",
+    "MAX_PHASE_BYTES",
+    "MAX_PHASE_MOVES",
+    "MAX_SOLVED",
+    "LongerPhaseError",
+    "prepared_again",
+]
 
 MAX_PHASE_MOVES = 1 << 27
 """Actions of single agents in the random play of an identity phase that is run again."""
@@ -42,21 +51,50 @@ class _Stop(BaseCallback):
         return False
 
 
-def prepared_again(config: RunConfig, source: Any) -> Any:
+class LongerPhaseError(Exception):
+    """An identity phase goes on where the recorded one had ended."""
+
+
+class _Limited(VecEnvWrapper):
+    """The environment of a phase, which makes no more than so many moves of all lanes.
+
+    Settings can allow a phase of any length, so only the recorded one says what it costs to run it again.
+    """
+
+    def __init__(self, env: Any, moves: int) -> None:
+        super().__init__(env)
+        self._left = moves
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_async(self, actions: Any) -> None:
+        if self._left == 0:
+            raise LongerPhaseError
+        self._left -= 1
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> Any:
+        return self.venv.step_wait()
+
+
+def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
     """Return the policy as it is when training begins, its groups found again; None if that would cost too much.
 
     Args:
         config: of the run, its learner cut down to what the phase depends on.
         source: where the scheme takes its groups from; None of a scheme that has a phase of its own.
+        steps: environment steps that the phase took, as recorded.
+
+    Raises:
+        LongerPhaseError: the phase takes more steps.
     """
     lanes, budget = config.learner.num_lanes, config.task.budget
     env = open_environment(config)
     if env.num_agents * (2 * env.obs_dim) ** 3 > MAX_SOLVED:
         return None
     settings = getattr(source, "config", None)
-    steps = longest_training(budget)
     if settings is not None:
-        steps = min(steps, int(settings.patience * settings.env_steps) + lanes)
         encoder = settings.encoder
         rows = encoder.updates * encoder.batch_size
         if encoder.passes is not None:
@@ -70,5 +108,7 @@ def prepared_again(config: RunConfig, source: Any) -> Any:
     if steps * env.num_agents > MAX_PHASE_MOVES or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
         return None
     model = build_model(config)
+    # The first step of the training follows the last one of the phase.
+    model.env = _Limited(model.env, -(-steps // lanes) + 1)
     model.learn(budget, _Stop())
     return model.policy

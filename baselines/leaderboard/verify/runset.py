@@ -248,8 +248,8 @@ def _decisions(record: FinishedRun, deep: bool) -> int:
     """
     env, task = open_environment(record.config), record.config.task
     # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one, and
-    # follows the recorded actions with the weights as they are and with changed ones.
-    episodes = task.eval_episodes * (6 if deep else 1) + task.absolute_episodes * (3 if deep else 1)
+    # follows the recorded actions with the weights as they are and, in a batch of twice as many, with changed ones.
+    episodes = task.eval_episodes * (7 if deep else 1) + task.absolute_episodes * (4 if deep else 1)
     each = max(1, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else 1
     return episodes * env.max_cycles * env.num_agents * each
 
