@@ -18,6 +18,7 @@ from luck import ask
 from replant import replant
 from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns, edit_weights, mend, write_arrays
 
+from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.schemes.group_source import GroupSource
 from adaps_envs import make_batched, make_policy
 from baselines.leaderboard.execution.diagnosis import sharing_of
@@ -25,14 +26,15 @@ from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.episodes import Episodes, play_episodes
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.job import execute_job
-from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
 from baselines.leaderboard.verify import apart, courses, deep, groups, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
-from baselines.leaderboard.verify.choices import Margins
+from baselines.leaderboard.verify.choices import Margins, choice_faults
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
 from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
@@ -398,6 +400,65 @@ def test_no_agents_are_told_apart_by_rounding(runs: Path) -> None:
     assert_only_deep_notices(runs / FUPS, "it hangs on rounding: with weights changed by a millionth")
 
 
+def test_no_agents_are_told_apart_by_their_place_in_a_batch(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of matrices treat the last rows of a batch in their own way; here, the last lane is."""
+    honest = SharingPolicy.logits
+
+    def by_place(policy: Any, obs: np.ndarray, **given: Any) -> torch.Tensor:
+        logits = honest(policy, obs, **given)
+        logits[-1] = -logits[-1]
+        return logits
+
+    record, policy = read_run(runs / FUPS), policy_of(runs / FUPS)
+    monkeypatch.setattr(SharingPolicy, "logits", by_place)
+    env = make_batched(record.config.task.env, 3, **environment_params(record.config))
+    first_seed = seeds_of(record.config).evaluation_start
+    played = play_episodes(env, lambda obs: policy.logits(obs).numpy().argmax(axis=-1), first_seed)
+    actions = FinalActions(played.actions, played.lengths)
+    (fault,) = choice_faults(record.config, policy, FINAL, "final", actions, near=True)
+    assert "it hangs on rounding" in fault.message
+
+
+def test_a_phase_is_run_again_whatever_its_settings_would_allow() -> None:
+    """Endless patience and many passes do not say what the recorded phase took."""
+    identity = {"env_steps": 400, "patience": 1e9, "encoder": {"passes": 20}}
+    scheme = {"name": "seps", "label": "patient", "settings": {"identity": identity}}
+    config = SuiteConfig.model_validate(suite_data(schemes=[scheme])).runs()[0]
+    config = config.model_copy(update={"task": config.task.model_copy(update={"budget": 1 << 30})})
+    source = build_model(config).policy.scheme.group_source
+    config = network_only(config, config.learner.num_lanes)
+    again = groups.prepared_again(config, source, 400)
+    assert int(again.scheme.identity_steps) == 400
+    with pytest.raises(groups.LongerPhaseError):
+        groups.prepared_again(config, source, 384)
+
+
+def test_the_first_point_is_checked_where_the_phase_is_not_run_again(
+    honest_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed, groups and masks give the weights that training begins with."""
+    monkeypatch.setattr(groups, "MAX_PHASE_MOVES", 1)
+    run = tmp_path / "one/adaps/seed-0"
+    shutil.copytree(honest_runs / "one/adaps/seed-0", run)
+
+    def better(arrays: dict[str, np.ndarray]) -> None:
+        arrays["greedy"][0] += 0.5
+
+    edit_returns(run, better)
+    assert_only_deep_notices(run, "the initial weights of this seed get")
+
+
+def test_weights_are_of_the_networks_types(runs: Path) -> None:
+    """What float64 holds can be infinite once it is loaded."""
+
+    def wider(weights: Weights) -> None:
+        weights[HEAD] = weights[HEAD].astype(np.float64)
+
+    for file in (FINAL, BEST):
+        edit_weights(runs / FUPS, file, wider)
+    assert_only_deep_notices(runs / FUPS, "float64; the network has torch.float32")
+
+
 def test_an_identity_phase_that_is_too_long_is_not_run_again(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,8 +519,8 @@ def test_episodes_that_take_too_much_memory_at_once(honest_runs: Path, monkeypat
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents; the deep check plays 30 more episodes each."""
-    for checks, episodes in ((None, 9), (deep_checks, 39)):
+    """Four runs of nine episodes of 50 steps with four agents; the deep check plays 39 more episodes each."""
+    for checks, episodes in ((None, 9), (deep_checks, 48)):
         decisions = 4 * episodes * 50 * 4
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
@@ -472,7 +533,7 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = 39 * 50 * 4
+    decisions = 48 * 50 * 4
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
@@ -500,7 +561,7 @@ def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.
     source = GroupSource(identity={"env_steps": 400, "encoder": {"updates": 1 << 27, "batch_size": 1}})
     data = suite_data(schemes=["adaps"])
     config = SuiteConfig.model_validate(data).runs()[0]
-    assert groups.prepared_again(config, source) is None
+    assert groups.prepared_again(config, source, 400) is None
 
 
 def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +570,7 @@ def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyP
     source = GroupSource(identity={"env_steps": 1 << 23, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
     data = suite_data(schemes=["seps"])
     config = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "budget": 1 << 24}]}).runs()[0]
-    assert groups.prepared_again(config, source) is None
+    assert groups.prepared_again(config, source, 1 << 23) is None
 
 
 def test_an_action_that_an_agent_lacks_is_no_margin() -> None:
