@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from baselines.leaderboard.execution.replay import replay
 from baselines.leaderboard.execution.reveal import reveal
 from baselines.leaderboard.execution.suite_runner import run_suite
 from baselines.leaderboard.records.light import write_light_runs
-from baselines.leaderboard.records.reader import find_runs, read_run, read_weights
+from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run, read_weights
 from baselines.leaderboard.records.revealed import (
     RevealedPlay,
     commitment_of,
@@ -140,6 +141,15 @@ def test_revealed_play_is_that_of_the_weights_and_its_bytes_repeat(
     play = arrays_of(again, PLAY)
     assert play["returns"].shape == play["lengths"].shape == (4,)
     assert play["actions"].shape == (50, 4, 4)
+
+
+def test_settings_of_no_learner_do_not_block_the_others(honest_runs: Path) -> None:
+    """A record from elsewhere may name anything; its policy is all that plays."""
+    record = read_run(honest_runs / RUN)
+    assert isinstance(record, FinishedRun)
+    learner = record.config.learner.model_copy(update={"settings": {"nonsense": "x", "n_steps": 1 << 40}})
+    foreign = replace(record, config=record.config.model_copy(update={"learner": learner}))
+    assert encode_play(revealing.play_revealed(foreign, SALT)) == encode_play(revealing.play_revealed(record, SALT))
 
 
 def test_it_verifies_deep_and_light_and_packed(honest_revealed: Path, tmp_path: Path) -> None:

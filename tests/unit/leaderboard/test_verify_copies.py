@@ -16,9 +16,10 @@ from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig
-from baselines.leaderboard.verify import verify_directory
+from baselines.leaderboard.verify import apart, verify_directory
 from baselines.leaderboard.verify.copies import answers_apart, answers_of, neurons_apart, print_of, same_weights
 from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.verdict import Examined
 
 ONE, OTHER = "one/fups_id/seed-0", "one/fups_id/seed-1"
 
@@ -147,3 +148,11 @@ def test_answers_are_those_of_agents_in_any_order_and_scale() -> None:
     masked = np.where(lacking, -1e9, scores)
     assert answers_apart(answers_of(masked, lacking), answers_of(2.0 * masked, lacking)) < 1e-3
     assert answers_apart(own, own[:2]) == 1.0
+    nobody = np.zeros((0, 5), np.float32)
+    assert answers_apart(nobody, nobody) == 1.0
+
+
+def test_a_plugin_that_answers_for_no_agent_is_not_believed() -> None:
+    found = Examined((), answers=np.zeros((0, 5), np.float32))
+    with pytest.raises(ValueError, match="no answers"):
+        apart._decoded(apart._encoded(found))
