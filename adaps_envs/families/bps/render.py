@@ -77,9 +77,8 @@ def scene(
             ends = np.concatenate([_places(before[moved], zoom), _places(after[moved], zoom)], axis=1)
             for agent, (x, y, to_x, to_y) in zip(moved.tolist(), ends.tolist(), strict=True):
                 canvas.line((x, y, to_x, to_y), fill=_paler(kinds[agent]), width=2 * zoom)
-        inside = (np.abs(pos) <= EXTENT).all(axis=1)
         for agent, (x, y) in enumerate(_places(pos, zoom).tolist()):
-            _draw_agent(canvas, x, y, kinds[agent], zoom, inside=bool(inside[agent]))
+            _draw_agent(canvas, x, y, kinds[agent], zoom, inside=bool((np.abs(pos[agent]) <= EXTENT).all()))
         for members in _stacks(pos):
             x, y = _place(pos[members].mean(axis=0), zoom)
             shift = _pixels(_COUNT, zoom)
