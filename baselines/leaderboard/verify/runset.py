@@ -28,6 +28,7 @@ from baselines.leaderboard.records.reader import (
 )
 from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
+from baselines.leaderboard.report.data.archive import ARCHIVE
 from baselines.leaderboard.report.data.collect import check_comparable
 from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
@@ -61,7 +62,7 @@ What else takes as long counts as well; see :func:`_decisions`.
 
 # Larger networks take their time to decide; those of the built-in suites are smaller.
 _WEIGHTS_PER_DECISION = 1 << 17
-# So do long observations; those of the built-in tasks are at most a little longer.
+# So do long observations; those of the built-in tasks are shorter.
 _ENTRIES_PER_DECISION = 1 << 6
 # A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
 _DECISIONS_PER_DIGESTED = 1 << 6
@@ -120,6 +121,10 @@ def verify_directory(
         verdict.faults += _set_faults(directory, records, verdict, complete)
         verdict.faults += revealed_faults(directory, sound, verdict)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
+        if os.path.lexists(directory / ARCHIVE):
+            verdict.notes.append(
+                f"{ARCHIVE}/ is there and was not verified: a report shows its runs apart, and says so"
+            )
     _unchanged(directory, sound, kept, verdict)
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
