@@ -134,9 +134,7 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
     verdict.faults += doubled_runs([*standing.values(), *fresh])
     if not verdict.verified:
         return Addition(verdict)
-    offered_suite = read_suite_file(directory)
-    # Revealed seeds are worth nothing without the commitment of their suite.
-    first = offered_suite if (directory / REVEALED).exists() else _suite_of_board(offered_suite)
+    first = _suite_of_board(read_suite_file(directory), revealed=(directory / REVEALED).exists())
     suite = read_suite_file(board) or first
     if suite is not None and name is not None:
         suite = suite.model_copy(update={"name": name})
