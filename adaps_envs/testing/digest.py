@@ -12,10 +12,13 @@ import numpy as np
 
 from adaps_envs.registry import make_batched, spec
 
-__all__ = ["pinned_digest", "trace_digest"]
+__all__ = ["LANE_STEPS", "pinned_digest", "trace_digest"]
 
 _LANES = 4
 _STEPS = 200
+LANE_STEPS = _LANES * _STEPS
+"""Steps of single lanes in the rollout of a digest."""
+
 _SEED = 0
 
 

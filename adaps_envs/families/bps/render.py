@@ -73,11 +73,12 @@ def scene(
             types = np.unique(agent_types[landmark_of == index]).tolist()
             _draw_landmark(canvas, point, [colour_of(kind) for kind in types] or [_UNUSED], zoom)
         for before, after in itertools.pairwise([*past, pos]):
-            for tail, point, colour in zip(before, after, kinds, strict=True):
-                if not np.array_equal(tail, point):
-                    canvas.line((*_place(tail, zoom), *_place(point, zoom)), fill=_paler(colour), width=2 * zoom)
-        for point, colour in zip(pos, kinds, strict=True):
-            _draw_agent(canvas, point, colour, zoom)
+            moved = np.flatnonzero((before != after).any(axis=1))
+            ends = np.concatenate([_places(before[moved], zoom), _places(after[moved], zoom)], axis=1)
+            for agent, (x, y, to_x, to_y) in zip(moved.tolist(), ends.tolist(), strict=True):
+                canvas.line((x, y, to_x, to_y), fill=_paler(kinds[agent]), width=2 * zoom)
+        for agent, (x, y) in enumerate(_places(pos, zoom).tolist()):
+            _draw_agent(canvas, x, y, kinds[agent], zoom, inside=bool((np.abs(pos[agent]) <= EXTENT).all()))
         for members in _stacks(pos):
             x, y = _place(pos[members].mean(axis=0), zoom)
             shift = _pixels(_COUNT, zoom)
@@ -122,13 +123,21 @@ def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _stacks(pos: NDArray[np.float64]) -> list[list[int]]:
     """Return the sets of at least two agents that lie on each other, by their indices."""
-    near = np.linalg.norm(pos[:, None] - pos[None], axis=-1) < _RADIUS
-    left, stacks = set(range(len(pos))), []
-    while left:
-        first = min(left)
-        members = sorted(left & set(np.flatnonzero(near[first]).tolist()))
-        left -= set(members) | {first}
-        stacks.append(members)
+    # Whoever is near lies in one of nine cells: of a large team, all pairs would be too many.
+    cells: dict[tuple[float, float], list[int]] = {}
+    of_agent = [(x, y) for x, y in np.floor(pos / _RADIUS).tolist()]
+    for agent, cell in enumerate(of_agent):
+        cells.setdefault(cell, []).append(agent)
+    left, stacks = np.ones(len(pos), np.bool_), []
+    for first, (x, y) in enumerate(of_agent):
+        if not left[first]:
+            continue
+        around = {(x + dx, y + dy) for dx, dy in itertools.product((-1, 0, 1), repeat=2)}
+        found = np.array(sorted(agent for cell in around for agent in cells.get(cell, ())), np.int64)
+        found = found[left[found]]
+        members = found[np.linalg.norm(pos[found] - pos[first], axis=1) < _RADIUS]
+        left[members] = False
+        stacks.append(members.tolist())
     return [members for members in stacks if len(members) > 1]
 
 
@@ -142,8 +151,13 @@ def _pixels(length: float, zoom: int) -> float:
 
 
 def _place(point: NDArray[np.float64], zoom: int) -> tuple[float, float]:
-    x, y = np.clip(point, -EXTENT, EXTENT).tolist()
-    return _pixels(x + EXTENT, zoom), _pixels(EXTENT - y, zoom)
+    x, y = _places(point[None], zoom)[0].tolist()
+    return x, y
+
+
+def _places(points: NDArray[np.float64], zoom: int) -> NDArray[np.float64]:
+    """Return where ``points [N, 2]`` are on the canvas, ``[N, 2]``; at its border if outside."""
+    return pixels(points) * zoom
 
 
 def _disc(x: float, y: float, radius: float) -> tuple[float, float, float, float]:
@@ -168,8 +182,6 @@ def _draw_landmark(canvas: Canvas, point: NDArray[np.float64], colours: list[Col
         canvas.ellipse(_disc(x, y, _pixels(0.32 + 0.12 * ring, zoom)), outline=colour, width=2 * zoom)
 
 
-def _draw_agent(canvas: Canvas, point: NDArray[np.float64], colour: Colour, zoom: int) -> None:
-    x, y = _place(point, zoom)
-    inside = bool((np.abs(point) <= EXTENT).all())
+def _draw_agent(canvas: Canvas, x: float, y: float, colour: Colour, zoom: int, *, inside: bool) -> None:
     fill, outline = (colour, _INK) if inside else (_BACKGROUND, colour)
     canvas.ellipse(_disc(x, y, _pixels(_RADIUS, zoom)), fill=fill, outline=outline, width=zoom)

@@ -21,7 +21,7 @@ from baselines.leaderboard.files import canonical_json, finite_or_null, parse_js
 from baselines.leaderboard.records.metadata_files import Diagnostics, Sharing
 from baselines.leaderboard.spec.config import REFERENCE_SEED_START, RunConfig, TaskConfig
 
-__all__ = ["common_observations", "diagnostics_of", "sharing_of"]
+__all__ = ["common_observations", "comparisons", "diagnostics_of", "sharing_of"]
 
 _LANES = 8
 _STEPS = 64
@@ -67,10 +67,7 @@ def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]
     Raises:
         InvalidStateError: its logits are not finite.
     """
-    number = len(agent_types)
-    pairs = max(1, number * (number - 1) // 2)
-    size = min(_LARGEST_POOL, max(_SMALLEST_POOL, _COMPARISONS // pairs))
-    pool = common_observations(task.env, canonical_json(task.params), size)
+    pool = common_observations(task.env, canonical_json(task.params), _pool_size(len(agent_types)))
     found = diagnose(policy, pool, types=agent_types)
     if not np.isfinite(found.snd):
         raise InvalidStateError(
@@ -89,6 +86,19 @@ def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]
         masks=finite_or_null(found.as_json()["masks"]),
         sharing=finite_or_null(sharing_map(policy).as_json()),
     )
+
+
+def comparisons(number: int) -> int:
+    """Return how many distributions of two agents are compared at most in a team of ``number``."""
+    return _pairs(number) * _pool_size(number)
+
+
+def _pairs(number: int) -> int:
+    return max(1, number * (number - 1) // 2)
+
+
+def _pool_size(number: int) -> int:
+    return min(_LARGEST_POOL, max(_SMALLEST_POOL, _COMPARISONS // _pairs(number)))
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ import torch
 
 from adaps_agents.export.weights import weights_header
 from adaps_agents.schemes.registry import is_builtin
-from baselines.leaderboard.execution.diagnosis import common_observations
+from baselines.leaderboard.execution.diagnosis import common_observations, comparisons
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
@@ -49,6 +49,12 @@ MAX_NETWORK_UNITS = 1 << 26
 
 MAX_EPISODE_BYTES = 1 << 30
 """What all episodes of an evaluation may take at once. They are not played in parts: other batches round otherwise."""
+
+MAX_COMPARED = 1 << 28
+"""Probabilities of two agents that are compared: pairs of agents x observations x actions.
+
+Teams of 1,000 agents with five actions need a seventh of it (some seconds), those of 2,591 all of it.
+"""
 
 FIXED_APART = 1e-4
 """By how much what training leaves as it is may differ elsewhere: gates are measured, and measurements rounded.
@@ -203,6 +209,12 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
             "config.learner.net_arch",
             f"private networks would have {units:,} weights; at most {MAX_NETWORK_UNITS:,} are built",
         )
+    if (compared := comparisons(env.num_agents) * env.num_actions) > MAX_COMPARED:
+        message = (
+            f"every two of {env.num_agents:,} agents are compared, {compared:,} probabilities in all; at most "
+            f"{MAX_COMPARED:,} are. Only without --deep can so large a team be verified"
+        )
+        yield Fault("config.json", "config.task.params", message)
 
 
 def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:

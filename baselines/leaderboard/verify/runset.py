@@ -7,13 +7,13 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from adaps_envs.testing.digest import trace_digest
+from adaps_envs.testing.digest import LANE_STEPS, trace_digest
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
@@ -28,6 +28,7 @@ from baselines.leaderboard.records.reader import (
 )
 from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
+from baselines.leaderboard.report.data.archive import ARCHIVE
 from baselines.leaderboard.report.data.collect import check_comparable
 from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
@@ -46,16 +47,25 @@ from baselines.leaderboard.verify.weights import check_weights
 
 __all__ = ["MOST_DECISIONS", "ExtraChecks", "verify_directory"]
 
+Game = tuple[str, bytes]
+
 ExtraChecks = Callable[[FinishedRun], Examined]
 """Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
 
 MAX_PLANNED_RUNS = 100_000
 
 MOST_DECISIONS = 1 << 32
-"""Decisions of single agents in the episodes of all runs together, unless the caller allows more."""
+"""Decisions of single agents in the episodes of all runs together, unless the caller allows more.
+
+What else takes as long counts as well; see :func:`_decisions`.
+"""
 
 # Larger networks take their time to decide; those of the built-in suites are smaller.
 _WEIGHTS_PER_DECISION = 1 << 17
+# So do long observations; those of the built-in tasks are shorter.
+_ENTRIES_PER_DECISION = 1 << 6
+# A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
+_DECISIONS_PER_DIGESTED = 1 << 6
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
 
@@ -89,9 +99,10 @@ def verify_directory(
         raise ConfigError(f"{directory} holds no runs; give the --out of a run, or one run directory.")
     records, sound, places = [], [], {}
     left = most_decisions
+    digested: set[Game] = set()
     for path in found:
         run = "/".join(path.resolve().parts[-3:]) if alone else path.relative_to(directory).as_posix()
-        record, outcome, spent = _verify_run(path, run, left, deep is not None)
+        record, outcome, spent = _verify_run(path, run, left, digested, deep is not None)
         left -= spent
         places[run] = len(verdict.runs)
         verdict.runs.append(outcome)
@@ -110,6 +121,10 @@ def verify_directory(
         verdict.faults += _set_faults(directory, records, verdict, complete)
         verdict.faults += revealed_faults(directory, sound, verdict)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
+        if os.path.lexists(directory / ARCHIVE):
+            verdict.notes.append(
+                f"{ARCHIVE}/ is there and was not verified: a report shows its runs apart, and says so"
+            )
     _unchanged(directory, sound, kept, verdict)
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
@@ -212,8 +227,10 @@ def _unchanged(
     return [record for record in records if record.directory not in changed]
 
 
-def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[RunRecord | None, RunVerdict, int]:
-    """Return the record, what is wrong with it, and how many decisions its episodes have."""
+def _verify_run(
+    directory: Path, run: str, allowed: int, digested: set[Game], deep: bool
+) -> tuple[RunRecord | None, RunVerdict, int]:
+    """Return the record, what is wrong with it, and how many decisions it takes; note whose digest is ``digested``."""
     record: RunRecord | None = None
     faults: list[Fault] = []
     replayed = decisions = 0
@@ -221,12 +238,14 @@ def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[Ru
         record = read_run(directory)
         faults += _file_faults(directory, record, run)
         if isinstance(record, FinishedRun):
-            decisions = _decisions(record, deep)
+            game = _game(record)
+            decisions = _decisions(record, deep, digest=game not in digested)
             if decisions > allowed:
                 message = (
-                    f"its episodes have up to {decisions:,} decisions, and {allowed:,} are left of those that are "
+                    f"its checks take up to {decisions:,} decisions, and {allowed:,} are left of those of all runs"
                 )
-                raise ReplayError("config.task", f"{message}played at once; --most-decisions allows more")
+                raise ReplayError("config.task", f"{message}; --most-decisions allows more")
+            digested.add(game)
             with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
                 replayed, found = _result_faults(record)
             faults += found
@@ -241,17 +260,26 @@ def _verify_run(directory: Path, run: str, allowed: int, deep: bool) -> tuple[Ru
     return record, RunVerdict(run, status, replayed, _named(run, faults), light), decisions
 
 
-def _decisions(record: FinishedRun, deep: bool) -> int:
-    """Return how many decisions of single agents the episodes have that are played, at most.
+def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
+    """Return how many decisions of single agents a run takes, at most: those of the episodes that are played.
 
-    Where networks decide, those of a large one count as many.
+    Where networks decide or observations are long, those of a large one count as many. The rollout of the game's
+    ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared.
     """
     env, task = open_environment(record.config), record.config.task
     # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one, and
     # follows the recorded actions with the weights as they are and, in a batch of twice as many, with changed ones.
     episodes = task.eval_episodes * (7 if deep else 1) + task.absolute_episodes * (4 if deep else 1)
-    each = max(1, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else 1
-    return episodes * env.max_cycles * env.num_agents * each
+    seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
+    each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
+    rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
+    return episodes * env.max_cycles * env.num_agents * each + rollout + (_comparisons(env.num_agents) if deep else 0)
+
+
+def _comparisons(agents: int) -> int:
+    from baselines.leaderboard.execution.diagnosis import comparisons  # it needs torch, as the deep checks do
+
+    return comparisons(agents)
 
 
 def _cannot_be_verified(error: Exception) -> Fault:
@@ -293,7 +321,7 @@ def _result_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
             checks.check_sharing(config, sharing, evaluation, env.agent_types),
             () if record.light else check_weights(record, files, env),
             checks.check_costs(record.costs),
-            checks.environment_faults(record, _digest(config.task.env, canonical_json(config.task.params))),
+            checks.environment_faults(record, _digest(*_game(record))),
         )
     )
     replayed, differences_found = _replay_faults(record)
@@ -324,7 +352,12 @@ def _replay_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
     return replayed, faults
 
 
-@lru_cache(maxsize=64)
+def _game(record: RunRecord) -> Game:
+    return record.config.task.env, canonical_json(record.config.task.params)
+
+
+# Nothing is forgotten: a digest is counted once.
+@cache
 def _digest(env: str, params: bytes) -> str:
     """The trace digest of an environment as it stands here; its parameters come as canonical JSON."""
     return trace_digest(env, **parse_json(params))

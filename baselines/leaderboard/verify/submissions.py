@@ -81,7 +81,7 @@ def add_submission(
     Raises:
         ConfigError: there is no such file, or the name is none.
         ConfigMismatchError: the board has another run under the same name, or one that cannot be compared, or the
-            submission adds to a row of the board or takes the name of a built-in scheme.
+            submission adds to a row or a label of the board or takes the name of a built-in scheme.
         DamagedRecordError: a run of the board itself is damaged.
         DirectoryLockedError, OutputDirectoryError: the board is in use or cannot be written.
     """
@@ -125,6 +125,7 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
         (addition.present if run in standing else addition.added).append(run)
     fresh = [record for record in offered if record.config.run_id not in standing]
     _check_rows(list(standing.values()), fresh)
+    _check_labels(list(standing.values()), fresh, addition.present)
     if addition.added:
         _check_open(directory, board, standing=bool(standing))
     try:
@@ -134,9 +135,7 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
     verdict.faults += doubled_runs([*standing.values(), *fresh])
     if not verdict.verified:
         return Addition(verdict)
-    offered_suite = read_suite_file(directory)
-    # Revealed seeds are worth nothing without the commitment of their suite.
-    first = offered_suite if (directory / REVEALED).exists() else _suite_of_board(offered_suite)
+    first = _suite_of_board(read_suite_file(directory), revealed=(directory / REVEALED).exists())
     suite = read_suite_file(board) or first
     if suite is not None and name is not None:
         suite = suite.model_copy(update={"name": name})
@@ -144,12 +143,13 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
     return addition
 
 
-def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
+def _suite_of_board(suite: SuiteConfig | None, *, revealed: bool) -> SuiteConfig | None:
     """The first suite of built-in tasks gives a board its tasks; with tasks of their own anybody could choose them.
 
-    Its name and description stay behind: they are not the author's to choose.
+    Any suite does where seeds are revealed: they are worth nothing without its commitment. Its name and description
+    stay behind: they are not the author's to choose.
     """
-    if suite is None or any(task.name not in builtin_tasks() for task in suite.tasks):
+    if suite is None or not (revealed or all(task.name in builtin_tasks() for task in suite.tasks)):
         return None
     return suite.model_copy(update={"name": DEFAULT_NAME, "description": ""})
 
@@ -196,6 +196,26 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
             raise ConfigMismatchError(
                 f"{record.config.run_id} has settings of its own under the name of a built-in scheme; nothing was "
                 f"added. Give it a label, for example {record.config.scheme.name}-mine."
+            )
+
+
+def _check_labels(standing: list[RunRecord], fresh: list[RunRecord], present: list[str]) -> None:
+    """A label that is no built-in scheme belongs to one submission: a stranger's row would change the author's total.
+
+    Whoever hands in all of its standing runs again, ``present``, may add rows on other tasks: they are the author's.
+    """
+    owned: dict[str, list[str]] = {}
+    for record in standing:
+        owned.setdefault(record.config.scheme.label, []).append(record.config.run_id)
+    for record in fresh:
+        label = record.config.scheme.label
+        missing = sorted(set(owned.get(label, ())) - set(present))
+        if missing and spelled(label, BUILTIN_SCHEMES) is None:
+            raise ConfigMismatchError(
+                f"the board has the label {label} by another submission ({missing[0]}), and {record.config.run_id} "
+                "would add a row to it; nothing was added. A label that is no built-in scheme belongs to one "
+                "submission: give the scheme another label, submit it together with all runs that the board has of "
+                "it, or ask the keeper of the board to take these off first."
             )
 
 

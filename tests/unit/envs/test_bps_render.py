@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 import adaps_envs
 from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.core.drawing import OVERSAMPLING, svg
-from adaps_envs.families.bps.render import EXTENT, SIZE, TRAIL, colour_of, draw, scene
+from adaps_envs.families.bps.render import EXTENT, SIZE, TRAIL, _stacks, colour_of, draw, scene
 
 GOLDEN = Path(__file__).parent / "golden" / "bps_1_seed_0.png"
 
@@ -119,3 +120,26 @@ def test_every_frame_is_fresh() -> None:
     left[:] = 0
     assert right.any()
     assert not np.array_equal(right, env.render_frame(1))
+
+
+def test_stacks_are_those_of_all_pairs() -> None:
+    generator = np.random.default_rng(0)
+    for spread in (0.05, 0.3, 3.0):
+        pos = generator.normal(size=(80, 2)) * spread
+        near = np.linalg.norm(pos[:, None] - pos[None], axis=-1) < 0.1
+        left, expected = set(range(80)), []
+        while left:
+            members = sorted(left & set(np.flatnonzero(near[min(left)]).tolist()))
+            left -= set(members)
+            expected += [members] if len(members) > 1 else []
+        assert _stacks(pos) == expected
+
+
+def test_stacks_of_a_large_team_take_no_memory_for_all_pairs() -> None:
+    pos = np.random.default_rng(0).uniform(-3, 3, (2_000, 2))
+    tracemalloc.start()
+    try:
+        assert _stacks(pos)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()

@@ -45,6 +45,7 @@ def test_other_protocols_stand_in_the_archive_and_not_on_the_board(runs: Path) -
     archive = Page(page.parent / "archive.html").text
     assert "Protocol 0" in archive
     assert "0.900" in archive
+    assert "Not verified with the board" not in archive, "these lie where verify looks"
     assert "0.900" not in (page.parent / "tasks/two.html").read_text()
     assert not (page.parent / "runs/two").exists()
 
@@ -104,8 +105,10 @@ def test_older_runs_may_be_put_away_under_the_same_names(tmp_path: Path, suite: 
         change_protocol(run, "0")
     fabricate_suite(tmp_path / "new", suite)
     shutil.move(tmp_path / "old", tmp_path / "new/archive/0")
-    board = collect_board(tmp_path / "new")
+    board, page = write_report(tmp_path / "new")
     assert len(board.records) == len(board.archived) == 8
+    text = " ".join(Page(page.parent / "archive.html").text.split())
+    assert "Not verified with the board: 8 of these runs, below archive/, where verify does not look." in text
     assert board.problems == []
     assert board.archived[0].run == "archive/0/one/adaps/seed-0"
 

@@ -100,6 +100,15 @@ def test_a_scene_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.Monk
         film(read_run(next(runs.glob("*/adaps/seed-0"))), 0)
 
 
+def test_a_team_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = read_run(next(runs.glob("*/adaps/seed-0")))
+    assert still_of_start(record, 0) is not None
+    monkeypatch.setattr(pictures, "MAX_AGENTS", 3)
+    with pytest.raises(FilmError, match="a team of 4 agents is too large to be drawn; at most 3 are"):
+        film(record, 0)
+    assert still_of_start(record, 0) is None
+
+
 def test_the_map_names_groups_types_and_overlap() -> None:
     text = record_figure(sharing())
     assert text is not None

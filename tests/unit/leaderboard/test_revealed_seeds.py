@@ -327,7 +327,7 @@ def test_nothing_is_revealed_twice(honest_revealed: Path, tmp_path: Path) -> Non
 def test_a_board_is_closed_once_its_seeds_are_revealed(revealed: Path, runs: Path, tmp_path: Path) -> None:
     for directory in (revealed, runs):  # a board takes adaps with settings of its own under a label alone
         shutil.rmtree(directory / "one" / "adaps")
-        commit_to(directory, schemes=["fups_id"], scheme_settings={})
+        commit_to(directory, schemes=["fups_id"], scheme_settings={}, description="http://example.org")
     shutil.rmtree(revealed / "revealed" / "one" / "adaps")
     file, before = tmp_path / "revealed.zip", tmp_path / "before.zip"
     pack_submission(revealed, file)
@@ -335,6 +335,13 @@ def test_a_board_is_closed_once_its_seeds_are_revealed(revealed: Path, runs: Pat
     add_submission(before, tmp_path / "open")
     assert len(add_submission(file, tmp_path / "board").added) == 2
     board = tmp_path / "board"
+    stored, offered = read_suite_file(board), read_suite_file(revealed)
+    assert stored is not None
+    assert offered is not None
+    assert (stored.name, stored.description) == ("board", ""), "a board's name is not the author's to choose"
+    assert stored.seed_commitment == offered.seed_commitment
+    add_submission(file, tmp_path / "named", name="My-own")
+    assert "AdaPS leaderboard: My-own" in (tmp_path / "named/site/index.html").read_text()
     assert verify_directory(board).verified
     assert snapshot(board / "revealed") == snapshot(revealed / "revealed")
     assert "revealed" in (board / "board.md").read_text()

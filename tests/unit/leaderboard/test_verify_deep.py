@@ -32,7 +32,7 @@ from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
-from baselines.leaderboard.verify import apart, courses, deep, groups, verify_directory
+from baselines.leaderboard.verify import apart, courses, deep, groups, runset, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
@@ -42,6 +42,8 @@ from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
 FUPS = "one/fups_id/seed-0"
 HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
 ELSEWHERE = "one of a kind"
+DIGEST = 800 * 4 * 64
+"""Decisions that the rollout of the digest counts as, with four agents."""
 
 Weights = dict[str, np.ndarray]
 Edit = Callable[[Weights], Any]
@@ -519,9 +521,12 @@ def test_episodes_that_take_too_much_memory_at_once(honest_runs: Path, monkeypat
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents; the deep check plays 39 more episodes each."""
-    for checks, episodes in ((None, 9), (deep_checks, 48)):
-        decisions = 4 * episodes * 50 * 4
+    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 39 more episodes each.
+
+    It also compares six pairs of agents on 512 observations.
+    """
+    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 48, 6 * 512)):
+        decisions = DIGEST + 4 * (episodes * 50 * 4 + compared)
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
         short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
@@ -533,10 +538,36 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = 48 * 50 * 4
+    decisions = DIGEST + 48 * 50 * 4 + 6 * 512
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
+
+
+@pytest.mark.parametrize("params", [{"groups": [10_000] * 10}, {"groups": [100, 100], "num_landmarks": 10_000}])
+def test_the_rollout_of_a_digest_is_counted(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]
+) -> None:
+    """Its 800 steps take minutes with 100,000 agents, or with long observations."""
+    monkeypatch.setattr(runset, "_digest", lambda env, params: pytest.fail("it is played"))
+    edit_config(runs / FUPS, lambda config: config["task"].update(params=params))
+    (fault,) = verify_directory(runs / FUPS, most_decisions=1 << 31).all_faults
+    assert "--most-decisions allows more" in str(fault)
+
+
+def test_teams_of_which_every_two_agents_take_too_long_to_compare(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_run(honest_runs / FUPS)
+    for groups_of, refused in (([200] * 5, False), ([1_300] * 2, True)):
+        task = record.config.task.model_copy(update={"params": {"groups": groups_of}})
+        large = replace(record, config=record.config.model_copy(update={"task": task}))
+        monkeypatch.setattr(deep, "build_model", lambda config: pytest.fail("it is built"))
+        if refused:
+            (fault,) = deep.examine(large).faults
+            assert "every two of 2,600 agents are compared, 270,296,000 probabilities in all" in fault.message
+        else:
+            assert list(deep._size_faults(large.config)) == []
 
 
 def test_layers_that_a_scheme_widens_are_counted(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -446,6 +446,51 @@ def test_a_label_stands_for_one_scheme_on_all_tasks(
         refused(packed(runs, tmp_path / f"{place}.zip"), board, message)
 
 
+def test_a_label_belongs_to_one_submission_on_all_tasks(entered_runs: Path, entry: Path, tmp_path: Path) -> None:
+    """A stranger's bad row would be part of the author's total, and the author would be refused."""
+    board, theirs = tmp_path / "board", tmp_path / "theirs"
+    add_submission(entry, board)
+    suite = read_suite_file(entered_runs)
+    assert suite is not None
+    data = suite.model_dump(mode="json")
+    more = SuiteConfig.model_validate({**data, "tasks": [*data["tasks"], {**data["tasks"][0], "name": "two"}]})
+    for config in more.runs():
+        if config.task.name == "two":
+            assert execute_job(config, theirs / config.run_id, lambda steps: None).status == "done"
+
+    def handed_in(name: str, *tasks: str, schemes: tuple[str, ...] = ("fups_id", "tiny")) -> Path:
+        out = tmp_path / name
+        for task in tasks:
+            for scheme in schemes:
+                source = entered_runs if task == "one" else theirs
+                shutil.copytree(source / task / scheme, out / task / scheme)
+        chosen = {
+            "tasks": tuple(task for task in more.tasks if task.name in tasks),
+            "schemes": tuple(scheme for scheme in more.schemes if scheme.label in schemes),
+            "scheme_settings": more.scheme_settings if "tiny" in schemes else {},
+        }
+        write_suite_file(more.model_copy(update=chosen), out)
+        return packed(out, tmp_path / f"{name}.zip")
+
+    stranger = handed_in("stranger", "two")
+    message = (
+        r"the label tiny by another submission \(one/tiny/seed-0\), .*two/tiny/seed-0 .*give the scheme another label"
+    )
+    refused(stranger, board, message)
+    baseline = handed_in("baseline", "two", schemes=("fups_id",))
+    assert len(add_submission(baseline, board).added) == 2, "built-in schemes are anybody's"
+    author = handed_in("author", "one", "two", schemes=("tiny",))
+    addition = add_submission(author, board)
+    assert (addition.added, addition.present) == (
+        ["two/tiny/seed-0", "two/tiny/seed-1"],
+        ["one/tiny/seed-0", "one/tiny/seed-1"],
+    )
+    assert add_submission(entry, board).added == add_submission(author, board).added == [], "the same again is no news"
+    shutil.rmtree(board / "one" / "tiny")
+    shutil.rmtree(board / "two" / "tiny")
+    assert add_submission(handed_in("later", "two", schemes=("tiny",)), board).added
+
+
 def test_a_board_that_an_older_version_half_filled_takes_the_rest_once_its_rows_are_off(
     entry: Path, entering: Path, tmp_path: Path
 ) -> None:

@@ -638,6 +638,15 @@ def test_choices_of_the_author_are_noted(runs: Path) -> None:
         assert text in notes, notes
 
 
+def test_an_archive_that_is_not_verified_is_noted(runs: Path) -> None:
+    assert not any("archive/" in note for note in verify_directory(runs).notes)
+    shutil.copytree(runs / RUN, runs / "archive/old" / RUN)
+    edit_returns(runs / "archive/old" / RUN, lambda arrays: arrays["greedy"].fill(0.0))
+    verdict = verify_directory(runs)
+    assert verdict.verified
+    assert "archive/ is there and was not verified: a report shows its runs apart, and says so" in verdict.notes
+
+
 def test_a_policy_disguised_as_another_seeds_is_noted(runs: Path) -> None:
     """Its weights turned round, which a forger makes up for by the order of a layer's units."""
     double_and_relabel(runs / RUN)

@@ -25,7 +25,16 @@ from baselines.leaderboard.spec.config import PROTOCOL, RunConfig, faults_of
 from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.statistics.bootstrap import named_generator
 
-__all__ = ["ARCHIVE", "ArchiveRow", "ArchivedRun", "archive_rows", "archived_run", "find_archived", "read_archived"]
+__all__ = [
+    "ARCHIVE",
+    "ArchiveRow",
+    "ArchivedRun",
+    "archive_rows",
+    "archived_run",
+    "find_archived",
+    "put_away",
+    "read_archived",
+]
 
 ARCHIVE = "archive"
 
@@ -76,6 +85,11 @@ def find_archived(out: Path) -> Iterator[tuple[Path, str]]:
     for folder in sorted((out / ARCHIVE).glob("*")):
         for directory in find_runs(folder):
             yield directory, directory.relative_to(out).as_posix()
+
+
+def put_away(run: ArchivedRun) -> bool:
+    """Whether a run lies below ``archive/``, where ``verify`` does not look, and not among the others."""
+    return run.run.startswith(f"{ARCHIVE}/")
 
 
 def archived_run(directory: Path, run: str) -> ArchivedRun:

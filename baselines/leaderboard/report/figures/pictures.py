@@ -20,6 +20,8 @@ __all__ = ["Film", "FilmError", "film", "shared_episode", "still_of_start"]
 # A longer episode is shown in strides, whole.
 MAX_FRAMES = 125
 MAX_STATE_VALUES = 200_000
+# A frame of more takes too long, and nobody could tell the agents apart.
+MAX_AGENTS = 2_000
 _SECONDS = 8.0
 _SLOWEST, _FASTEST = 160, 60
 _SMALL = 240
@@ -68,7 +70,7 @@ def still_of_start(record: RunRecord, episode: int) -> bytes | None:
     assert record.evaluation is not None
     try:
         env = open_environment(record.config)
-        if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
+        if _too_large(env):
             return None
         env.reset(seed=[int(record.evaluation.seeds[episode])])
         image = Image.fromarray(env.render_frame(0))
@@ -104,8 +106,8 @@ def film(record: RunRecord, episode: int) -> Film:
         env = open_environment(record.config)
     except (ReplayError, DamagedRecordError) as error:
         raise FilmError(str(error)) from None
-    if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
-        raise FilmError("the scene is too large to be drawn")
+    if message := _too_large(env):
+        raise FilmError(message)
     stride = -(-length // (MAX_FRAMES - 1))
     try:
         frames = _frames(env, int(seeds[0]), actions.astype(np.int64), stride)
@@ -115,6 +117,15 @@ def film(record: RunRecord, episode: int) -> Film:
     return Film(
         _gif(frames), _png(frames[-1]), (width, height), episode, int(seeds[0]), length, stride, float(replayed[0])
     )
+
+
+def _too_large(env: BatchedEnv) -> str:
+    """Say why a scene is not drawn; empty if it is."""
+    if env.num_agents > MAX_AGENTS:
+        return f"a team of {env.num_agents:,} agents is too large to be drawn; at most {MAX_AGENTS:,} are"
+    if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
+        return "the scene is too large to be drawn"
+    return ""
 
 
 def _frames(env: BatchedEnv, seed: int, actions: NDArray[np.int64], stride: int) -> list[NDArray[np.uint8]]:

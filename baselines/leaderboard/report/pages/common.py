@@ -13,7 +13,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from baselines.leaderboard.records.reader import RunRecord
-from baselines.leaderboard.report.data.archive import ArchiveRow, archive_rows
+from baselines.leaderboard.report.data.archive import ArchiveRow, archive_rows, put_away
 from baselines.leaderboard.report.data.board import Board, Comparisons
 from baselines.leaderboard.report.data.collect import Problem
 from baselines.leaderboard.report.data.columns import (
@@ -184,13 +184,23 @@ class SitePages:
             version: [f"{run.run}: {run.note}" for run in self.board.archived if run.protocol == version and run.note]
             for version in versions
         }
+        unverified = {
+            version: sum(run.protocol == version and put_away(run) for run in self.board.archived)
+            for version in versions
+        }
         return self.render(
             "archive.html.j2",
             "archive.html",
             "Archive",
             columns=ARCHIVE_COLUMNS,
             versions=[
-                {"protocol": version, "rows": rows, "notes": notes[version], "span": span(rows)}
+                {
+                    "protocol": version,
+                    "rows": rows,
+                    "notes": notes[version],
+                    "unverified": unverified[version],
+                    "span": span(rows),
+                }
                 for version, rows in versions.items()
             ],
         )
