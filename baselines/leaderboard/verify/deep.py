@@ -149,24 +149,23 @@ def _examined(record: FinishedRun) -> Examined:
         labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
         faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
-        origin, lanes, steps = (
-            "the identity phase of this seed", record.config.learner.num_lanes, record.sharing.identity_steps
-        )  # fmt: skip
+        origin, steps = "the identity phase of this seed", record.sharing.identity_steps
+        config = network_only(record.config, record.config.learner.num_lanes)
         try:
-            again = prepared_again(network_only(record.config, lanes), policy.scheme.group_source, steps)
+            again = prepared_again(config, policy.scheme.group_source, steps)
         except LongerPhaseError:
             longer = Fault("sharing.json", "identity_steps", f"{steps:,}; {origin} takes more")
             (notes if as_elsewhere else faults).append(longer)
-            return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
-        if again is None:
-            if near and (begun := _begun(record.config, policy)) is not None:
-                faults += _first_point_faults(evaluator, record.evaluation, begun)
-            as_elsewhere = True
-        elif as_elsewhere:
-            notes += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=False)
         else:
-            faults += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=True)
-            faults += _first_point_faults(evaluator, record.evaluation, again)
+            if again is None:
+                if near and (begun := _begun(record.config, policy)) is not None:
+                    faults += _first_point_faults(evaluator, record.evaluation, begun)
+                as_elsewhere = True
+            elif as_elsewhere:
+                notes += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=False)
+            else:
+                faults += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=True)
+                faults += _first_point_faults(evaluator, record.evaluation, again)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
 
 

@@ -435,6 +435,18 @@ def test_a_phase_is_run_again_whatever_its_settings_would_allow() -> None:
         groups.prepared_again(config, source, 384)
 
 
+def test_a_phase_that_goes_on_after_its_recorded_end_is_a_fault(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_on(*_: Any) -> None:
+        raise groups.LongerPhaseError
+
+    monkeypatch.setattr(deep, "prepared_again", goes_on)
+    (fault,) = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).all_faults
+    assert "identity_steps" in str(fault)
+    assert "the identity phase of this seed takes more" in str(fault)
+
+
 def test_the_first_point_is_checked_where_the_phase_is_not_run_again(
     honest_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
