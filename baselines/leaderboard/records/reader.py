@@ -36,7 +36,7 @@ from baselines.leaderboard.records.run_files import (
     files_of,
     max_bytes,
 )
-from baselines.leaderboard.spec.config import REVEALED, RunConfig
+from baselines.leaderboard.spec.config import RESERVED_NAMES, RunConfig
 
 __all__ = [
     "REPRODUCIBLE_FILES",
@@ -51,6 +51,7 @@ __all__ = [
     "encode_sums",
     "find_runs",
     "listed_digests",
+    "places_of_runs",
     "read_actions",
     "read_final_actions",
     "read_run",
@@ -244,11 +245,12 @@ def read_weights(record: FinishedRun, *, best: bool = False) -> Weights:
 
 def find_runs(out: Path) -> list[Path]:
     """Return every run directory ``<task>/<scheme>/seed-<s>`` below ``out``, sorted; partial ones are not runs."""
-    return sorted(
-        path
-        for path in out.glob("*/*/seed-*")
-        if path.is_dir() and _RUN_NAME.fullmatch(path.name) and path.parts[-3] != REVEALED
-    )
+    return [path for path in places_of_runs(out) if path.is_dir() and _RUN_NAME.fullmatch(path.name)]
+
+
+def places_of_runs(out: Path) -> list[Path]:
+    """Return what lies where runs do, sorted, the leaderboard's own folders (``site``, ``logs``, ...) left out."""
+    return sorted(path for path in out.glob("*/*/seed-*") if path.parts[-3].casefold() not in RESERVED_NAMES)
 
 
 def encode_sums(files: Mapping[str, bytes]) -> bytes:

@@ -22,6 +22,7 @@ from baselines.leaderboard.records.reader import (
     FinishedRun,
     RunRecord,
     checked_files,
+    places_of_runs,
     read_actions,
     read_final_actions,
     read_run,
@@ -151,10 +152,8 @@ def light_note(light: int, runs: int) -> str:
 
 def _run_directories(directory: Path, verdict: Verdict) -> Iterator[Path]:
     """Yield the run directories; what only looks like one is a fault, what a run has not finished yet a note."""
-    for path in sorted(directory.glob("*/*/seed-*")):
+    for path in places_of_runs(directory):
         name = path.relative_to(directory).as_posix()
-        if name.startswith(f"{REVEALED}/"):
-            continue
         if any(part.is_symlink() for part in (path, *path.parents[:2])):
             verdict.faults.append(Fault(name, "", "a link; runs are plain directories"))
         elif UNFINISHED_NAME.fullmatch(path.name):

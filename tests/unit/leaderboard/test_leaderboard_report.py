@@ -15,6 +15,7 @@ from rich.console import Console
 
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.records.reader import find_runs
 from baselines.leaderboard.report import Board, collect_board, print_board, write_report
 from baselines.leaderboard.report.data.archive import ArchiveRow
 from baselines.leaderboard.report.data.columns import (
@@ -292,6 +293,29 @@ def test_a_task_that_somebody_adds_does_not_empty_the_totals(tmp_path: Path, sui
     assert "mine" in after.task_names()
     assert len(before) == 2
     assert after.totals == before
+
+
+def test_a_board_of_one_task_has_no_totals_whatever_is_added(
+    tmp_path: Path, make_suite: Callable[..., SuiteConfig]
+) -> None:
+    suite = make_suite(schemes=["fups_id"])
+    fabricate_suite(tmp_path, suite.model_copy(update={"tasks": suite.tasks[:1]}))
+    for run in suite.runs():
+        if run.task.name != suite.tasks[0].name:
+            fabricate_run(tmp_path, run, 0.9)
+    board = collect_board(tmp_path)
+    assert len(board.task_names()) == 2
+    assert board.totals == []
+
+
+def test_a_task_called_like_a_run_is_no_folder_of_runs(tmp_path: Path, suite: SuiteConfig) -> None:
+    named = suite.tasks[0].model_copy(update={"name": "seed-0"})
+    fabricate_suite(tmp_path, suite.model_copy(update={"tasks": (named,)}))
+    runs = find_runs(tmp_path)
+    write_report(tmp_path)
+    assert (tmp_path / "site/runs/seed-0").is_dir()
+    assert find_runs(tmp_path) == runs
+    assert set(collect_board(tmp_path).task_names()) == {"seed-0"}
 
 
 def test_curves_are_drawn_over_real_steps(tmp_path: Path, suite: SuiteConfig) -> None:

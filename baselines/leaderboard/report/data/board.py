@@ -229,10 +229,9 @@ def _totals(
 def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:
     """Return the tasks that totals are over: a task that somebody adds to a board must not empty them.
 
-    They are those of the suite if it has several, else the built-in ones, else all.
+    They are those of the suite if there is one, else the built-in ones, else all.
     """
-    of_suite = [] if suite is None else [task.name for task in suite.tasks]
-    known = set(of_suite if len(of_suite) > 1 else builtin_tasks())
+    known = set(builtin_tasks() if suite is None else [task.name for task in suite.tasks])
     return [name for name in names if name in known] or names
 
 
