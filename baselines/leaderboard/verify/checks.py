@@ -49,11 +49,16 @@ _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
 
 
-def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
-    """Return how many weights an actor of a run has at least, by its configuration."""
+def layer_sizes(config: RunConfig, env: BatchedEnv) -> list[int]:
+    """Return how many numbers go into and out of each layer of a run's actor at least, by its configuration."""
     width = config.scheme.settings.get("width", 1) if config.scheme.name in _WIDENED else 1
     wider = width if isinstance(width, (int, float)) else 1  # what is no number is refused when it is built
-    sizes = [env.obs_dim, *(max(1, round(wider * layer)) for layer in config.learner.net_arch), env.num_actions]
+    return [env.obs_dim, *(max(1, round(wider * layer)) for layer in config.learner.net_arch), env.num_actions]
+
+
+def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
+    """Return how many weights an actor of a run has at least, by its configuration."""
+    sizes = layer_sizes(config, env)
     unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 2
     return sum(left * right for left, right in pairwise(sizes)) + unit
 

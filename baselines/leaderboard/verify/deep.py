@@ -32,8 +32,8 @@ from baselines.leaderboard.records.reader import FinishedRun, read_actions, read
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
-from baselines.leaderboard.verify.checks import actor_weights
-from baselines.leaderboard.verify.choices import actions_of, choice_faults
+from baselines.leaderboard.verify.checks import actor_weights, layer_sizes
+from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
@@ -48,7 +48,10 @@ __all__ = ["deep_checks", "examine", "revealed_checks", "revealed_choice_faults"
 MAX_NETWORK_UNITS = 1 << 26
 
 MAX_EPISODE_BYTES = 1 << 30
-"""What all episodes of an evaluation may take at once. They are not played in parts: other batches round otherwise."""
+"""What all episodes of an evaluation may take at once, with the outputs of a layer and of the one before.
+
+They are not played in parts: other batches round otherwise.
+"""
 
 MAX_COMPARED = 1 << 28
 """Probabilities of two agents that are compared: pairs of agents x observations x actions.
@@ -196,7 +199,10 @@ def _answers(config: RunConfig, policy: Any) -> Values:
 def _size_faults(config: RunConfig) -> Iterator[Fault]:
     env, task = open_environment(config), config.task
     episodes = max(task.eval_episodes, task.absolute_episodes)
-    if (needed := episodes * lane_bytes(env)) > MAX_EPISODE_BYTES:
+    # Every lane once more, and others beside it, in the check against rounding; a recurrent unit has three gates.
+    rows = (2 * episodes + MORE_LANES[1]) * env.num_agents
+    widest = max(layer_sizes(config, env)) * (1 if config.learner.recurrent == "none" else 3)
+    if (needed := episodes * lane_bytes(env) + rows * 2 * widest * 4) > MAX_EPISODE_BYTES:
         message = (
             f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
         )

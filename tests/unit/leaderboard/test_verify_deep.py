@@ -28,6 +28,7 @@ from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
@@ -530,6 +531,23 @@ def test_episodes_that_take_too_much_memory_at_once(honest_runs: Path, monkeypat
     monkeypatch.setattr(deep, "MAX_EPISODE_BYTES", 100)
     faults = [str(fault) for fault in verify_directory(honest_runs / FUPS, deep=deep_checks).all_faults]
     assert any("5 episodes at once take 0 MiB; at most 0 are played" in fault for fault in faults), faults
+
+
+def test_layers_that_take_too_much_memory_at_once(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = honest_runs / FUPS
+    episodes = 5 * lane_bytes(open_environment(read_run(run).config))
+    monkeypatch.setattr(deep, "MAX_EPISODE_BYTES", episodes)
+    faults = [str(fault) for fault in verify_directory(run, deep=deep_checks).all_faults]
+    assert any("episodes at once take" in fault for fault in faults), faults
+
+
+def test_a_wide_network_after_few_updates_does_not_tie() -> None:
+    """RMSprop's first steps move all weights alike: with 65,536 neurons the best logit was 1.48, and 1.3e-4 above."""
+    margins = Margins(1)
+    margins.add(np.array([[[1.48, 1.47987, 1.0]]], np.float32))
+    assert not margins.tie()
+    margins.add(np.array([[[3e5, 3e5, 0.0]]], np.float32))
+    assert margins.tie()
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
