@@ -34,7 +34,8 @@ def reveal(out: Path, salt_file: Path) -> int:
         How many runs were played.
 
     Raises:
-        ConfigError: the suite commits to no salt or to another one, has open runs, or has light records.
+        ConfigError: the suite commits to no salt or to another one, has open runs or light records, or a policy cannot
+            be played.
         OutputDirectoryError: the seeds are revealed already, or the disk refuses.
         DamagedRecordError: a run cannot be trusted.
         DirectoryLockedError: another process runs jobs there.
@@ -64,9 +65,19 @@ def reveal(out: Path, salt_file: Path) -> int:
         light = [record.config.run_id for record in finished if record.light]
         if light:
             raise ConfigError(f"{light[0]} is light; without weights nothing can be played. Give the full records.")
-        files = {play_path(record.config.run_id): encode_play(play_revealed(record, salt)) for record in finished}
+        files = {play_path(record.config.run_id): encode_play(_played(record, salt)) for record in finished}
         write_revealed(out, {f"{REVEALED}/{SALT_FILE}": f"{salt}\n".encode("ascii"), **files})
     return len(finished)
+
+
+def _played(record: FinishedRun, salt: str) -> RevealedPlay:
+    try:
+        return play_revealed(record, salt)
+    except Exception as error:  # whatever weights or settings from elsewhere bring about
+        raise ConfigError(
+            f"{record.config.run_id} cannot be played ({type(error).__name__}: {error}), so nothing was revealed. "
+            "`adaps leaderboard verify --deep` names what is wrong with a run; leave its row out."
+        ) from error
 
 
 def play_revealed(record: FinishedRun, salt: str) -> RevealedPlay:

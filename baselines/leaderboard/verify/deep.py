@@ -65,6 +65,8 @@ FIXED_APART = 1e-4
 On the machine that the run names it is equal: large weights could read hidden types from the last digits.
 """
 
+TOO_LONG = "is too long to be run again, or takes too much memory; only without --deep can such a run be verified"
+
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
 
@@ -161,28 +163,13 @@ def _examined(record: FinishedRun) -> Examined:
             (notes if as_elsewhere else faults).append(longer)
         else:
             if again is None:
-                if near and (begun := _begun(record.config, policy)) is not None:
-                    faults += _first_point_faults(evaluator, record.evaluation, begun)
-                as_elsewhere = True
+                faults.append(Fault("sharing.json", "identity_steps", f"{origin} {TOO_LONG}"))
             elif as_elsewhere:
                 notes += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=False)
             else:
                 faults += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=True)
                 faults += _first_point_faults(evaluator, record.evaluation, again)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
-
-
-def _begun(config: RunConfig, policy: Any) -> Any:
-    """Return the policy as it is when training begins with the groups and masks of a loaded one; None if nobody knows.
-
-    Seed and groups give the networks; of a scheme that trains in its own way, or is not ours, they may not.
-    """
-    if policy.scheme.acts_in_training or policy.scheme.group_source is None or not is_builtin(policy.scheme_name):
-        return None
-    begun = build_model(network_only(config)).policy
-    begun.scheme.regroup(policy.scheme.labels)
-    _load(begun, {name: array.numpy() for name, array in begun.state_dict().items()} | _fixed_arrays(policy))
-    return begun
 
 
 def _answers(config: RunConfig, policy: Any) -> Values:

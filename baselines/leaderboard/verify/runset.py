@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -17,7 +18,7 @@ from adaps_envs.testing.digest import LANE_STEPS, trace_digest
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
-from baselines.leaderboard.files import canonical_json, parse_json, sha256_hex
+from baselines.leaderboard.files import canonical_json, parse_json
 from baselines.leaderboard.records.reader import (
     FinishedRun,
     RunRecord,
@@ -69,6 +70,7 @@ _ENTRIES_PER_DECISION = 1 << 6
 _DECISIONS_PER_DIGESTED = 1 << 6
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
+_MOST_HASHED = 1 << 30
 
 
 def verify_directory(
@@ -112,7 +114,7 @@ def verify_directory(
         if record is not None and not outcome.faults:
             sound.append(record)
     places_of_files = [directory / SUITE_FILE, directory / REVEALED, *(record.directory for record in sound)]
-    kept = {} if deep is None else {place: _hashes(place) for place in places_of_files}
+    kept = {} if deep is None else {place: _contents(place) for place in places_of_files}
     if deep is not None:
         # After the last check that needs no code of theirs.
         sound = _verify_deeply(sound, deep, verdict, places)
@@ -194,17 +196,23 @@ def _verify_deeply(
     verdict.notes += alike_rows(left, answers)
     if elsewhere:
         verdict.notes.append(
-            f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here, "
-            "or an identity phase that is too long to run again: near ties may differ, or groups and initial weights "
-            "are the word of their author"
+            f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here: "
+            "near ties may differ, or groups and initial weights are the word of their author"
         )
     return left
 
 
-def _hashes(place: Path) -> dict[Path, str]:
-    """Return the SHA-256 of a file, or of every file of a directory."""
+def _contents(place: Path) -> dict[Path, str]:
+    """Return the SHA-256 of a file, or of every file of a directory; of one that is too large to be read, its size."""
     files = place.rglob("*") if place.is_dir() else [place]
-    return {file: sha256_hex(file.read_bytes()) for file in files if file.is_file() and not file.is_symlink()}
+    return {file: _content(file) for file in files if file.is_file() and not file.is_symlink()}
+
+
+def _content(file: Path) -> str:
+    if (size := file.stat().st_size) > _MOST_HASHED:
+        return f"{size} bytes"
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unchanged(
@@ -216,7 +224,7 @@ def _unchanged(
     """
     changed = set()
     for place, before in tuple(kept.items()):
-        now = _hashes(place)
+        now = _contents(place)
         for file in sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file)):
             name = file.relative_to(directory).as_posix()
             verdict.faults.append(Fault(name, "", "it was changed while the policies of all runs were played"))

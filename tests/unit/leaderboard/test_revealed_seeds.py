@@ -16,7 +16,7 @@ from commands import run_cli
 from fabricate import fabricate_run, snapshot
 from luck import ask
 from rich.console import Console
-from tamper import arrays_of, edit_config, edit_json, edit_returns, npz, write_arrays
+from tamper import arrays_of, edit_config, edit_json, edit_returns, edit_weights, npz, write_arrays
 
 from adaps_envs import make_batched, make_policy
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError, OutputDirectoryError
@@ -47,6 +47,7 @@ from baselines.leaderboard.verify import apart, deep, pack_submission, verify_di
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.submissions import add_submission
 from baselines.leaderboard.verify.verdict import Verdict
+from baselines.leaderboard.verify.weights import FINAL
 
 SALT = "5a" * 32
 RUN = "one/fups_id/seed-0"
@@ -315,6 +316,17 @@ def test_what_cannot_be_revealed(runs: Path, tmp_path: Path, monkeypatch: pytest
     shutil.copy(runs / "suite.json", tmp_path / "light")
     with pytest.raises(ConfigError, match="light"):
         reveal(tmp_path / "light", salt_file(tmp_path))
+
+
+def test_a_policy_that_cannot_be_played_is_named(runs: Path, tmp_path: Path) -> None:
+    """Plain verification, all that a board may ask for, looks at no weights."""
+    head = "scheme.actor_net.weights.1"
+    edit_weights(runs / RUN, FINAL, lambda weights: weights.update({head: weights[head][..., :1]}))
+    commit_to(runs)
+    assert verify_directory(runs).verified
+    with pytest.raises(ConfigError, match=rf"(?s){RUN} cannot be played .*size mismatch"):
+        reveal(runs, salt_file(tmp_path))
+    assert not (runs / "revealed").exists()
 
 
 def test_nothing_is_revealed_twice(honest_revealed: Path, tmp_path: Path) -> None:

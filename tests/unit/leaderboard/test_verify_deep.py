@@ -448,21 +448,6 @@ def test_a_phase_that_goes_on_after_its_recorded_end_is_a_fault(
     assert "the identity phase of this seed takes more" in str(fault)
 
 
-def test_the_first_point_is_checked_where_the_phase_is_not_run_again(
-    honest_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seed, groups and masks give the weights that training begins with."""
-    monkeypatch.setattr(groups, "MAX_PHASE_MOVES", 1)
-    run = tmp_path / "one/adaps/seed-0"
-    shutil.copytree(honest_runs / "one/adaps/seed-0", run)
-
-    def better(arrays: dict[str, np.ndarray]) -> None:
-        arrays["greedy"][0] += 0.5
-
-    edit_returns(run, better)
-    assert_only_deep_notices(run, "the initial weights of this seed get")
-
-
 def test_weights_are_of_the_networks_types(runs: Path) -> None:
     """What float64 holds can be infinite once it is loaded."""
 
@@ -474,17 +459,22 @@ def test_weights_are_of_the_networks_types(runs: Path) -> None:
     assert_only_deep_notices(runs / FUPS, "float64; the network has torch.float32")
 
 
-def test_an_identity_phase_that_is_too_long_is_not_run_again(
+def test_an_identity_phase_that_is_too_long_to_be_run_again_is_a_fault(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its groups would be the word of its author, who chooses the settings."""
     for name in ("MAX_PHASE_MOVES", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_SOLVED"):
         with monkeypatch.context() as patch:
             patch.setattr(groups, name, 1)
-            verdict = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks)
-        assert verdict.verified
-        assert any("too long to run again" in note for note in verdict.notes), name
-    verdict = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks)
-    assert not any("too long" in note for note in verdict.notes)
+            (fault,) = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).all_faults
+        assert "is too long to be run again" in str(fault), name
+    assert verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).verified
+
+
+def test_files_beyond_what_is_read_are_compared_by_size(tmp_path: Path) -> None:
+    with (tmp_path / "suite.json").open("wb") as stream:
+        stream.truncate(40 << 30)
+    assert runset._contents(tmp_path) == {tmp_path / "suite.json": f"{40 << 30} bytes"}
 
 
 def test_files_that_change_while_policies_are_played_are_named(runs: Path) -> None:
