@@ -89,8 +89,8 @@ class Margins:
         return float(self._sizes[self._choosing].mean() / max(self._decisions, 1)) if self._choosing.any() else 0.0
 
     def tie(self) -> bool:
-        """Whether scores are so close everywhere that rounding chooses between them."""
-        return bool(self._choosing.any() and self.usual[self._choosing].mean() <= TIED * self.size)
+        """Whether scores are so close everywhere that rounding chooses between them; zeros are not rounded."""
+        return bool(self._choosing.any() and self.usual[self._choosing].mean() < TIED * self.size)
 
 
 def actions_of(policy: Any) -> NDArray[np.bool_] | None:

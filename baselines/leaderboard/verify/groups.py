@@ -37,7 +37,7 @@ MAX_PHASE_BYTES = 1 << 30
 """What all lanes of its environment may take."""
 
 MAX_KEPT_NUMBERS = 1 << 27
-"""Observation entries that a phase without tests may keep, all of its steps; one with tests keeps no more."""
+"""Observation entries that a phase may keep that keeps all of its steps; one that looks by tests has a bound of its own."""
 
 
 MAX_SOLVED = 1 << 36
@@ -103,7 +103,8 @@ def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
         rows *= max(1, _SMALL_BATCH // encoder.batch_size)
         if rows * max(1, encoder.hidden // 64) > MAX_ENCODED_ROWS:
             return None
-        if not settings.tests and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
+        keeps_all = not (settings.tests and source.looks)
+        if keeps_all and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
             return None
     if steps * env.num_agents > MAX_PHASE_MOVES or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
         return None
