@@ -37,7 +37,7 @@ MAX_PHASE_BYTES = 1 << 30
 """What all lanes of its environment may take."""
 
 MAX_KEPT_NUMBERS = 1 << 27
-"""Observation entries that a phase may keep that keeps all of its steps; one that looks by tests has a bound of its own."""
+"""Observation entries of a phase that keeps all of its steps; one that looks by tests has a bound of its own."""
 
 
 MAX_SOLVED = 1 << 36
