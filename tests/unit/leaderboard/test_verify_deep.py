@@ -626,6 +626,14 @@ def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyP
     assert groups.prepared_again(config, given, 1 << 23) is None
 
 
+def test_linear_policies_are_no_copies_by_their_function(honest_runs: Path) -> None:
+    """Their seeds converge: honest ones were called copies of each other."""
+    config, policy = read_run(honest_runs / FUPS).config, policy_of(honest_runs / FUPS)
+    assert deep._answers(config, policy) is not None
+    linear = config.learner.model_copy(update={"net_arch": ()})
+    assert deep._answers(config.model_copy(update={"learner": linear}), policy) is None
+
+
 def test_a_policy_without_preferences_takes_its_first_action() -> None:
     """Networks whose weights are masked to nothing have logits of exactly 0, which no processor rounds."""
     margins = Margins(1)
