@@ -226,12 +226,12 @@ def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:
 
 
 def _load(policy: Any, weights: Weights) -> None:
-    own = policy.state_dict()
-    for name, array in weights.items():
+    tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+    policy.load_state_dict(tensors)
+    for name, own in policy.state_dict().items():
         # A number that a wider type holds can be infinite in the network's.
-        if name in own and (kind := torch.from_numpy(array).dtype) != own[name].dtype:
-            raise ValueError(f"{name} is {kind}; the network has {own[name].dtype}")
-    policy.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        if tensors[name].dtype != own.dtype:
+            raise ValueError(f"{name} is {tensors[name].dtype}; the network has {own.dtype}")
 
 
 def _first_point_faults(evaluator: Evaluator, evaluation: Evaluation, policy: Any) -> Iterator[Fault]:

@@ -170,9 +170,10 @@ def _verify_deeply(
     sound: list[RunRecord], deep: ExtraChecks, verdict: Verdict, places: dict[str, int]
 ) -> list[RunRecord]:
     """Play the stored policies of sound runs, and return the runs that are still sound."""
+    from adaps_agents.schemes.registry import is_builtin, scheme_class
     from baselines.leaderboard.verify.apart import needs_plugin
 
-    answers, elsewhere, left = {}, [], []
+    answers, elsewhere, formed, left = {}, [], [], []
     # Code of a plug-in could change the files of runs that are still to be examined: its own runs come last.
     for record in sorted(sound, key=lambda record: needs_plugin(record.config)):
         run = record.config.run_id
@@ -189,6 +190,9 @@ def _verify_deeply(
         left.append(record)
         if examined.as_elsewhere:
             elsewhere.append(run)
+        scheme = record.config.scheme.name
+        if is_builtin(scheme) and scheme_class(scheme).acts_in_training:
+            formed.append(run)
         verdict.notes += [f"not as here: {note}" for note in _named(run, examined.notes)]
         if examined.answers is not None:
             answers[run] = examined.answers
@@ -198,6 +202,11 @@ def _verify_deeply(
         verdict.notes.append(
             f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here: "
             "near ties may differ, or groups and initial weights are the word of their author"
+        )
+    if formed:
+        verdict.notes.append(
+            f"{len(formed)} runs ({formed[0]}) form groups, copies or corrections while they train: "
+            "these can hold the hidden types, and `retrain` alone checks them"
         )
     return left
 

@@ -626,6 +626,24 @@ def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyP
     assert groups.prepared_again(config, given, 1 << 23) is None
 
 
+def test_what_training_forms_is_noted_and_masks_of_any_type_load(tmp_path: Path) -> None:
+    """Masks have the type of the groups' codes, not of the one group that a network begins with."""
+    options = {"soft": {"binarisation": "soft"}, "sparse": {"codes": "sparse"}}
+    schemes = [
+        {"name": "adaps", "label": label, "settings": {"labels": "true", **more}} for label, more in options.items()
+    ]
+    data = suite_data(schemes=[*schemes, "kaleidoscope"], seeds=[0])
+    suite = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]})
+    for config in suite.runs():
+        assert execute_job(config, tmp_path / config.run_id, lambda steps: None).status == "done"
+    write_suite_file(suite, tmp_path)
+    verdict = verify_directory(tmp_path, deep=deep_checks)
+    assert [str(fault) for fault in verdict.all_faults] == []
+    assert [note.partition(" form")[0] for note in verdict.notes if "alone checks" in note] == [
+        "1 runs (one/kaleidoscope/seed-0)"
+    ]
+
+
 def test_linear_policies_are_no_copies_by_their_function(honest_runs: Path) -> None:
     """Their seeds converge: honest ones were called copies of each other."""
     config, policy = read_run(honest_runs / FUPS).config, policy_of(honest_runs / FUPS)
