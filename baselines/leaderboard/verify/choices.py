@@ -42,7 +42,10 @@ Networks of 27 short runs lay above 0.2; with layers of many thousand neurons an
 """
 
 SHAKEN = 1e-6
-"""Share of its size by which every weight may be another without other decisions; float32 rounds at 6e-8."""
+"""Share of its size by which every weight, gate or soft mask may be another without other decisions.
+
+Float32 rounds at 6e-8.
+"""
 
 MORE_LANES = (16, 48)
 """How many lanes, from and below, are played beside those of a log and as many copies of them, to move every row."""
@@ -170,21 +173,20 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
     order in the last rows of a batch. So each lane of the log is played at a place drawn among copies of them.
     The changes are drawn anew each time: nobody can build weights for them.
     """
-    weights = [tensor.clone() for tensor in policy.parameters()]
+    tensors = [tensor for tensor in policy.state_dict().values() if tensor.is_floating_point()]
+    before = [tensor.clone() for tensor in tensors]
     rng = np.random.default_rng()
     episodes = len(getattr(actions, f"{log}_lengths"))
     copies = rng.integers(episodes, size=episodes + rng.integers(*MORE_LANES))
     lanes = rng.permutation(np.concatenate([np.arange(episodes), copies]))
     try:
-        with torch.no_grad():
-            for tensor in policy.parameters():
-                factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
-                tensor.copy_(torch.from_numpy(tensor.double().numpy() * factor))
+        for tensor in tensors:
+            factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
+            tensor.copy_(torch.from_numpy(tensor.double().numpy() * factor))
         return _course(config, policy, log, actions, first_seed, 0.0, lanes)
     finally:
-        with torch.no_grad():
-            for tensor, before in zip(policy.parameters(), weights, strict=True):
-                tensor.copy_(before)
+        for tensor, was in zip(tensors, before, strict=True):
+            tensor.copy_(was)
 
 
 def _course(

@@ -16,10 +16,12 @@ from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.spec.config import RunConfig
 
 __all__ = [
+    "MAX_CLUSTERED",
     "MAX_ENCODED_ROWS",
     "MAX_KEPT_NUMBERS",
     "MAX_PHASE_BYTES",
     "MAX_PHASE_MOVES",
+    "MAX_PHASE_ROUNDS",
     "MAX_SOLVED",
     "LongerPhaseError",
     "prepared_again",
@@ -27,6 +29,9 @@ __all__ = [
 
 MAX_PHASE_MOVES = 1 << 27
 """Actions of single agents in the random play of an identity phase that is run again."""
+
+MAX_PHASE_ROUNDS = 1 << 20
+"""Steps of all lanes at once in that play, each some 50 microseconds whatever it moves."""
 
 MAX_ENCODED_ROWS = 1 << 28
 """Rows that its autoencoder may be trained on, all minibatches together, times its width over 64."""
@@ -39,6 +44,9 @@ MAX_PHASE_BYTES = 1 << 30
 MAX_KEPT_NUMBERS = 1 << 27
 """Observation entries of a phase that keeps all of its steps; one that looks by tests has a bound of its own."""
 
+
+MAX_CLUSTERED = 512
+"""Agents of a phase that tries every number of groups, each with several starts: cubic in them."""
 
 MAX_SOLVED = 1 << 36
 """Multiplications of the regressions of its tests and gates: for each agent one system of all entries and squares."""
@@ -104,9 +112,12 @@ def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
         if rows * max(1, encoder.hidden // 64) > MAX_ENCODED_ROWS:
             return None
         keeps_all = not (settings.tests and source.looks)
+        if settings.method == "paper" and env.num_agents > MAX_CLUSTERED:
+            return None
         if keeps_all and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
             return None
-    if steps * env.num_agents > MAX_PHASE_MOVES or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
+    long = steps * env.num_agents > MAX_PHASE_MOVES or steps // lanes > MAX_PHASE_ROUNDS
+    if long or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
         return None
     model = build_model(config)
     # The first step of the training follows the last one of the phase.

@@ -463,7 +463,7 @@ def test_an_identity_phase_that_is_too_long_to_be_run_again_is_a_fault(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its groups would be the word of its author, who chooses the settings."""
-    for name in ("MAX_PHASE_MOVES", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_SOLVED"):
+    for name in ("MAX_PHASE_MOVES", "MAX_PHASE_ROUNDS", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_SOLVED"):
         with monkeypatch.context() as patch:
             patch.setattr(groups, name, 1)
             (fault,) = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).all_faults
@@ -622,6 +622,9 @@ def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyP
     data = suite_data(schemes=["seps"])
     config = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "budget": 1 << 24}]}).runs()[0]
     assert groups.prepared_again(config, source, 1 << 23) is None
+    monkeypatch.setattr(groups, "MAX_CLUSTERED", 1)
+    clustered = GroupSource(identity={"env_steps": 400, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
+    assert groups.prepared_again(config, clustered, 400) is None
     given = GroupSource(labels=[0, 0, 1, 1], identity={"env_steps": 1 << 23, "encoder": {"updates": 1}})
     assert groups.prepared_again(config, given, 1 << 23) is None
 
