@@ -63,8 +63,8 @@ _EVALUATION_SEED_START = 3_000_000_000
 _ABSOLUTE_SEED_START = 3_100_000_000
 REFERENCE_SEED_START = 3_200_000_000
 
-# Names become directories and table cells: no separator, no leading dot, nothing that a shell or a browser reads.
-NAME_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,79}"
+# Names become directories and table cells: no separator, no sign at an end, nothing that a shell or a browser reads.
+NAME_PATTERN = "[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9])?"
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
@@ -92,6 +92,7 @@ RESERVED_NAMES = frozenset(
 _MAX_DEPTH = 48
 
 _MOST_LAYERS = 64
+_MOST_RUNS = 100_000
 # Returns of a kind that one run may store: what reads many runs holds those of all.
 _MOST_RETURNS = 1 << 18
 
@@ -362,6 +363,9 @@ class SuiteConfig(StoredModel):
 
     @model_validator(mode="after")
     def _check(self) -> SuiteConfig:
+        size = len(self.tasks) * len(self.schemes) * len(self.seeds)
+        if size > _MOST_RUNS:
+            raise ValueError(f"tasks x schemes x seeds are {size:,} runs; a suite has {_MOST_RUNS:,} at most")
         _check_unique("tasks", [task.name for task in self.tasks])
         _check_unique("schemes", [scheme.label for scheme in self.schemes])
         _check_unique("seeds", [str(seed) for seed in self.seeds])

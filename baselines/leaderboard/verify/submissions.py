@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file, write_suite_file
@@ -87,7 +86,8 @@ def add_submission(
     """
     if name is not None and not re.fullmatch(NAME_PATTERN, name, re.ASCII):
         raise ConfigError(
-            f"{name!r} is no name for a board; give up to 80 letters, digits, dots, underscores, + and -."
+            f"{name!r} is no name for a board; give up to 80 letters, digits, dots, underscores, + and -, "
+            "with a letter or digit at both ends."
         )
     try:
         with unpacked_submission(file) as directory:
@@ -125,7 +125,7 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
         (addition.present if run in standing else addition.added).append(run)
     fresh = [record for record in offered if record.config.run_id not in standing]
     _check_rows(list(standing.values()), fresh)
-    _check_labels(list(standing.values()), fresh, addition.present)
+    _check_labels(list(standing.values()), fresh)
     if addition.added:
         _check_open(directory, board, standing=bool(standing))
     try:
@@ -157,11 +157,9 @@ def _suite_of_board(suite: SuiteConfig | None, *, revealed: bool) -> SuiteConfig
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings.
 
-    Rows of built-in schemes are whole: a few finished runs among failed ones would keep others off the board. A label
-    stands for one scheme with one setting on all tasks: totals would else be those of no scheme.
+    Rows of built-in schemes are whole: a few finished runs among failed ones would keep others off the board.
     """
     rows = {_row(record) for record in standing}
-    labels = {record.config.scheme.label: record for record in standing}
     finished = {_row(record) for record in fresh if record.status == "done"}
     for record in fresh:
         if record.config.protocol != PROTOCOL:
@@ -185,13 +183,6 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
                 "nothing was added. A row belongs to one submission: give the scheme a label of its own, or, if these "
                 f"runs are yours, take the folder {'/'.join(_row(record))} off the board first."
             )
-        first = labels.get(record.config.scheme.label)
-        if first is not None and _scheme(first) != _scheme(record):
-            raise ConfigMismatchError(
-                f"{record.config.run_id} is a run of {record.config.scheme.name}, and the board has "
-                f"{first.config.scheme.label} on {first.config.task.name} with another scheme or other settings; "
-                "nothing was added. Give the scheme a label of its own."
-            )
         if own_settings(record.config.scheme):
             raise ConfigMismatchError(
                 f"{record.config.run_id} has settings of its own under the name of a built-in scheme; nothing was "
@@ -199,32 +190,25 @@ def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
             )
 
 
-def _check_labels(standing: list[RunRecord], fresh: list[RunRecord], present: list[str]) -> None:
+def _check_labels(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     """A label that is no built-in scheme belongs to one submission: a stranger's row would change the author's total.
 
-    Whoever hands in all of its standing runs again, ``present``, may add rows on other tasks: they are the author's.
+    Nothing in a submission tells whose it is: records are public, so whoever hands them in again may be anybody.
     """
-    owned: dict[str, list[str]] = {}
-    for record in standing:
-        owned.setdefault(record.config.scheme.label, []).append(record.config.run_id)
+    owners = {record.config.scheme.label: record.config.run_id for record in standing}
     for record in fresh:
         label = record.config.scheme.label
-        missing = sorted(set(owned.get(label, ())) - set(present))
-        if missing and spelled(label, BUILTIN_SCHEMES) is None:
+        if label in owners and spelled(label, BUILTIN_SCHEMES) is None:
             raise ConfigMismatchError(
-                f"the board has the label {label} by another submission ({missing[0]}), and {record.config.run_id} "
+                f"the board has the label {label} by another submission ({owners[label]}), and {record.config.run_id} "
                 "would add a row to it; nothing was added. A label that is no built-in scheme belongs to one "
-                "submission: give the scheme another label, submit it together with all runs that the board has of "
-                "it, or ask the keeper of the board to take these off first."
+                "submission: give the scheme another label, or ask the keeper of the board to take its rows off first "
+                "and submit them all at once."
             )
 
 
 def _row(record: RunRecord) -> tuple[str, str]:
     return record.config.task.name, record.config.scheme.label
-
-
-def _scheme(record: RunRecord) -> tuple[str, dict[str, Any]]:
-    return record.config.scheme.name, record.config.scheme.settings
 
 
 def _check_open(directory: Path, board: Path, *, standing: bool) -> None:

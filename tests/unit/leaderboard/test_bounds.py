@@ -285,3 +285,18 @@ def test_a_configuration_names_no_place_to_write_to() -> None:
     """Whoever trains a submitted run again would write its logs there; `run --logger` has a place of its own."""
     with pytest.raises(ValueError, match="tensorboard_log cannot be set here"):
         LearnerConfig(settings={"tensorboard_log": "/home/you"})
+
+
+def test_a_suite_has_not_millions_of_runs() -> None:
+    """Whoever reads one makes all of its runs: one file of 420 KB had three billions."""
+    data = suite_data(schemes=["fups", "nops"])
+    with pytest.raises(ValueError, match="200,004 runs; a suite has 100,000 at most"):
+        SuiteConfig.model_validate({**data, "seeds": list(range(50_001))})
+
+
+@pytest.mark.parametrize("name", ["fups.", "adaps-", "x_", ".x", "x" * 81])
+def test_a_label_ends_with_a_letter_or_digit(name: str) -> None:
+    """Beside a built-in scheme, ``fups.`` would pass for it; on Windows it is the same folder."""
+    with pytest.raises(ValueError, match="label"):
+        SuiteConfig.model_validate(suite_data(schemes=[{"name": "fups", "label": name}]))
+    assert SuiteConfig.model_validate(suite_data(schemes=[{"name": "fups", "label": "x"}]))

@@ -479,6 +479,11 @@ KINDS: dict[str, Kind] = {
     "no identity steps": (metadata("sharing.json", identity_steps=0), "evaluation.npz", r"steps\[0\]"),
     "negative parameters": (metadata("sharing.json", parameters={"trainable": -1}), "sharing.json", "negative"),
     "negative seconds": (metadata("costs.json", cpu_seconds=-1.0), "costs.json", "cpu_seconds: -1.0"),
+    "a run of next year": (
+        metadata("costs.json", finished_at="2999-01-01T00:00:00+00:00"),
+        "costs.json",
+        "has not come yet",
+    ),
     "no costs": (metadata("costs.json", wall_seconds=None), "costs.json", "wall_seconds: None"),
     "infinite seconds": (
         text("costs.json", '"cpu_seconds": ', '"cpu_seconds": 1e999, "x": '),
