@@ -48,6 +48,8 @@ _LONGEST_ROLLOUT = 10**12
 _WIDENED = ("adaps", "adaps_gates", "random_masks", "disjoint_masks")
 _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
+# Schemes that are handed the hidden types whatever their settings.
+_TOLD_TYPES = ("oracle",)
 
 
 def layer_sizes(config: RunConfig, env: BatchedEnv) -> list[int]:
@@ -170,6 +172,11 @@ def check_sharing(
     ):
         if found != rule:
             yield Fault("sharing.json", where, f"{found!r}, not {rule!r}")
+    # Of a light record, no header of weights says so.
+    told = config.scheme.name in _TOLD_TYPES or config.scheme.settings.get("labels") == "true"
+    if told and sharing.summary.get("told_types") is not True:
+        message = f"{sharing.summary.get('told_types')!r}; by its configuration the scheme was handed the hidden types"
+        yield Fault("sharing.json", "summary.told_types", message)
     if sharing.assignment is not None and len(sharing.assignment) != len(agent_types):
         yield Fault("sharing.json", "assignment", f"{len(sharing.assignment)} groups for {len(agent_types)} agents")
     elif not _close(sharing.ari, expected := _ari(sharing, agent_types)):

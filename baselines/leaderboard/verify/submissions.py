@@ -116,7 +116,8 @@ def _unplayable(verdict: Verdict) -> Iterator[Fault]:
 
 def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> Addition:
     standing = {record.config.run_id: record for record in map(read_run, find_runs(board))}
-    offered = [read_run(path) for path in find_runs(directory)]
+    # Code of a plug-in could have put other runs beside those that were verified.
+    offered = [read_run(directory / run.run) for run in verdict.runs]
     addition = Addition(verdict)
     for record in offered:
         run = record.config.run_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from baselines.leaderboard.files import sha256_hex
 from baselines.leaderboard.records.light import light_files, write_light_runs
 from baselines.leaderboard.records.reader import (
     SUMS,
+    FinishedRun,
     encode_digests,
     encode_sums,
     find_runs,
@@ -30,8 +32,9 @@ from baselines.leaderboard.records.reader import (
 from baselines.leaderboard.records.run_files import LEFT_OUT, LIGHT_FILES, LIGHT_SUMS, RUN_FILES
 from baselines.leaderboard.report import collect_board, markdown_table, write_report
 from baselines.leaderboard.report.data.tables import markdown_board
-from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
+from baselines.leaderboard.verify.checks import check_sharing
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.submissions import add_submission
 from baselines.leaderboard.verify.verdict import Verdict
@@ -185,6 +188,19 @@ def test_a_forged_return_or_action_does_not_replay(light: Path) -> None:
     assert any(
         text.startswith(f"{OTHER}/evaluation.npz") and "replaying" in text for text in faults(verify_directory(light))
     )
+
+
+@pytest.mark.parametrize(
+    "scheme", [{"name": "oracle"}, {"name": "seps", "label": "mine", "settings": {"labels": "true"}}]
+)
+def test_a_light_record_says_that_it_was_told_the_types(honest_runs: Path, scheme: dict[str, Any]) -> None:
+    record = read_run(honest_runs / RUN)
+    assert isinstance(record, FinishedRun)
+    types, sharing = np.array(record.sharing.agent_types), record.sharing
+    told = record.config.model_copy(update={"scheme": SchemeConfig.model_validate(scheme)})
+    for config, faulty in ((record.config, False), (told, True)):
+        found = [str(fault) for fault in check_sharing(config, sharing, record.evaluation, types)]
+        assert any("the scheme was handed the hidden types" in fault for fault in found) is faulty, found
 
 
 def test_a_fault_hidden_by_lightening_shows_in_the_note(runs: Path, tmp_path: Path) -> None:

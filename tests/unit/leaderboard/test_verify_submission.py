@@ -26,7 +26,7 @@ from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, Outpu
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
 from baselines.leaderboard.files import pretty_json
-from baselines.leaderboard.records.reader import find_runs, read_run
+from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run
 from baselines.leaderboard.records.run_files import RUN_FILES
 from baselines.leaderboard.report import write_report
 from baselines.leaderboard.spec.config import SuiteConfig
@@ -35,7 +35,7 @@ from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.verify import pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify.submissions import add_submission
-from baselines.leaderboard.verify.verdict import RunVerdict, Verdict
+from baselines.leaderboard.verify.verdict import Examined, RunVerdict, Verdict
 
 RUN = "one/adaps/seed-0"
 
@@ -395,6 +395,19 @@ def test_a_board_refuses_what_does_not_verify(file: Path, tmp_path: Path) -> Non
     addition = add_submission(file, tmp_path / "board")
     assert [fault.file for fault in addition.verdict.all_faults] == [f"{RUN}/actions.npz"]
     assert not (tmp_path / "board").exists()
+
+
+def test_runs_that_a_plugin_puts_beside_the_verified_ones_are_not_added(entry: Path, tmp_path: Path) -> None:
+    """Its code runs while its own policy is examined."""
+
+    def examined(record: FinishedRun) -> Examined:
+        planted = record.directory.parents[1] / "planted" / record.directory.name
+        shutil.copytree(record.directory, planted, dirs_exist_ok=True)
+        return Examined(())
+
+    addition = add_submission(entry, tmp_path / "board", deep=examined)
+    assert addition.added == [run.run for run in addition.verdict.runs]
+    assert {path.name for path in (tmp_path / "board/one").iterdir()} == {"fups_id", "tiny"}
 
 
 def refused(file: Path, board: Path, message: str) -> None:
