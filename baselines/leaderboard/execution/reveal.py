@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
+from adaps_envs.registry import PLUGINS_VARIABLE, plugin_of
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
+from baselines.leaderboard.execution.apart import answer_apart, needs_plugin
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import SUITE_FILE, read_suite_file
+from baselines.leaderboard.execution.worker import begin_worker
 from baselines.leaderboard.records.locks import directory_lock
 from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run, read_weights
 from baselines.leaderboard.records.revealed import (
     SALT_FILE,
     RevealedPlay,
     commitment_of,
+    decode_play,
     encode_play,
     play_path,
     read_salt,
@@ -65,19 +73,41 @@ def reveal(out: Path, salt_file: Path) -> int:
         light = [record.config.run_id for record in finished if record.light]
         if light:
             raise ConfigError(f"{light[0]} is light; without weights nothing can be played. Give the full records.")
-        files = {play_path(record.config.run_id): encode_play(_played(record, salt)) for record in finished}
+        files = {play_path(record.config.run_id): _played(record, salt) for record in finished}
         write_revealed(out, {f"{REVEALED}/{SALT_FILE}": f"{salt}\n".encode("ascii"), **files})
     return len(finished)
 
 
-def _played(record: FinishedRun, salt: str) -> RevealedPlay:
+def _played(record: FinishedRun, salt: str) -> bytes:
     try:
-        return play_revealed(record, salt)
+        return _played_apart(record, salt) if needs_plugin(record.config) else encode_play(play_revealed(record, salt))
     except Exception as error:  # whatever weights or settings from elsewhere bring about
         raise ConfigError(
             f"{record.config.run_id} cannot be played ({type(error).__name__}: {error}), so nothing was revealed. "
             "`adaps leaderboard verify --deep` names what is wrong with a run; leave its row out."
         ) from error
+
+
+def _played_apart(record: FinishedRun, salt: str) -> bytes:
+    """Code of a plug-in must not have a part in what other runs play."""
+    plugin = plugin_of(record.config.task.env)
+    message, ending = answer_apart(_main, str(record.directory.absolute()), plugin, salt)
+    if message is None:
+        raise RuntimeError(ending)
+    data = base64.b64decode(message)
+    decode_play(data, record.config.task)
+    return data
+
+
+def _main(connection: Connection) -> None:
+    """Play the one run that is asked for."""
+    begin_worker(connection)
+    directory, plugin, salt = connection.recv()
+    os.environ[PLUGINS_VARIABLE] = plugin
+    record = read_run(Path(directory))
+    assert isinstance(record, FinishedRun)
+    data = base64.b64encode(encode_play(play_revealed(record, salt)))
+    connection.send_bytes(json.dumps(data.decode("ascii")).encode("ascii"))
 
 
 def play_revealed(record: FinishedRun, salt: str) -> RevealedPlay:

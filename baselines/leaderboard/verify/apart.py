@@ -16,21 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from adaps_agents.schemes.registry import is_builtin
 from adaps_envs.registry import PLUGINS_VARIABLE, plugin_of
-from baselines.leaderboard.execution.local_engine import WorkerProcess, quiet_start
+from baselines.leaderboard.execution.apart import answer_apart, needs_plugin
 from baselines.leaderboard.execution.worker import begin_worker
 from baselines.leaderboard.records.reader import FinishedRun, read_run
 from baselines.leaderboard.records.revealed import RevealedPlay
-from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.verdict import Examined, Fault
 
 __all__ = ["examined_apart", "needs_plugin"]
-
-
-def needs_plugin(config: RunConfig) -> bool:
-    """Whether the scheme or the environment of a run is code from another package."""
-    return bool(plugin_of(config.task.env)) or not is_builtin(config.scheme.name)
 
 
 def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | None = None) -> Examined:
@@ -40,17 +33,11 @@ def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | Non
         record: the run.
         revealed: a revealed play, and its first seed: the actions of this play alone are examined.
     """
-    with quiet_start():
-        worker = WorkerProcess(_main)
+    plugin = plugin_of(record.config.task.env)
+    message, ending = answer_apart(_main, str(record.directory.absolute()), plugin, revealed)
     try:
-        worker.ask(str(record.directory.absolute()), plugin_of(record.config.task.env), revealed)
-        messages, ending = worker.answer()
-    finally:
-        worker.terminate()
-        worker.kill()
-    try:
-        if messages:
-            return _decoded(messages[0])
+        if message is not None:
+            return _decoded(message)
     except (TypeError, ValueError):
         ending = "it answered what cannot be read"
     return Examined((Fault("config.json", "config.scheme", f"cannot be examined: {ending}"),))

@@ -272,6 +272,23 @@ def test_revealed_plays_of_plugins_are_examined_apart(revealed: Path, monkeypatc
     assert fault.startswith(f"{RUN}/policy.safetensors: {PLAY}: actions[")
 
 
+def test_plugins_are_revealed_apart(
+    honest_revealed: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their code would have a part in what all others play; apart, the play is the same, byte for byte."""
+
+    def in_this_process(*_: object) -> None:
+        raise AssertionError
+
+    commit_to(runs)
+    monkeypatch.setattr(revealing, "needs_plugin", lambda config: True)
+    monkeypatch.setattr(revealing, "play_revealed", in_this_process)
+    assert reveal(runs, salt_file(tmp_path)) == 4
+    assert {name: data for name, data in snapshot(runs).items() if name.startswith("revealed")} == {
+        name: data for name, data in snapshot(honest_revealed).items() if name.startswith("revealed")
+    }
+
+
 def test_deep_tells_the_play_of_another_seed(revealed: Path) -> None:
     """Both play the same episodes, and where types are dealt alike the other's actions replay as well."""
     other = PLAY.replace("seed-0", "seed-1")
