@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adaps_agents.learners.resume import capture_training, restore_training, with_prefix, without_prefix
+from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution.evaluation import Evaluator, LeaderboardCallback
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.loggers import RunLoggers
@@ -13,7 +14,7 @@ from baselines.leaderboard.records.checkpoints import Checkpoint, Checkpoints
 from baselines.leaderboard.records.metadata_files import Costs
 from baselines.leaderboard.records.provenance import CostMeter
 from baselines.leaderboard.records.writer import RunWriter
-from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.spec.config import RunConfig, longest_training
 
 __all__ = ["Training"]
 
@@ -48,7 +49,11 @@ class Training:
         self.callback = LeaderboardCallback(self.evaluator, config, self._on_evaluation, on_progress, self._on_rollout)
 
     def learn(self) -> None:
-        """Train to the end of the budget."""
+        """Train to the end of the budget.
+
+        Raises:
+            ConfigError: the identity phase went on beyond it, which depends on the seed where rewards are rare.
+        """
         self._on_progress(self.model.num_timesteps)
         if not self.model.policy.prepared():
             self._on_progress("finding groups")
@@ -56,6 +61,11 @@ class Training:
         remaining = self._budget - self.model.num_timesteps
         # Nothing is printed, so nothing is dumped: evaluation reads the learner's last values from the logger itself.
         self.model.learn(remaining, self.callback, log_interval=None, reset_num_timesteps=not self._resumed)
+        if (steps := self.model.num_timesteps) > longest_training(self._budget):
+            raise ConfigError(
+                f"the identity phase took {steps:,} environment steps of a budget of {self._budget:,}, so nothing was "
+                "trained. Raise the task's budget, or lower env_steps or patience of the scheme's identity."
+            )
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a stopping point; call it before :meth:`learn`.
