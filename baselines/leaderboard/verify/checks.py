@@ -28,6 +28,7 @@ from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = [
     "actor_weights",
+    "WIDENED",
     "check_costs",
     "check_deal",
     "check_evaluation",
@@ -44,8 +45,8 @@ _MEAN_TOLERANCE = 1e-9
 # Steps of one rollout where the settings name none: stable-baselines3's own values.
 _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
 _LONGEST_ROLLOUT = 10**12
-# Schemes whose option ``width`` is a factor of all hidden layers.
-_WIDENED = ("adaps", "adaps_gates", "random_masks", "disjoint_masks")
+# Schemes that map codes to masks, whose option ``width`` is a factor of all hidden layers.
+WIDENED = ("adaps", "adaps_gates", "random_masks", "disjoint_masks")
 _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
 # Schemes that are handed the hidden types whatever their settings.
@@ -54,7 +55,7 @@ _TOLD_TYPES = ("oracle",)
 
 def layer_sizes(config: RunConfig, env: BatchedEnv) -> list[int]:
     """Return how many numbers go into and out of each layer of a run's actor at least, by its configuration."""
-    width = config.scheme.settings.get("width", 1) if config.scheme.name in _WIDENED else 1
+    width = config.scheme.settings.get("width", 1) if config.scheme.name in WIDENED else 1
     wider = width if isinstance(width, (int, float)) else 1  # what is no number is refused when it is built
     return [env.obs_dim, *(max(1, round(wider * layer)) for layer in config.learner.net_arch), env.num_actions]
 

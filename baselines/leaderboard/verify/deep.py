@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from adaps_agents.export.weights import weights_header
+from adaps_agents.schemes.mask_mapping import MappingConfig
 from adaps_agents.schemes.registry import is_builtin
+from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.execution.diagnosis import common_observations, comparisons
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
@@ -32,7 +34,7 @@ from baselines.leaderboard.records.reader import FinishedRun, read_actions, read
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
-from baselines.leaderboard.verify.checks import actor_weights, layer_sizes
+from baselines.leaderboard.verify.checks import WIDENED, actor_weights, layer_sizes
 from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
@@ -52,6 +54,9 @@ MAX_EPISODE_BYTES = 1 << 30
 
 They are not played in parts: other batches round otherwise.
 """
+
+MAX_MAPPED = 1 << 40
+"""Multiplications of the masks' mapping: units of both networks x hidden^2 x draws. The defaults need 2^28 or so."""
 
 MAX_COMPARED = 1 << 28
 """Probabilities of two agents that are compared: pairs of agents x observations x actions.
@@ -206,12 +211,27 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
             "config.learner.net_arch",
             f"private networks would have {units:,} weights; at most {MAX_NETWORK_UNITS:,} are built",
         )
+    if (drawn := _mapping_cost(config, env)) > MAX_MAPPED:
+        message = f"drawing its masks takes up to {drawn:,} multiplications; at most {MAX_MAPPED:,} are made"
+        yield Fault("config.json", "config.scheme.settings", message)
     if (compared := comparisons(env.num_agents) * env.num_actions) > MAX_COMPARED:
         message = (
             f"every two of {env.num_agents:,} agents are compared, {compared:,} probabilities in all; at most "
             f"{MAX_COMPARED:,} are. Only without --deep can so large a team be verified"
         )
         yield Fault("config.json", "config.task.params", message)
+
+
+def _mapping_cost(config: RunConfig, env: BatchedEnv) -> int:
+    """Return how many multiplications it takes at most to draw the mapping from codes to masks: it is orthogonal."""
+    settings = config.scheme.settings
+    numbers = [settings.get(name, getattr(MappingConfig, name)) for name in ("hidden", "max_redraws")]
+    if config.scheme.name not in WIDENED or not all(isinstance(number, int) for number in numbers):
+        return 0  # what is no number is refused when it is built
+    hidden, draws = numbers
+    whole = settings.get("units") in ("weights", "both")
+    units = actor_weights(config, env) if whole else sum(layer_sizes(config, env)[1:-1])
+    return 2 * units * hidden**2 * draws
 
 
 def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:

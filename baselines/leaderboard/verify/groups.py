@@ -34,7 +34,7 @@ MAX_PHASE_ROUNDS = 1 << 20
 """Steps of all lanes at once in that play, each some 50 microseconds whatever it moves."""
 
 MAX_ENCODED_ROWS = 1 << 28
-"""Rows that its autoencoder may be trained on, all minibatches together, times its width over 64."""
+"""Rows that its autoencoder may be trained on, all minibatches together, times the square of its width over 64."""
 
 _SMALL_BATCH = 256
 
@@ -46,7 +46,7 @@ MAX_KEPT_NUMBERS = 1 << 27
 
 
 MAX_CLUSTERED = 512
-"""Agents of a phase that tries every number of groups, each with several starts: cubic in them."""
+"""Agents of a phase that clusters by K-means, which may try every number of groups, each with several starts."""
 
 MAX_SOLVED = 1 << 36
 """Multiplications of the regressions of its tests and gates: for each agent one system of all entries and squares."""
@@ -109,10 +109,10 @@ def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
             rows = encoder.passes * steps * env.num_agents
         # A small minibatch takes as long as one of so many rows.
         rows *= max(1, _SMALL_BATCH // encoder.batch_size)
-        if rows * max(1, encoder.hidden // 64) > MAX_ENCODED_ROWS:
+        if rows * max(1, (encoder.hidden + encoder.latent) // 64) ** 2 > MAX_ENCODED_ROWS:
             return None
         keeps_all = not (settings.tests and source.looks)
-        if settings.method == "paper" and env.num_agents > MAX_CLUSTERED:
+        if not settings.tests and env.num_agents > MAX_CLUSTERED:
             return None
         if keeps_all and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
             return None

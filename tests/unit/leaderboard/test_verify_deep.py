@@ -606,6 +606,20 @@ def test_layers_that_a_scheme_widens_are_counted(honest_runs: Path, monkeypatch:
     assert "private networks would have" in fault.message
 
 
+def test_masks_that_are_drawn_again_and_again_are_counted(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orthogonal matrices of large layers, a thousand times over, would take hours."""
+    monkeypatch.setattr(deep, "build_model", lambda config: pytest.fail("it is built"))
+    record = read_run(honest_runs / "one/adaps/seed-0")
+    for more, costs in (
+        ({}, False),
+        ({"hidden": 4096, "max_redraws": 1000, "units": "weights"}, True),
+        ({"hidden": "x"}, False),
+    ):
+        scheme = record.config.scheme.model_copy(update={"settings": more})
+        config = record.config.model_copy(update={"scheme": scheme})
+        assert any("drawing its masks" in fault.message for fault in deep._size_faults(config)) is costs
+
+
 def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many updates with one row each take as long as with hundreds."""
     monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
