@@ -94,7 +94,7 @@ class WorkerProcess:
         try:
             while self._connection.poll():
                 messages.append(json.loads(self._connection.recv_bytes()))
-        except (EOFError, OSError, ValueError):
+        except (EOFError, OSError, ValueError, RecursionError):
             gone = True
         return messages, gone
 

@@ -38,7 +38,7 @@ def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | Non
     try:
         if message is not None:
             return _decoded(message)
-    except (TypeError, ValueError):
+    except Exception:  # whatever a plug-in answers
         ending = "it answered what cannot be read"
     return Examined((Fault("config.json", "config.scheme", f"cannot be examined: {ending}"),))
 

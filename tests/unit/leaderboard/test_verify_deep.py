@@ -471,6 +471,17 @@ def test_an_identity_phase_that_is_too_long_to_be_run_again_is_a_fault(
     assert verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).verified
 
 
+@pytest.mark.parametrize(
+    "answer", [[[], False, [], {}], [], {}, 3, [[], False, [], [[1, 1], "%"]], [[3], False, [], None]]
+)
+def test_whatever_a_plugin_answers_is_a_fault_of_its_run(
+    honest_runs: Path, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "answer_apart", lambda *_: (answer, ""))
+    (fault,) = apart.examined_apart(read_run(honest_runs / FUPS)).faults
+    assert fault.message == "cannot be examined: it answered what cannot be read"
+
+
 def test_files_beyond_what_is_read_are_compared_by_size(tmp_path: Path) -> None:
     with (tmp_path / "suite.json").open("wb") as stream:
         stream.truncate(40 << 30)
