@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from adaps_envs.registry import plugin_of
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
+from baselines.leaderboard.execution.apart import needs_plugin
 from baselines.leaderboard.execution.estimate import estimate_rest
 from baselines.leaderboard.execution.local_engine import WorkerPool, available_cores
 from baselines.leaderboard.execution.plan import Job, JobOptions, JobState
@@ -138,6 +139,8 @@ def retrain(
         DamagedRecordError: a record cannot be read.
     """
     records = [record for record in map(read_run, paths) if isinstance(record, FinishedRun)]
+    recorded = {record.config.run_id: listed_digests(record.directory) for record in records}
+    found: dict[str, Retrained] = {}
     with _place(out) as place:
         options = JobOptions(timeout=seconds)
         todo = [Job(each.config, place / each.config.run_id, JobState.OPEN, options) for each in records]
@@ -145,9 +148,17 @@ def retrain(
         cost = estimate_rest(todo, records, probe).lines(at_once)
         for line in [*cost, f"a run that takes more than {duration(seconds)} is given up (--timeout)"]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        display = ProgressDisplay(console, "retrain", todo)
-        run_jobs(todo, lambda: WorkerPool(at_once), place, display, Counter())
-        return [_compared(record, read_run(job.directory)) for record, job in zip(records, todo, strict=True)]
+        # Code of a plug-in could write into the files of other runs: those are trained and compared before.
+        for foreign in (False, True):
+            some = [job for job in todo if needs_plugin(job.config) is foreign]
+            run_jobs(some, lambda: WorkerPool(at_once), place, ProgressDisplay(console, "retrain", some), Counter())
+            again = {job.config.run_id: read_run(job.directory) for job in some}
+            found |= {
+                run: _compared(record, recorded[run], again[run])
+                for record in records
+                if (run := record.config.run_id) in again
+            }
+    return [found[record.config.run_id] for record in records]
 
 
 @contextmanager
@@ -165,8 +176,8 @@ def _place(out: Path | None) -> Iterator[Path]:
     yield out.absolute()
 
 
-def _compared(old: FinishedRun, new: RunRecord) -> Retrained:
-    there, here = listed_digests(old.directory), listed_digests(new.directory)
+def _compared(old: FinishedRun, there: Mapping[str, str], new: RunRecord) -> Retrained:
+    here = listed_digests(new.directory)
     same = tuple(name for name in REPRODUCIBLE_FILES if there.get(name) == here.get(name))
     different = tuple(name for name in REPRODUCIBLE_FILES if name not in same)
     provenance, config = tuple(_apart(old)), old.config

@@ -18,10 +18,18 @@ from replant import noisy, replant
 from tamper import append_member, edit_json, edit_returns
 
 from baselines.leaderboard.execution.job import execute_job
-from baselines.leaderboard.execution.plan import write_suite_file
+from baselines.leaderboard.execution.plan import Job, write_suite_file
+from baselines.leaderboard.execution.suite_runner import run_jobs
 from baselines.leaderboard.records.metadata_files import Costs
 from baselines.leaderboard.records.provenance import provenance_of
-from baselines.leaderboard.records.reader import REPRODUCIBLE_FILES, Failure, read_run, read_weights
+from baselines.leaderboard.records.reader import (
+    REPRODUCIBLE_FILES,
+    SUMS,
+    Failure,
+    listed_digests,
+    read_run,
+    read_weights,
+)
 from baselines.leaderboard.records.writer import RunWriter
 from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig
 from baselines.leaderboard.verify import pack_submission, retrain, verify_directory
@@ -111,7 +119,7 @@ def test_a_run_that_fails_here_is_a_fault(trained: Path, tmp_path: Path) -> None
     # A scheme from outside can say of its own process what it likes.
     lie = provenance_of(old.config).model_copy(update={"processor": "another one"})
     RunWriter(new, old.config).fail(Failure("ValueError", "no"), Costs(), lie)
-    told = _compared(old, read_run(new))
+    told = _compared(old, listed_digests(old.directory), read_run(new))
     assert (told.verdict, told.scores) == ("fault", None)
     assert "trained again, it fails: ValueError: no" in "\n".join(told.lines())
 
@@ -123,9 +131,25 @@ def test_a_package_from_outside_has_no_version_in_the_record(
     old, new = read_run(trained / ONE), tmp_path / ONE
     RunWriter(new, old.config).fail(Failure(kind, "no scheme 'theirs'"), Costs(), provenance_of(old.config))
     theirs = old.config.model_copy(update={"scheme": SchemeConfig(name="theirs")})
-    told = _compared(replace(old, config=theirs), read_run(new))
+    told = _compared(replace(old, config=theirs), listed_digests(old.directory), read_run(new))
     assert told.verdict == verdict
     assert "theirs comes from another package, whose version no record names" in "\n".join(told.lines())
+
+
+def test_code_of_a_plugin_has_no_part_in_what_is_said_of_others(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could write the new hashes of another run over the recorded ones."""
+
+    def train(todo: list[Job], start: Any, out: Path, *others: Any) -> None:
+        run_jobs(todo, start, out, *others)
+        if any(job.config.seed == 0 for job in todo):
+            shutil.copy(out / OTHER / SUMS, copied / OTHER / SUMS)
+
+    monkeypatch.setattr(retrain, "run_jobs", train)
+    monkeypatch.setattr(retrain, "needs_plugin", lambda config: config.seed == 0)
+    _, told = found(capsys, copied, "--runs", "2")
+    assert [(run["run"], run["verdict"]) for run in told["runs"]] == [(ONE, "same"), (OTHER, "fault")]
 
 
 @pytest.mark.parametrize(
