@@ -182,7 +182,7 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
     try:
         for tensor in tensors:
             factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
-            tensor.copy_(torch.from_numpy(tensor.double().numpy() * factor))
+            tensor.copy_(tensor.double() * torch.as_tensor(factor))
         return _course(config, policy, log, actions, first_seed, 0.0, lanes)
     finally:
         for tensor, was in zip(tensors, before, strict=True):

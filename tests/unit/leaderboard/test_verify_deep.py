@@ -655,12 +655,12 @@ def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyP
 
 
 def test_what_training_forms_is_noted_and_masks_of_any_type_load(tmp_path: Path) -> None:
-    """Masks have the type of the groups' codes, not of the one group that a network begins with."""
+    """Masks have the type of the groups' codes, not of the one group that a network begins with; DiCo has single numbers."""
     options = {"soft": {"binarisation": "soft"}, "sparse": {"codes": "sparse"}}
     schemes = [
         {"name": "adaps", "label": label, "settings": {"labels": "true", **more}} for label, more in options.items()
     ]
-    data = suite_data(schemes=[*schemes, "kaleidoscope"], seeds=[0])
+    data = suite_data(schemes=[*schemes, "dico", "kaleidoscope"], seeds=[0])
     suite = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1]})
     for config in suite.runs():
         assert execute_job(config, tmp_path / config.run_id, lambda steps: None).status == "done"
@@ -668,7 +668,7 @@ def test_what_training_forms_is_noted_and_masks_of_any_type_load(tmp_path: Path)
     verdict = verify_directory(tmp_path, deep=deep_checks)
     assert [str(fault) for fault in verdict.all_faults] == []
     assert [note.partition(" form")[0] for note in verdict.notes if "alone checks" in note] == [
-        "1 runs (one/kaleidoscope/seed-0)"
+        "2 runs (one/dico/seed-0)"
     ]
 
 
