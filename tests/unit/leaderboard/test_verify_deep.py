@@ -655,7 +655,7 @@ def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyP
 
 
 def test_what_training_forms_is_noted_and_masks_of_any_type_load(tmp_path: Path) -> None:
-    """Masks have the type of the groups' codes, not of the one group that a network begins with; DiCo has single numbers."""
+    """Masks have the type of the groups' codes, not of the one group that a network begins with; DiCo has numbers."""
     options = {"soft": {"binarisation": "soft"}, "sparse": {"codes": "sparse"}}
     schemes = [
         {"name": "adaps", "label": label, "settings": {"labels": "true", **more}} for label, more in options.items()
