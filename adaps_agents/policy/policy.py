@@ -219,13 +219,19 @@ class SharingPolicy(ActorCriticPolicy):
         return np.asarray(actions)
 
     def logits(
-        self, obs: NDArray[np.float32], *, memory: Memory | None = None, agents: NDArray[np.int64] | None = None
+        self,
+        obs: NDArray[np.float32],
+        *,
+        memory: Memory | None = None,
+        agents: NDArray[np.int64] | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Return logits ``[B, N, A] float32`` on the CPU, by which :meth:`act` chooses; arguments and errors are its.
+        """Return logits ``[B, N, A]`` on the CPU, by which :meth:`act` chooses; arguments and errors are its.
 
-        A recurrent policy remembers the step, so call either of the two.
+        A recurrent policy remembers the step, so call either of the two. ``dtype`` is that of the policy's weights, and
+        of the logits.
         """
-        frames = torch.from_numpy(np.asarray(obs, dtype=np.float32))
+        frames = torch.from_numpy(np.asarray(obs, dtype=np.float32)).to(dtype)
         expected = (self.num_agents, self.scheme.spaces.obs_dim)
         if frames.shape[1:] != expected:
             raise InvalidParameterError(f"observations are {list(frames.shape)}; give [B, N, F], N, F = {expected}.")

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from adaps_agents.policy.policy import with_noise
+from adaps_agents.schemes.registry import is_builtin
 from baselines.leaderboard.execution.episodes import play_episodes
 from baselines.leaderboard.execution.evaluation import action_noise
 from baselines.leaderboard.execution.replay import open_environment
@@ -160,8 +161,8 @@ def choice_faults(
         yield Fault(
             file,
             "",
-            f"it hangs on rounding: with weights changed by a millionth and other lanes beside, {shaken.differing:,} "
-            f"of {shaken.decisions:,} decisions of actions.npz's {log} differ",
+            f"it hangs on rounding: with weights changed by a millionth, other lanes beside and float64, "
+            f"{shaken.differing:,} of {shaken.decisions:,} decisions of actions.npz's {log} differ",
         )
 
 
@@ -170,23 +171,26 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
 
     One network for all agents can tell them apart by the last bits of a sum, which depend on an agent's place in the
     batch, if its weights make them large. Some weights do so whatever their last digits: products add up in another
-    order in the last rows of a batch. So each lane of the log is played at a place drawn among copies of them.
+    order in the last rows of a batch, or in every second one, and may overflow in one order alone. So each lane of the
+    log is played at a place drawn among copies of them, in float64.
     The changes are drawn anew each time: nobody can build weights for them.
     """
-    tensors = [tensor for tensor in policy.state_dict().values() if tensor.is_floating_point()]
-    before = [tensor.clone() for tensor in tensors]
+    before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
     rng = np.random.default_rng()
     episodes = len(getattr(actions, f"{log}_lengths"))
     copies = rng.integers(episodes, size=episodes + rng.integers(*MORE_LANES))
     lanes = rng.permutation(np.concatenate([np.arange(episodes), copies]))
+    # Code from another package may insist on float32.
+    dtype = torch.float64 if is_builtin(policy.scheme_name) else torch.float32
+    policy.to(dtype)
     try:
-        for tensor in tensors:
-            factor = rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)
-            tensor.copy_(tensor.double() * torch.as_tensor(factor))
-        return _course(config, policy, log, actions, first_seed, 0.0, lanes)
+        for tensor in policy.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.double() * torch.as_tensor(rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)))
+        return _course(config, policy, log, actions, first_seed, 0.0, lanes, dtype)
     finally:
-        for tensor, was in zip(tensors, before, strict=True):
-            tensor.copy_(was)
+        policy.to(torch.float32)
+        policy.load_state_dict(before)
 
 
 def _course(
@@ -197,6 +201,7 @@ def _course(
     first_seed: int | None,
     noted: float,
     lanes: NDArray[np.int64] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> _Course:
     """Follow the recorded actions and compare the policy's with them.
 
@@ -205,6 +210,7 @@ def _course(
         noted: share of the differing decisions that is told singly.
         lanes: ``[L]``, which episode the policy sees at each place of its batch, every one of E at least once; default:
             0 to E - 1.
+        dtype: of the policy's weights.
     """
     recorded, lengths = getattr(actions, log), getattr(actions, f"{log}_lengths")
     seeds = seeds_of(config)
@@ -213,8 +219,10 @@ def _course(
     lanes = np.arange(len(lengths)) if lanes is None else lanes
     _, places = np.unique(lanes, return_index=True)
     env, memory = open_environment(config, len(lengths)), policy.new_memory(len(lanes))
+    memory.state = memory.state.to(dtype)
     # With one action an agent has no margin.
     own = actions_of(policy) if env.num_actions > 1 else np.ones((recorded.shape[2], 1), np.bool_)
+    lacking = np.zeros(1, np.bool_) if own is None else ~own
     margins = Margins(recorded.shape[2], own)
     course = _Course(int(lengths.sum()) * recorded.shape[2], margins)
     most = math.ceil(noted * course.decisions) + 1
@@ -225,10 +233,10 @@ def _course(
         """Return the recorded actions ``[E, N] int64``; note where the policy's for ``[E, N, F] float32`` differ."""
         nonlocal step
         chosen: NDArray[np.int64] = recorded[step].astype(np.int64)
-        logits, running = policy.logits(obs[lanes], memory=memory)[places], lengths > step
+        logits, running = policy.logits(obs[lanes], memory=memory, dtype=dtype)[places].float(), lengths > step
         scores = (logits if generator is None else with_noise(logits, generator)).numpy()
         highest, best = scores.max(axis=-1), scores.argmax(axis=-1)
-        if not np.isfinite(highest[running]).all():
+        if not (torch.isfinite(logits).numpy() | lacking)[running].all():
             course.broken = course.broken or f"{log}[{step}]"
         elif not course.broken:
             margins.add(scores[running])

@@ -422,6 +422,27 @@ def test_no_agents_are_told_apart_by_their_place_in_a_batch(runs: Path, monkeypa
     assert "it hangs on rounding" in fault.message
 
 
+def test_no_agents_are_told_apart_by_the_order_of_their_sums(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of matrices may add up in another order in every second row, and overflow in one order alone."""
+    honest = SharingPolicy.logits
+
+    def by_parity(policy: Any, obs: np.ndarray, **given: Any) -> torch.Tensor:
+        logits = honest(policy, obs, **given)
+        if logits.dtype == torch.float32:
+            logits[:, 1::2] = -logits[:, 1::2]
+        return logits
+
+    record, policy = read_run(runs / FUPS), policy_of(runs / FUPS)
+    monkeypatch.setattr(SharingPolicy, "logits", by_parity)
+    env = make_batched(record.config.task.env, 3, **environment_params(record.config))
+    first_seed = seeds_of(record.config).evaluation_start
+    played = play_episodes(env, lambda obs: policy.logits(obs).numpy().argmax(axis=-1), first_seed)
+    actions = FinalActions(played.actions, played.lengths)
+    (fault,) = choice_faults(record.config, policy, FINAL, "final", actions, near=True)
+    assert "it hangs on rounding" in fault.message
+    assert all(tensor.dtype != torch.float64 for tensor in policy.state_dict().values())
+
+
 def test_a_phase_is_run_again_whatever_its_settings_would_allow() -> None:
     """Endless patience and many passes do not say what the recorded phase took."""
     identity = {"env_steps": 400, "patience": 1e9, "encoder": {"passes": 20}}
