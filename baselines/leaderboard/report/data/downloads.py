@@ -10,6 +10,7 @@ from baselines.leaderboard.files import canonical_json, pretty_json, sha256_hex
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.latex import latex_table, latex_tables
 from baselines.leaderboard.report.data.marl_eval import marl_eval_of
+from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
 from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
 from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL
 
@@ -37,11 +38,11 @@ DOWNLOADS = (
 def downloads(board: Board) -> dict[str, str | bytes]:
     """Return every file of :data:`DOWNLOADS` and those of each task by their paths in the site."""
     done = [record for record in board.records if record.status == "done"]
-    rows = [asdict(row) for row in board.rows]
+    rows = [_values(row) for row in board.rows]
     files: dict[str, str | bytes] = {
         "board.csv": csv_rows(rows),
         "board.json": pretty_json(rows),
-        "aggregate.json": pretty_json([asdict(row) for row in board.totals]),
+        "aggregate.json": pretty_json([_values(row) for row in board.totals]),
         "improvement.csv": csv_rows(_improvements(board)),
         "marl-eval.json": canonical_json(marl_eval_of(done, episodes=False)),
         "board.tex": latex_tables(board),
@@ -53,9 +54,14 @@ def downloads(board: Board) -> dict[str, str | bytes]:
     paths = {f"{_FOLDER}/{name}": content for name, content in files.items()}
     for task in board.task_names():
         table, latex = task_downloads(task)
-        paths[table] = csv_rows([asdict(row) for row in board.rows_of(task)])
+        paths[table] = csv_rows([_values(row) for row in board.rows_of(task)])
         paths[latex] = latex_table(board, task)
     return paths
+
+
+def _values(row: BoardRow | TotalRow) -> dict[str, Any]:
+    """Return a row's fields, floats with ten digits: further ones differ between processors, which add up otherwise."""
+    return {key: float(f"{value:.10g}") if isinstance(value, float) else value for key, value in asdict(row).items()}
 
 
 def task_downloads(task: str) -> tuple[str, str]:
