@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
-from adaps_envs.registry import PLUGINS_VARIABLE, plugin_of
 from baselines.leaderboard.errors import ConfigError, OutputDirectoryError
-from baselines.leaderboard.execution.apart import answer_apart, needs_plugin
+from baselines.leaderboard.execution.apart import answer_apart, begin_apart, needs_plugin
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import SUITE_FILE, read_suite_file
-from baselines.leaderboard.execution.worker import begin_worker
 from baselines.leaderboard.records.locks import directory_lock
 from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run, read_weights
 from baselines.leaderboard.records.revealed import (
@@ -90,8 +87,7 @@ def _played(record: FinishedRun, salt: str) -> bytes:
 
 def _played_apart(record: FinishedRun, salt: str) -> bytes:
     """Code of a plug-in must not have a part in what other runs play."""
-    plugin = plugin_of(record.config.task.env)
-    message, ending = answer_apart(_main, str(record.directory.absolute()), plugin, salt)
+    message, ending = answer_apart(_main, record, salt)
     if message is None:
         raise RuntimeError(ending)
     data = base64.b64decode(message)
@@ -101,12 +97,7 @@ def _played_apart(record: FinishedRun, salt: str) -> bytes:
 
 def _main(connection: Connection) -> None:
     """Play the one run that is asked for."""
-    begin_worker(connection)
-    directory, plugin, salt = connection.recv()
-    os.environ[PLUGINS_VARIABLE] = plugin
-    record = read_run(Path(directory))
-    assert isinstance(record, FinishedRun)
-    data = base64.b64encode(encode_play(play_revealed(record, salt)))
+    data = base64.b64encode(encode_play(play_revealed(*begin_apart(connection))))
     connection.send_bytes(json.dumps(data.decode("ascii")).encode("ascii"))
 
 

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import astuple
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adaps_envs.registry import PLUGINS_VARIABLE, plugin_of
-from baselines.leaderboard.execution.apart import answer_apart, needs_plugin
-from baselines.leaderboard.execution.worker import begin_worker
-from baselines.leaderboard.records.reader import FinishedRun, read_run
+from baselines.leaderboard.execution.apart import answer_apart, begin_apart, needs_plugin
+from baselines.leaderboard.records.reader import FinishedRun
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.verify.verdict import Examined, Fault
 
@@ -33,8 +29,7 @@ def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | Non
         record: the run.
         revealed: a revealed play, and its first seed: the actions of this play alone are examined.
     """
-    plugin = plugin_of(record.config.task.env)
-    message, ending = answer_apart(_main, str(record.directory.absolute()), plugin, revealed)
+    message, ending = answer_apart(_main, record, revealed)
     try:
         if message is not None:
             return _decoded(message)
@@ -45,13 +40,9 @@ def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | Non
 
 def _main(connection: Connection) -> None:
     """Examine the one run that is asked for."""
-    begin_worker(connection)
-    directory, env_plugin, revealed = connection.recv()
-    os.environ[PLUGINS_VARIABLE] = env_plugin
+    record, revealed = begin_apart(connection)
     from baselines.leaderboard.verify.deep import examine, revealed_choice_faults
 
-    record = read_run(Path(directory))
-    assert isinstance(record, FinishedRun)
     found = examine(record) if revealed is None else Examined(tuple(revealed_choice_faults(record, *revealed)))
     connection.send_bytes(json.dumps(_encoded(found)).encode("ascii"))
 

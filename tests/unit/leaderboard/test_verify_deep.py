@@ -403,6 +403,16 @@ def test_no_agents_are_told_apart_by_rounding(runs: Path) -> None:
     assert_only_deep_notices(runs / FUPS, "it hangs on rounding: with weights changed by a millionth")
 
 
+def assert_it_hangs_on_rounding(record: Any, policy: Any) -> None:
+    """Three episodes of what the policy plays here are a fault."""
+    env = make_batched(record.config.task.env, 3, **environment_params(record.config))
+    first_seed = seeds_of(record.config).evaluation_start
+    played = play_episodes(env, lambda obs: policy.logits(obs).numpy().argmax(axis=-1), first_seed)
+    actions = FinalActions(played.actions, played.lengths)
+    (fault,) = choice_faults(record.config, policy, FINAL, "final", actions, near=True)
+    assert "it hangs on rounding" in fault.message
+
+
 def test_no_agents_are_told_apart_by_their_place_in_a_batch(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of matrices treat the last rows of a batch in their own way; here, the last lane is."""
     honest = SharingPolicy.logits
@@ -414,12 +424,7 @@ def test_no_agents_are_told_apart_by_their_place_in_a_batch(runs: Path, monkeypa
 
     record, policy = read_run(runs / FUPS), policy_of(runs / FUPS)
     monkeypatch.setattr(SharingPolicy, "logits", by_place)
-    env = make_batched(record.config.task.env, 3, **environment_params(record.config))
-    first_seed = seeds_of(record.config).evaluation_start
-    played = play_episodes(env, lambda obs: policy.logits(obs).numpy().argmax(axis=-1), first_seed)
-    actions = FinalActions(played.actions, played.lengths)
-    (fault,) = choice_faults(record.config, policy, FINAL, "final", actions, near=True)
-    assert "it hangs on rounding" in fault.message
+    assert_it_hangs_on_rounding(record, policy)
 
 
 def test_no_agents_are_told_apart_by_the_order_of_their_sums(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,12 +439,7 @@ def test_no_agents_are_told_apart_by_the_order_of_their_sums(runs: Path, monkeyp
 
     record, policy = read_run(runs / FUPS), policy_of(runs / FUPS)
     monkeypatch.setattr(SharingPolicy, "logits", by_parity)
-    env = make_batched(record.config.task.env, 3, **environment_params(record.config))
-    first_seed = seeds_of(record.config).evaluation_start
-    played = play_episodes(env, lambda obs: policy.logits(obs).numpy().argmax(axis=-1), first_seed)
-    actions = FinalActions(played.actions, played.lengths)
-    (fault,) = choice_faults(record.config, policy, FINAL, "final", actions, near=True)
-    assert "it hangs on rounding" in fault.message
+    assert_it_hangs_on_rounding(record, policy)
     assert all(tensor.dtype != torch.float64 for tensor in policy.state_dict().values())
 
 
