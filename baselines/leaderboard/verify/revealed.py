@@ -45,10 +45,11 @@ def revealed_faults(directory: Path, sound: list[RunRecord], verdict: Verdict) -
     runs = [outcome.run for outcome in verdict.runs if outcome.status != "failed"]
     for name in unexpected_files(directory, runs):
         yield Fault(name, "", "not the play of a finished run")
-    verdict.notes.append(f"seeds are revealed; the plays of {len(runs)} runs were replayed")
-    for record in sound:  # with deep checks, in their order: runs that need code of plug-ins come last
-        if isinstance(record, FinishedRun):
-            yield from _play_faults(directory, record, salt, deep=verdict.deep and not record.light)
+    # With deep checks, in their order: runs that need code of plug-ins come last.
+    played = [record for record in sound if isinstance(record, FinishedRun)]
+    verdict.notes.append(f"seeds are revealed; the plays of {len(played)} runs were replayed")
+    for record in played:
+        yield from _play_faults(directory, record, salt, deep=verdict.deep and not record.light)
 
 
 def _play_faults(directory: Path, record: FinishedRun, salt: str, *, deep: bool) -> Iterator[Fault]:
