@@ -61,7 +61,7 @@ class Training:
         remaining = self._budget - self.model.num_timesteps
         # Nothing is printed, so nothing is dumped: evaluation reads the learner's last values from the logger itself.
         self.model.learn(remaining, self.callback, log_interval=None, reset_num_timesteps=not self._resumed)
-        if (steps := self.model.num_timesteps) > longest_training(self._budget):
+        if (steps := int(self.model.policy.scheme.identity_steps)) > longest_training(self._budget):
             raise ConfigError(
                 f"the identity phase took {steps:,} environment steps of a budget of {self._budget:,}, so nothing was "
                 "trained. Raise the task's budget, or lower env_steps or patience of the scheme's identity."

@@ -27,8 +27,8 @@ from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.verdict import Fault
 
 __all__ = [
-    "actor_weights",
     "WIDENED",
+    "actor_weights",
     "check_costs",
     "check_deal",
     "check_evaluation",
@@ -37,6 +37,7 @@ __all__ = [
     "check_sharing",
     "check_task",
     "environment_faults",
+    "layer_sizes",
     "own_settings",
 ]
 

@@ -161,7 +161,7 @@ def choice_faults(
         yield Fault(
             file,
             "",
-            f"it hangs on rounding: with weights changed by a millionth, other lanes beside and float64, "
+            "it hangs on rounding: with weights changed by a millionth, in a larger batch and in float64, "
             f"{shaken.differing:,} of {shaken.decisions:,} decisions of actions.npz's {log} differ",
         )
 
@@ -180,16 +180,18 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
     episodes = len(getattr(actions, f"{log}_lengths"))
     copies = rng.integers(episodes, size=episodes + rng.integers(*MORE_LANES))
     lanes = rng.permutation(np.concatenate([np.arange(episodes), copies]))
-    # Code from another package may insist on float32.
-    dtype = torch.float64 if is_builtin(policy.scheme_name) else torch.float32
-    policy.to(dtype)
+    # Code from another package may insist on the types that it has.
+    double = is_builtin(policy.scheme_name)
+    if double:
+        policy.double()
     try:
         for tensor in policy.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.double() * torch.as_tensor(rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)))
-        return _course(config, policy, log, actions, first_seed, 0.0, lanes, dtype)
+        return _course(config, policy, log, actions, first_seed, 0.0, lanes, torch.float64 if double else torch.float32)
     finally:
-        policy.to(torch.float32)
+        if double:
+            policy.float()
         policy.load_state_dict(before)
 
 

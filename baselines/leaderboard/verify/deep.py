@@ -56,7 +56,10 @@ They are not played in parts: other batches round otherwise.
 """
 
 MAX_MAPPED = 1 << 40
-"""Multiplications of the masks' mapping: units of both networks x hidden^2 x draws. The defaults need 2^28 or so."""
+"""Multiplications of the masks' mapping: units of both networks x hidden^2 x draws.
+
+The defaults need 2^27 with two layers of 64.
+"""
 
 MAX_COMPARED = 1 << 28
 """Probabilities of two agents that are compared: pairs of agents x observations x actions.
@@ -69,8 +72,6 @@ FIXED_APART = 1e-4
 
 On the machine that the run names it is equal: large weights could read hidden types from the last digits.
 """
-
-TOO_LONG = "is too long to be run again, or takes too much memory; only without --deep can such a run be verified"
 
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
@@ -168,7 +169,8 @@ def _examined(record: FinishedRun) -> Examined:
             (notes if as_elsewhere else faults).append(longer)
         else:
             if again is None:
-                faults.append(Fault("sharing.json", "identity_steps", f"{origin} {TOO_LONG}"))
+                message = f"{origin} is too long to be run again, or takes too much memory; verify it without --deep"
+                faults.append(Fault("sharing.json", "identity_steps", message))
             elif as_elsewhere:
                 notes += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=False)
             else:
@@ -196,10 +198,10 @@ def _answers(config: RunConfig, policy: Any) -> Values | None:
 def _size_faults(config: RunConfig) -> Iterator[Fault]:
     env, task = open_environment(config), config.task
     episodes = max(task.eval_episodes, task.absolute_episodes)
-    # Every lane once more, and others beside it, in the check against rounding; a recurrent unit has three gates.
+    # The check against rounding plays all lanes twice, and others, in float64; a recurrent unit has three gates.
     rows = (2 * episodes + MORE_LANES[1]) * env.num_agents
     widest = max(layer_sizes(config, env)) * (1 if config.learner.recurrent == "none" else 3)
-    if (needed := episodes * lane_bytes(env) + rows * 2 * widest * 4) > MAX_EPISODE_BYTES:
+    if (needed := episodes * lane_bytes(env) + rows * 2 * widest * 8) > MAX_EPISODE_BYTES:
         message = (
             f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
         )

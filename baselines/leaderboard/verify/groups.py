@@ -31,7 +31,7 @@ MAX_PHASE_MOVES = 1 << 27
 """Actions of single agents in the random play of an identity phase that is run again."""
 
 MAX_PHASE_ROUNDS = 1 << 20
-"""Steps of all lanes at once in that play, each some 50 microseconds whatever it moves."""
+"""Steps of all lanes at once in that play: each takes its time, however few agents it moves."""
 
 MAX_ENCODED_ROWS = 1 << 28
 """Rows that its autoencoder may be trained on, all minibatches together, times the square of its width over 64."""
@@ -43,7 +43,6 @@ MAX_PHASE_BYTES = 1 << 30
 
 MAX_KEPT_NUMBERS = 1 << 27
 """Observation entries of a phase that keeps all of its steps; one that looks by tests has a bound of its own."""
-
 
 MAX_CLUSTERED = 512
 """Agents of a phase that clusters by K-means, which may try every number of groups, each with several starts."""

@@ -150,14 +150,12 @@ def retrain(
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         # Code of a plug-in could write into the files of other runs: those are trained and compared before.
         for foreign in (False, True):
-            some = [job for job in todo if needs_plugin(job.config) is foreign]
+            pairs = [pair for pair in zip(records, todo, strict=True) if needs_plugin(pair[0].config) is foreign]
+            some = [job for _, job in pairs]
             run_jobs(some, lambda: WorkerPool(at_once), place, ProgressDisplay(console, "retrain", some), Counter())
-            again = {job.config.run_id: read_run(job.directory) for job in some}
-            found |= {
-                run: _compared(record, recorded[run], again[run])
-                for record in records
-                if (run := record.config.run_id) in again
-            }
+            for record, job in pairs:
+                run = record.config.run_id
+                found[run] = _compared(record, recorded[run], read_run(job.directory))
     return [found[record.config.run_id] for record in records]
 
 

@@ -68,6 +68,7 @@ _ENTRIES_PER_DECISION = 1 << 6
 _DECISIONS_PER_DIGESTED = 1 << 6
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
+# Larger files are compared by their size.
 _MOST_HASHED = 1 << 30
 
 

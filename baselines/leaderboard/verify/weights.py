@@ -83,7 +83,7 @@ def _ballast_faults(file: str, data: bytes, sharing: Sharing) -> Iterator[Fault]
 def _handed_types(config: RunConfig, options: Mapping[str, Any]) -> bool:
     """Whether a scheme with these options, as they were written down, was handed the hidden types."""
     given = config.scheme.settings
-    return given.get("labels") == "true" or ("types" in options and "types" not in given)
+    return "types" in options and "types" not in given
 
 
 def _header(metadata: Mapping[str, str]) -> dict[str, Any]:

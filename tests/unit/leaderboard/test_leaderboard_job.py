@@ -215,11 +215,11 @@ def test_a_run_whose_identity_phase_went_beyond_the_budget_has_failed(
 ) -> None:
     """It goes on while rewards are rare, so that no one knows before; such a run would not verify."""
     config = config_of("adaps")
-    monkeypatch.setattr(training, "longest_training", lambda budget: budget - 1)
+    monkeypatch.setattr(training, "longest_training", lambda budget: 399)
     assert execute_job(config, tmp_path / config.run_id, lambda steps: None).status == "failed"
     failure = read_run(tmp_path / config.run_id).failure
     assert failure is not None
-    assert "the identity phase took 2,000 environment steps of a budget of 2,000" in failure.message
+    assert "the identity phase took 400 environment steps of a budget of 2,000" in failure.message
 
 
 def test_a_full_disk_in_the_middle_leaves_nothing(

@@ -90,6 +90,17 @@ def test_totals_pool_all_tasks(tmp_path: Path, suite: SuiteConfig) -> None:
     assert totals[1]["optimality_gap"] == pytest.approx(0.7)
 
 
+def test_tables_have_ten_digits(tmp_path: Path, suite: SuiteConfig) -> None:
+    """The last digits of sums differ between processors."""
+    for run, score in zip(suite.runs(), (1 / 3, 2 / 7, 1 / 9, 5 / 11), strict=False):
+        fabricate_run(tmp_path, run, score)
+    write_report(tmp_path)
+    values = [value for row in json.loads((tmp_path / "board.json").read_text()) for value in row.values()]
+    floats = [value for value in values if isinstance(value, float)]
+    assert any(len(repr(value)) > 10 for value in floats)
+    assert [value for value in floats if float(f"{value:.10g}") != value] == []
+
+
 def test_totals_say_who_is_given_groups(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
     handed = {"name": "adaps", "label": "plain-name", "settings": {"labels": [0, 0, 1, 1]}}
     fabricate_suite(tmp_path, make_suite(schemes=["fups_id", handed]))

@@ -10,7 +10,6 @@ from baselines.leaderboard.files import canonical_json, pretty_json, sha256_hex
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.latex import latex_table, latex_tables
 from baselines.leaderboard.report.data.marl_eval import marl_eval_of
-from baselines.leaderboard.report.data.rows import BoardRow, TotalRow
 from baselines.leaderboard.report.data.tables import csv_rows, markdown_board, markdown_table
 from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL
 
@@ -38,12 +37,12 @@ DOWNLOADS = (
 def downloads(board: Board) -> dict[str, str | bytes]:
     """Return every file of :data:`DOWNLOADS` and those of each task by their paths in the site."""
     done = [record for record in board.records if record.status == "done"]
-    rows = [_values(row) for row in board.rows]
+    rows = [_rounded(asdict(row)) for row in board.rows]
     files: dict[str, str | bytes] = {
         "board.csv": csv_rows(rows),
         "board.json": pretty_json(rows),
-        "aggregate.json": pretty_json([_values(row) for row in board.totals]),
-        "improvement.csv": csv_rows(_improvements(board)),
+        "aggregate.json": pretty_json([_rounded(asdict(row)) for row in board.totals]),
+        "improvement.csv": csv_rows([_rounded(row) for row in _improvements(board)]),
         "marl-eval.json": canonical_json(marl_eval_of(done, episodes=False)),
         "board.tex": latex_tables(board),
         "board.md": markdown_board(board),
@@ -54,14 +53,14 @@ def downloads(board: Board) -> dict[str, str | bytes]:
     paths = {f"{_FOLDER}/{name}": content for name, content in files.items()}
     for task in board.task_names():
         table, latex = task_downloads(task)
-        paths[table] = csv_rows([_values(row) for row in board.rows_of(task)])
+        paths[table] = csv_rows([_rounded(asdict(row)) for row in board.rows_of(task)])
         paths[latex] = latex_table(board, task)
     return paths
 
 
-def _values(row: BoardRow | TotalRow) -> dict[str, Any]:
-    """Return a row's fields, floats with ten digits: further ones differ between processors, which add up otherwise."""
-    return {key: float(f"{value:.10g}") if isinstance(value, float) else value for key, value in asdict(row).items()}
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with ten digits of each float: further ones differ between processors, which add up otherwise."""
+    return {key: float(f"{value:.10g}") if isinstance(value, float) else value for key, value in row.items()}
 
 
 def task_downloads(task: str) -> tuple[str, str]:
