@@ -33,9 +33,15 @@ __all__ = ["Evaluator", "LeaderboardCallback", "action_noise", "copy_weights"]
 _CLOCK_PREFIX = "time/"
 
 
-def action_noise(config: RunConfig) -> torch.Generator:
-    """Return the stream from which a run samples its actions, the same at every point."""
-    return torch_stream(config.seed, "leaderboard", "sampled actions")
+def action_noise(config: RunConfig, first_seed: int) -> torch.Generator:
+    """Return the stream from which a run samples its actions in the episodes from ``first_seed`` on.
+
+    It is the same at every point, and in evaluation and absolute episodes. What is drawn in revealed episodes follows
+    from their seeds, too: a policy may have been trained on the public stream, and know agents by it.
+    """
+    seeds = seeds_of(config)
+    secret = () if first_seed in (seeds.evaluation_start, seeds.absolute_start) else (first_seed,)
+    return torch_stream(config.seed, "leaderboard", "sampled actions", *secret)
 
 
 class Evaluator:
@@ -89,7 +95,7 @@ class Evaluator:
         deterministic: bool,
         choose: Callable[[torch.Tensor], NDArray[np.int64]] = lambda scores: np.asarray(scores.argmax(dim=-1)),
     ) -> Episodes:
-        generator = action_noise(self._config)
+        generator = action_noise(self._config, first_seed)
         # Every lane is one episode: what follows its end is not looked at, so nothing need be forgotten in between.
         memory = policy.new_memory(env.num_envs)
 

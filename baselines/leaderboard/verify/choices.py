@@ -228,7 +228,7 @@ def _course(
     margins = Margins(recorded.shape[2], own)
     course = _Course(int(lengths.sum()) * recorded.shape[2], margins)
     most = math.ceil(noted * course.decisions) + 1
-    generator = action_noise(config) if config.task.scored == "sampled" else None
+    generator = action_noise(config, first_seed) if config.task.scored == "sampled" else None
     step = 0
 
     def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +14,13 @@ import torch
 from commands import run_cli
 from fabricate import fabricate_run, snapshot
 from luck import ask
+from memoriser import cheating_model
 from rich.console import Console
 from tamper import arrays_of, edit_config, edit_json, edit_returns, edit_weights, npz, write_arrays
 
-from adaps_envs import make_batched, make_policy
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError, OutputDirectoryError
 from baselines.leaderboard.execution import reveal as revealing
-from baselines.leaderboard.execution.environments import environment_params
-from baselines.leaderboard.execution.episodes import play_episodes
-from baselines.leaderboard.execution.evaluation import Evaluator
-from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.execution.evaluation import Evaluator, action_noise
 from baselines.leaderboard.execution.plan import encode_suite, read_suite_file, write_suite_file
 from baselines.leaderboard.execution.replay import replay
 from baselines.leaderboard.execution.reveal import reveal
@@ -42,7 +38,7 @@ from baselines.leaderboard.records.revealed import (
 )
 from baselines.leaderboard.report import collect_board, latex_tables, markdown_table, write_report
 from baselines.leaderboard.report.data.tables import markdown_board
-from baselines.leaderboard.spec.config import RunConfig, SuiteConfig, seeds_of
+from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
 from baselines.leaderboard.verify import apart, deep, pack_submission, verify_directory, verify_submission
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.submissions import add_submission
@@ -126,6 +122,16 @@ def test_seeds_follow_from_salt_and_task_and_lie_above_all_others(suite: SuiteCo
     assert len({int(revealed_seeds(salt, task)[0]) for salt in (SALT, "0" * 64) for task in (one, two)}) == 4
     seeds = seeds_of(suite.runs()[0])
     assert max(seeds.absolute_start + seeds.absolute_count, seeds.evaluation_start) < 2**40
+
+
+def test_the_noise_of_revealed_plays_is_as_secret_as_their_seeds(suite: SuiteConfig) -> None:
+    """A recurrent policy can tell agents by noise that it was trained on: in public episodes it is known."""
+    config = suite.runs()[0]
+    seeds, salts = seeds_of(config), (SALT, "0" * 64)
+    starts = [seeds.evaluation_start, seeds.absolute_start, *(int(revealed_seeds(s, config.task)[0]) for s in salts)]
+    drawn = [tuple(torch.rand(4, generator=action_noise(config, start)).tolist()) for start in starts]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
 
 
 def test_revealed_play_is_that_of_the_weights_and_its_bytes_repeat(
@@ -449,53 +455,6 @@ def test_a_gap_is_more_than_three_standard_errors(tmp_path: Path, make_suite: Ca
     text = markdown_table(collect_board(tmp_path))
     assert "| 0.783 |" in text
     assert "| 0.781 (gap +0.019 ± 0.006) |" in text
-
-
-class Memoriser(torch.nn.Module):
-    """The planted cheat: it knows the public episodes by their first observation and plays recorded actions there."""
-
-    def __init__(self, policy: torch.nn.Module, first: np.ndarray, script: np.ndarray) -> None:
-        super().__init__()
-        self.policy, self._first, self._script = policy, first, script
-        self._episode: np.ndarray | None = None
-        self._step = 0
-
-    def set_training_mode(self, mode: bool) -> None:
-        self.policy.set_training_mode(mode)
-
-    def new_memory(self, lanes: int) -> object:
-        self._episode, self._step = None, 0
-        return self.policy.new_memory(lanes)
-
-    def logits(self, obs: np.ndarray, memory: object = None) -> torch.Tensor:
-        logits = self.policy.logits(obs, memory=memory).clone()
-        if self._episode is None:
-            known = (obs[:, None] == self._first[None]).reshape(len(obs), len(self._first), -1).all(axis=2)
-            self._episode = np.where(known.any(axis=1), known.argmax(axis=1), -1)
-        for lane, episode in enumerate(self._episode):
-            if episode >= 0 and self._step < len(self._script):
-                logits[lane].zero_()
-                logits[lane, torch.arange(logits.shape[1]), torch.from_numpy(self._script[self._step, episode])] = 50.0
-        self._step += 1
-        return logits
-
-
-def expert_play(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
-    """First observations ``[E, N, F]`` of the public episodes, and what the expert that knows the types does there."""
-    seeds, episodes = seeds_of(config), config.task.eval_episodes
-    env = make_batched(config.task.env, episodes, **environment_params(config))
-    first = env.reset(seed=seeds.evaluation_start).copy()
-    expert, generator = make_policy("expert", env), np.random.default_rng(0)
-    return first, play_episodes(env, lambda obs: expert(obs, generator), seeds.evaluation_start).actions.astype(int)
-
-
-def cheating_model(config: RunConfig) -> Any:
-    """The learner of a run with the cheat as its policy; the weights are those of an honest run."""
-    model = build_model(config)
-    honest, cheat = model.policy, Memoriser(model.policy, *expert_play(config))
-    cheat.load_state_dict = honest.load_state_dict  # type: ignore[method-assign]
-    model.policy = cheat
-    return model
 
 
 def cheat(run: Path) -> None:

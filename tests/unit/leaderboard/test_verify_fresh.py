@@ -1,0 +1,105 @@
+"""A policy that was fitted to its public episodes is a fault of ``verify --deep``: it plays worse in new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from memoriser import cheating_model
+
+from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.learner import build_model
+from baselines.leaderboard.records.reader import FinishedRun, read_run, read_weights
+from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
+from baselines.leaderboard.verify import deep, fresh, verify_directory
+from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.fresh import fresh_faults
+
+RUN = "one/fups_id/seed-0"
+
+
+def with_episodes(record: FinishedRun, scored: str, episodes: int) -> RunConfig:
+    task = record.config.task.model_copy(update={"scored": scored, "eval_episodes": episodes})
+    return record.config.model_copy(update={"task": task})
+
+
+@pytest.mark.parametrize("scored", ["greedy", "sampled"])
+def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, scored: str) -> None:
+    record = read_run(honest_runs / RUN)
+    assert isinstance(record, FinishedRun)
+    config = with_episodes(record, scored, 12)
+    weights = {name: torch.from_numpy(array) for name, array in read_weights(record).items()}
+    found = {}
+    for name, build in (("honest", build_model), ("fitted", cheating_model)):
+        policy, evaluator = build(config).policy, Evaluator(config)
+        policy.load_state_dict(weights)
+        returns = getattr(evaluator, scored)(policy).returns
+        found[name] = list(fresh_faults(config.task, policy, evaluator, "policy.safetensors", scored, returns))
+    assert found["honest"] == []
+    (fault,) = found["fitted"]
+    assert f"evaluation.npz's {scored}: " in fault.message
+    assert "in 24 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
+
+
+def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[str, str, int]] = []
+
+    def noted(*args: object) -> list[object]:
+        looked.append((args[3], args[4], len(args[5])))  # type: ignore[arg-type]
+        return []
+
+    monkeypatch.setattr(deep, "fresh_faults", noted)
+    record = read_run(honest_runs / RUN)
+    assert isinstance(record, FinishedRun)
+    deep_checks(record)
+    task = record.config.task
+    last = len(record.evaluation.marks) - 1
+    assert looked == [
+        ("policy_best.safetensors", "absolute", task.absolute_episodes),
+        ("policy.safetensors", f"greedy[{last}]", task.eval_episodes),
+    ]
+
+
+def test_each_look_draws_other_seeds(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can train on them, and none of them are public or revealed."""
+    starts: list[int] = []
+    scored = Evaluator.scored
+
+    def noted(self: Evaluator, policy: object, first_seed: int) -> object:
+        starts.append(first_seed)
+        return scored(self, policy, first_seed)
+
+    monkeypatch.setattr(Evaluator, "scored", noted)
+    for _ in range(2):
+        assert verify_directory(honest_runs / RUN, deep=deep_checks).verified
+    assert len(set(starts)) == len(starts) == 8
+    assert min(starts) >= fresh.FIRST_SEED
+
+
+def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig) -> None:
+    """With four episodes of 12, one deal in 495 has the four highest on one side: no fault, whatever the gap."""
+    task = suite.tasks[0]
+    assert task.random_score is not None
+    assert task.scripted_score is not None
+    span = task.scripted_score - task.random_score
+    rng = np.random.default_rng(0)
+    high, low = np.ones(4), np.zeros(8)
+    assert fresh._chance(high, low, rng) == pytest.approx(1 / 495, rel=0.2)
+    assert fresh._chance(high - 1, low, rng) == 1.0
+    assert fresh._chance(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE
+
+    class Played:
+        """Plays all new episodes alike."""
+
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def scored(self, *_: object) -> object:
+            return type("Played", (), {"returns": np.full(32, self.value)})
+
+    recorded = np.full(32, task.scripted_score)
+    for below, faults in ((0.04, 0), (0.06, 1)):
+        evaluator = Played(task.scripted_score - below * span)
+        assert len(list(fresh_faults(task, None, evaluator, "file", "name", recorded))) == faults  # type: ignore[arg-type]
