@@ -36,8 +36,8 @@ _CLOCK_PREFIX = "time/"
 def action_noise(config: RunConfig, first_seed: int) -> torch.Generator:
     """Return the stream from which a run samples its actions in the episodes from ``first_seed`` on.
 
-    It is the same at every point, and in evaluation and absolute episodes. What is drawn in revealed episodes follows
-    from their seeds, too: a policy may have been trained on the public stream, and know agents by it.
+    It is the same at every point, and in evaluation and absolute episodes. What is drawn in other episodes follows from
+    their seeds, too: a policy may have been trained on the public stream, and know agents by it.
     """
     seeds = seeds_of(config)
     secret = () if first_seed in (seeds.evaluation_start, seeds.absolute_start) else (first_seed,)
@@ -75,6 +75,11 @@ class Evaluator:
         """Play E episodes from other seeds, as the task is scored."""
         return self._play(policy, self._env, first_seed, deterministic=self._config.task.scored == "greedy")
 
+    def with_other_noise(self, policy: Any, noise_seed: int) -> Episodes:
+        """Play the E sampled episodes with noise that follows from a seed of its own."""
+        start = self._seeds.evaluation_start
+        return self._play(policy, self._env, start, deterministic=False, noise_seed=noise_seed)
+
     def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:
         """Play the ``greedy`` or the ``sampled`` episodes with actions ``[E, N]`` chosen by scores ``[E, N, A]``.
 
@@ -93,9 +98,10 @@ class Evaluator:
         first_seed: int,
         *,
         deterministic: bool,
+        noise_seed: int | None = None,
         choose: Callable[[torch.Tensor], NDArray[np.int64]] = lambda scores: np.asarray(scores.argmax(dim=-1)),
     ) -> Episodes:
-        generator = action_noise(self._config, first_seed)
+        generator = action_noise(self._config, first_seed if noise_seed is None else noise_seed)
         # Every lane is one episode: what follows its end is not looked at, so nothing need be forgotten in between.
         memory = policy.new_memory(env.num_envs)
 

@@ -1,7 +1,7 @@
 """Does a policy play as well in episodes that nobody can have trained on?
 
 Evaluation seeds are public, and so is the noise by which actions are sampled: a policy can be fitted to both, and know
-by them what it must not see. Here seeds are drawn anew each time, and the noise follows from them.
+by them what it must not see. Here both are drawn anew each time.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.spec.config import TaskConfig
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["fresh_faults"]
+__all__ = ["fresh_faults", "other_noise_faults"]
 
 LEAST_GAP = 0.05
 """A lower mean is a fault from this part of the task's span on: public episodes may be a little easier than most."""
 
 MOST_BY_CHANCE = 1e-5
-"""And only if episodes that are dealt at random to the two sets are as rarely so far apart."""
+"""And only if returns that are dealt at random are as rarely so far apart."""
 
 FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
 
-_SETS, _DRAWS, _CHUNK = 2, 1 << 18, 1 << 12
+_SETS = 2
+# With few episodes, more noises show as much.
+_NOISES, _NOISY_EPISODES = 4, 128
+_DRAWS, _CHUNK = 1 << 18, 1 << 12
 
 
 def fresh_faults(
@@ -44,18 +47,45 @@ def fresh_faults(
         recorded: returns of public episodes, one-dimensional.
     """
     rng = np.random.default_rng()
-    starts = rng.integers(FIRST_SEED, 2 * FIRST_SEED, size=_SETS).tolist()
-    fresh = np.concatenate([evaluator.scored(policy, start).returns for start in starts])
-    gap = float(recorded.mean() - fresh.mean())
-    least = 0.0
+    fresh = np.concatenate([evaluator.scored(policy, seed).returns for seed in _seeds(rng, _SETS)])
+    if _worse(task, recorded, fresh) and _chance_of_sets(recorded, fresh, rng) < MOST_BY_CHANCE:
+        yield _fault(file, name, recorded, fresh, f"in {len(fresh)} episodes whose seeds and noise were drawn just now")
+
+
+def other_noise_faults(
+    task: TaskConfig, policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64]
+) -> Iterator[Fault]:
+    """Yield a fault if a policy plays its sampled episodes ``[E]`` worse with other noise.
+
+    Arguments are those of :func:`fresh_faults`. Episodes are compared with themselves, so less of a gap is found.
+    """
+    if task.scored != "sampled":
+        return
+    rng = np.random.default_rng()
+    number = max(_NOISES, _NOISY_EPISODES // len(recorded))
+    others = np.stack([evaluator.with_other_noise(policy, seed).returns for seed in _seeds(rng, number)])
+    if _worse(task, recorded, others) and _chance_of_noise(recorded, others, rng) < MOST_BY_CHANCE:
+        yield _fault(file, name, recorded, others, "with noise that was drawn just now")
+
+
+def _seeds(rng: np.random.Generator, number: int) -> list[int]:
+    seeds: list[int] = rng.integers(FIRST_SEED, 2 * FIRST_SEED, size=number).tolist()
+    return seeds
+
+
+def _worse(task: TaskConfig, recorded: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    span = 0.0
     if task.random_score is not None and task.scripted_score is not None:
-        least = LEAST_GAP * (task.scripted_score - task.random_score)
-    if gap > least and _chance(recorded, fresh, rng) < MOST_BY_CHANCE:
-        told = f"{recorded.mean():.6g} on average; in {len(fresh)} episodes whose seeds and noise were drawn just now"
-        yield Fault(file, "", f"evaluation.npz's {name}: {told}, its weights get {fresh.mean():.6g}")
+        span = task.scripted_score - task.random_score
+    return bool(recorded.mean() - others.mean() > LEAST_GAP * span)
 
 
-def _chance(recorded: NDArray[np.float64], fresh: NDArray[np.float64], rng: np.random.Generator) -> float:
+def _fault(file: str, name: str, recorded: NDArray[np.float64], others: NDArray[np.float64], where: str) -> Fault:
+    message = f"{recorded.mean():.6g} on average; {where}, its weights get {others.mean():.6g}"
+    return Fault(file, "", f"evaluation.npz's {name}: {message}")
+
+
+def _chance_of_sets(recorded: NDArray[np.float64], fresh: NDArray[np.float64], rng: np.random.Generator) -> float:
     """Return how often returns dealt at random to two sets of these sizes give the first one as high a mean.
 
     A gap of less than three standard errors is not looked at more closely: 1.
@@ -64,9 +94,21 @@ def _chance(recorded: NDArray[np.float64], fresh: NDArray[np.float64], rng: np.r
     error = both.std() * np.sqrt(1 / size + 1 / len(fresh))
     if recorded.mean() - fresh.mean() < 3 * error:
         return 1.0
-    total, as_high = recorded.sum(), 0
-    for _ in range(_DRAWS // _CHUNK):
-        dealt = rng.permuted(np.tile(both, (_CHUNK, 1)), axis=1)[:, :size]
-        # Equal sums may be added up in another order.
-        as_high += int((dealt.sum(axis=1) >= total - 1e-9 * abs(total)).sum())
-    return (1 + as_high) / (1 + _DRAWS)
+    chunks = range(_DRAWS // _CHUNK)
+    dealt = (rng.permuted(np.tile(both, (_CHUNK, 1)), axis=1)[:, :size] for _ in chunks)
+    return _share(recorded.sum(), np.concatenate([part.sum(axis=1) for part in dealt]))
+
+
+def _chance_of_noise(recorded: NDArray[np.float64], others: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """Return how often one of the returns of each episode, drawn at random, gives as high a mean as ``[E]`` recorded.
+
+    Others are ``[K, E]``, of the same episodes.
+    """
+    every, episodes = np.concatenate([recorded[None], others]), np.arange(len(recorded))
+    picks = (rng.integers(len(every), size=(_CHUNK, len(recorded))) for _ in range(_DRAWS // _CHUNK))
+    return _share(recorded.sum(), np.concatenate([every[pick, episodes].sum(axis=1) for pick in picks]))
+
+
+def _share(total: float, drawn: NDArray[np.float64]) -> float:
+    # Equal sums may be added up in another order.
+    return float((1 + (drawn >= total - 1e-9 * abs(total)).sum()) / (1 + len(drawn)))

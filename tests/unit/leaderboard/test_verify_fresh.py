@@ -15,7 +15,7 @@ from baselines.leaderboard.records.reader import FinishedRun, read_run, read_wei
 from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.verify import deep, fresh, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
-from baselines.leaderboard.verify.fresh import fresh_faults
+from baselines.leaderboard.verify.fresh import fresh_faults, other_noise_faults
 
 RUN = "one/fups_id/seed-0"
 
@@ -43,6 +43,27 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
     assert "in 24 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
 
 
+@pytest.mark.parametrize("episodes", [6, 12])
+def test_a_policy_that_knows_the_public_noise_is_a_fault(honest_runs: Path, episodes: int) -> None:
+    record = read_run(honest_runs / RUN)
+    assert isinstance(record, FinishedRun)
+    config = with_episodes(record, "sampled", episodes)
+    weights = {name: torch.from_numpy(array) for name, array in read_weights(record).items()}
+    found = {}
+    for by_noise in (False, True):
+        policy, evaluator = cheating_model(config, by_noise=by_noise).policy, Evaluator(config)
+        policy.load_state_dict(weights)
+        returns = evaluator.sampled(policy).returns
+        assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
+        found[by_noise] = list(other_noise_faults(config.task, policy, evaluator, "file", "sampled[2]", returns))
+    assert found[False] == [], "it knows the episodes, with any noise"
+    (fault,) = found[True]
+    assert "evaluation.npz's sampled[2]: " in fault.message
+    assert "on average; with noise that was drawn just now, its weights get" in fault.message
+    greedy = config.task.model_copy(update={"scored": "greedy"})
+    assert list(other_noise_faults(greedy, policy, evaluator, "file", "greedy[2]", returns)) == []
+
+
 def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[tuple[str, str, int]] = []
 
@@ -51,6 +72,7 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
         return []
 
     monkeypatch.setattr(deep, "fresh_faults", noted)
+    monkeypatch.setattr(deep, "other_noise_faults", noted)
     record = read_run(honest_runs / RUN)
     assert isinstance(record, FinishedRun)
     deep_checks(record)
@@ -58,6 +80,7 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
     last = len(record.evaluation.marks) - 1
     assert looked == [
         ("policy_best.safetensors", "absolute", task.absolute_episodes),
+        ("policy.safetensors", f"greedy[{last}]", task.eval_episodes),
         ("policy.safetensors", f"greedy[{last}]", task.eval_episodes),
     ]
 
@@ -86,9 +109,11 @@ def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig)
     span = task.scripted_score - task.random_score
     rng = np.random.default_rng(0)
     high, low = np.ones(4), np.zeros(8)
-    assert fresh._chance(high, low, rng) == pytest.approx(1 / 495, rel=0.2)
-    assert fresh._chance(high - 1, low, rng) == 1.0
-    assert fresh._chance(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE
+    assert fresh._chance_of_sets(high, low, rng) == pytest.approx(1 / 495, rel=0.2)
+    assert fresh._chance_of_sets(high - 1, low, rng) == 1.0
+    assert fresh._chance_of_noise(high, np.zeros((2, 4)), rng) == pytest.approx(1 / 81, rel=0.1)
+    assert fresh._chance_of_noise(high, np.ones((2, 4)), rng) == 1.0
+    assert fresh._chance_of_sets(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE
 
     class Played:
         """Plays all new episodes alike."""
