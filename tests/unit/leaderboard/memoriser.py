@@ -19,8 +19,8 @@ from baselines.leaderboard.spec.config import RunConfig, seeds_of
 class Memoriser(torch.nn.Module):
     """It knows the public episodes by their first observation and plays recorded actions there.
 
-    With a ``config`` it counts on the noise of the public episodes as well: with other noise it plays hardly better than
-    at random.
+    With a ``config`` it counts on the noise of the public episodes as well: with other noise it plays hardly better
+    than at random.
     """
 
     def __init__(
