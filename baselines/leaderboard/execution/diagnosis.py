@@ -14,8 +14,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.diagnostics import diagnose, sharing_map
 from adaps_agents.diagnostics.diagnose import spread_rows
-from adaps_envs import make_batched, make_policy
-from adaps_envs.errors import InvalidStateError, UnknownNameError
+from adaps_envs import list_policies, make_batched, make_policy
+from adaps_envs.errors import InvalidStateError
 from baselines.leaderboard.execution.references import POLICY_OF_FIELD
 from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
 from baselines.leaderboard.records.metadata_files import Diagnostics, Sharing
@@ -112,24 +112,22 @@ def common_observations(env_id: str, params: bytes, size: int) -> NDArray[np.flo
         params: its parameters as canonical JSON.
         size: S at most.
     """
-    played = [_observations(env_id, parse_json(params), policy) for policy in POLICY_OF_FIELD.values()]
-    known = [rows for rows in played if rows is not None]
-    return np.concatenate([rows[spread_rows(len(rows), size // len(known))] for rows in known])
+    known = [name for name in POLICY_OF_FIELD.values() if name in list_policies(env_id)]
+    return np.concatenate([_observations(env_id, parse_json(params), name, size // len(known)) for name in known])
 
 
-def _observations(env_id: str, params: dict[str, Any], policy: str) -> NDArray[np.float32] | None:
-    """Return what all agents see while a scripted policy plays; None if the environment has no such policy."""
+def _observations(env_id: str, params: dict[str, Any], policy: str, number: int) -> NDArray[np.float32]:
+    """Return ``[S, F]``, S at most ``number``, of what all agents see while a scripted policy plays."""
     env = make_batched(env_id, _LANES, **params)
-    try:
-        scripted = make_policy(policy, env)
-    except UnknownNameError:
-        return None
+    scripted = make_policy(policy, env)
     generator = np.random.default_rng(REFERENCE_SEED_START)
+    steps, rows = min(env.max_cycles, _STEPS), env.num_envs * env.num_agents
+    at, chosen = np.divmod(spread_rows(steps * rows, number), rows)
     obs, seen = env.reset(seed=REFERENCE_SEED_START), []
-    for _ in range(min(env.max_cycles, _STEPS)):
-        seen.append(obs)
+    for step in range(steps):
+        seen.append(obs.reshape(rows, -1)[chosen[at == step]])
         obs, _, terminated, truncated = env.step(scripted(obs, generator))
         ended = terminated | truncated
         if ended.any():
             obs = env.reset(mask=ended)
-    return np.concatenate(seen).reshape(-1, env.obs_dim)
+    return np.concatenate(seen)

@@ -71,14 +71,24 @@ class Evaluator:
         env = self._make_env(task.absolute_episodes)
         return self._play(policy, env, self._seeds.absolute_start, deterministic=task.scored == "greedy")
 
-    def scored(self, policy: Any, first_seed: int) -> Episodes:
-        """Play E episodes from other seeds, as the task is scored."""
-        return self._play(policy, self._env, first_seed, deterministic=self._config.task.scored == "greedy")
+    def scored(
+        self,
+        policy: Any,
+        first_seed: int | None = None,
+        noise_seed: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Episodes:
+        """Play E episodes as the task is scored.
 
-    def with_other_noise(self, policy: Any, noise_seed: int) -> Episodes:
-        """Play the E sampled episodes with noise that follows from a seed of its own."""
-        start = self._seeds.evaluation_start
-        return self._play(policy, self._env, start, deterministic=False, noise_seed=noise_seed)
+        Args:
+            policy: its weights have the type ``dtype``.
+            first_seed: environment seed of the first episode; None for the public ones.
+            noise_seed: of what sampled actions follow from; None for ``first_seed``.
+            dtype: of the weights.
+        """
+        first = self._seeds.evaluation_start if first_seed is None else first_seed
+        greedy = self._config.task.scored == "greedy"
+        return self._play(policy, self._env, first, deterministic=greedy, noise_seed=noise_seed, dtype=dtype)
 
     def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:
         """Play the ``greedy`` or the ``sampled`` episodes with actions ``[E, N]`` chosen by scores ``[E, N, A]``.
@@ -99,15 +109,17 @@ class Evaluator:
         *,
         deterministic: bool,
         noise_seed: int | None = None,
+        dtype: torch.dtype = torch.float32,
         choose: Callable[[torch.Tensor], NDArray[np.int64]] = lambda scores: np.asarray(scores.argmax(dim=-1)),
     ) -> Episodes:
         generator = action_noise(self._config, first_seed if noise_seed is None else noise_seed)
         # Every lane is one episode: what follows its end is not looked at, so nothing need be forgotten in between.
         memory = policy.new_memory(env.num_envs)
+        memory.state = memory.state.to(dtype)
 
         def act(obs: NDArray[np.float32]) -> NDArray[np.int64]:
             """Return actions ``[E, N] int64`` for observations ``[E, N, F] float32``."""
-            logits = policy.logits(obs, memory=memory)
+            logits = policy.logits(obs, memory=memory, dtype=dtype).float()
             return choose(logits if deterministic else with_noise(logits, generator))
 
         started = time.perf_counter()

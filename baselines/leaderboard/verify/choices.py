@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.spec.config import RunConfig, seeds_of
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["MOST_SHAKEN", "MOST_TIES", "NEAR_TIE", "SHAKEN", "Margins", "actions_of", "choice_faults"]
+__all__ = ["MOST_SHAKEN", "MOST_TIES", "NEAR_TIE", "SHAKEN", "Margins", "actions_of", "choice_faults", "shaken"]
 
 NEAR_TIE = 1e-4
 """On another processor a recorded action may be below the best by this share of the agent's usual margin.
@@ -175,11 +176,18 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
     log is played at a place drawn among copies of them, in float64.
     The changes are drawn anew each time: nobody can build weights for them.
     """
-    before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
     rng = np.random.default_rng()
     episodes = len(getattr(actions, f"{log}_lengths"))
     copies = rng.integers(episodes, size=episodes + rng.integers(*MORE_LANES))
     lanes = rng.permutation(np.concatenate([np.arange(episodes), copies]))
+    with shaken(policy, rng) as dtype:
+        return _course(config, policy, log, actions, first_seed, 0.0, lanes, dtype)
+
+
+@contextmanager
+def shaken(policy: Any, rng: np.random.Generator) -> Iterator[torch.dtype]:
+    """Change every weight by up to a millionth; gives the type to compute in, float64 where that is possible."""
+    before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
     # Code from another package may insist on the types that it has.
     double = is_builtin(policy.scheme_name)
     if double:
@@ -188,7 +196,7 @@ def _shaken_course(config: RunConfig, policy: Any, log: str, actions: FinalActio
         for tensor in policy.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.double() * torch.as_tensor(rng.uniform(1.0 - SHAKEN, 1.0 + SHAKEN, tensor.shape)))
-        return _course(config, policy, log, actions, first_seed, 0.0, lanes, torch.float64 if double else torch.float32)
+        yield torch.float64 if double else torch.float32
     finally:
         if double:
             policy.float()

@@ -39,7 +39,7 @@ from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
-from baselines.leaderboard.verify.fresh import fresh_faults, other_noise_faults
+from baselines.leaderboard.verify.fresh import again_faults, fresh_faults
 from baselines.leaderboard.verify.groups import LongerPhaseError, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
@@ -305,7 +305,7 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
     public = ("absolute", evaluation.absolute) if best else (f"{scored}[{last}]", evaluation.scored(task)[last])
     yield from fresh_faults(task, policy, evaluator, file, *public)
     if not best:
-        yield from other_noise_faults(task, policy, evaluator, file, *public)
+        yield from again_faults(task, policy, evaluator, file, *public)
     if best and point == last:
         return
     other = "greedy" if scored == "sampled" else "sampled"

@@ -1,7 +1,8 @@
 """Does a policy play as well in episodes that nobody can have trained on?
 
-Evaluation seeds are public, and so is the noise by which actions are sampled: a policy can be fitted to both, and know
-by them what it must not see. Here both are drawn anew each time.
+Evaluation seeds are public, and so are the noise by which actions are sampled and how sums are rounded: a policy can be
+fitted to all three, and know by them what it must not see. Here seeds and noise are drawn anew each time, weights are
+changed by up to a millionth, and play is computed in float64.
 """
 
 from __future__ import annotations
@@ -14,23 +15,33 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.spec.config import TaskConfig
+from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["fresh_faults", "other_noise_faults"]
+__all__ = ["again_faults", "fresh_faults", "played_anew"]
 
 LEAST_GAP = 0.05
 """A lower mean is a fault from this part of the task's span on: public episodes may be a little easier than most."""
 
 MOST_BY_CHANCE = 1e-5
-"""And only if returns that are dealt at random are as rarely so far apart."""
+"""And only if returns that are dealt at random are as rarely so far apart: fewer than four episodes are too few."""
 
 FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
 
 _SETS = 2
-# With few episodes, more noises show as much.
-_NOISES, _NOISY_EPISODES = 4, 128
+# Episodes are played again this often, and with few of them more often, which shows as much.
+_TIMES, _EPISODES = 4, 128
 _DRAWS, _CHUNK = 1 << 18, 1 << 12
+
+
+def played_anew(episodes: int) -> int:
+    """Return how often both policies of a run play so many episodes in all."""
+    return 2 * _SETS + _times(episodes)
+
+
+def _times(episodes: int) -> int:
+    return max(_TIMES, _EPISODES // episodes)
 
 
 def fresh_faults(
@@ -47,30 +58,33 @@ def fresh_faults(
         recorded: returns of public episodes, one-dimensional.
     """
     rng = np.random.default_rng()
-    fresh = np.concatenate([evaluator.scored(policy, seed).returns for seed in _seeds(rng, _SETS)])
+    fresh = np.concatenate([_play(policy, evaluator, rng, first_seed=_seed(rng)) for _ in range(_SETS)])
     if _worse(task, recorded, fresh) and _chance_of_sets(recorded, fresh, rng) < MOST_BY_CHANCE:
         yield _fault(file, name, recorded, fresh, f"in {len(fresh)} episodes whose seeds and noise were drawn just now")
 
 
-def other_noise_faults(
+def again_faults(
     task: TaskConfig, policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Yield a fault if a policy plays its sampled episodes ``[E]`` worse with other noise.
+    """Yield a fault if a policy plays its last evaluation ``[E]`` worse when it plays it again.
 
-    Arguments are those of :func:`fresh_faults`. Episodes are compared with themselves, so less of a gap is found.
+    Arguments are those of :func:`fresh_faults`. Episodes are compared with themselves, so a smaller gap is found.
     """
-    if task.scored != "sampled":
-        return
     rng = np.random.default_rng()
-    number = max(_NOISES, _NOISY_EPISODES // len(recorded))
-    others = np.stack([evaluator.with_other_noise(policy, seed).returns for seed in _seeds(rng, number)])
-    if _worse(task, recorded, others) and _chance_of_noise(recorded, others, rng) < MOST_BY_CHANCE:
-        yield _fault(file, name, recorded, others, "with noise that was drawn just now")
+    times = _times(len(recorded))
+    others = np.stack([_play(policy, evaluator, rng, noise_seed=_seed(rng)) for _ in range(times)])
+    if _worse(task, recorded, others) and _chance_of_times(recorded, others, rng) < MOST_BY_CHANCE:
+        where = f"played again {times} times, with noise and last digits of weights that were drawn just now"
+        yield _fault(file, name, recorded, others, where)
 
 
-def _seeds(rng: np.random.Generator, number: int) -> list[int]:
-    seeds: list[int] = rng.integers(FIRST_SEED, 2 * FIRST_SEED, size=number).tolist()
-    return seeds
+def _play(policy: Any, evaluator: Evaluator, rng: np.random.Generator, **seeds: int) -> NDArray[np.float64]:
+    with shaken(policy, rng) as dtype:
+        return evaluator.scored(policy, dtype=dtype, **seeds).returns
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(FIRST_SEED, 2 * FIRST_SEED))
 
 
 def _worse(task: TaskConfig, recorded: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
@@ -99,8 +113,8 @@ def _chance_of_sets(recorded: NDArray[np.float64], fresh: NDArray[np.float64], r
     return _share(recorded.sum(), np.concatenate([part.sum(axis=1) for part in dealt]))
 
 
-def _chance_of_noise(recorded: NDArray[np.float64], others: NDArray[np.float64], rng: np.random.Generator) -> float:
-    """Return how often one of the returns of each episode, drawn at random, gives as high a mean as ``[E]`` recorded.
+def _chance_of_times(recorded: NDArray[np.float64], others: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """Return how often one return of each episode, drawn at random, gives as high a mean as the recorded ones ``[E]``.
 
     Others are ``[K, E]``, of the same episodes.
     """

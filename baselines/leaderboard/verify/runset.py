@@ -60,6 +60,9 @@ MOST_DECISIONS = 1 << 32
 What else takes as long counts as well; see :func:`_decisions`.
 """
 
+FEWEST_EPISODES = 4
+"""Fewer returns of an evaluation are parted too often by chance to show that a policy was fitted to them."""
+
 # Larger networks take their time to decide; those of the built-in suites are smaller.
 _WEIGHTS_PER_DECISION = 1 << 17
 # So do long observations; those of the built-in tasks are shorter.
@@ -136,9 +139,14 @@ def verify_directory(
     light = sum(record.light for record in records)
     if light:
         verdict.notes.append(light_note(light, len(records)))
-    for task in dict.fromkeys(record.config.task.name for record in records):
-        if task not in builtin_tasks():
-            verdict.notes.append(f"task {task} is not built in: its reference scores are those of its author")
+    for task in {record.config.task.name: record.config.task for record in records}.values():
+        if task.name not in builtin_tasks():
+            verdict.notes.append(f"task {task.name} is not built in: its reference scores are those of its author")
+        if verdict.deep and task.eval_episodes < FEWEST_EPISODES:
+            verdict.notes.append(
+                f"task {task.name} is evaluated in {task.eval_episodes} episodes: with fewer than {FEWEST_EPISODES} no "
+                "policy that was fitted to them is found"
+            )
     return verdict
 
 
@@ -282,13 +290,22 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared.
     """
     env, task = open_environment(record.config), record.config.task
-    # The deep check also plays the first point, greedy and sampled, the last one sampled, and the best one, and
-    # follows the recorded actions with the weights as they are and, in a batch of twice as many, with changed ones.
-    episodes = task.eval_episodes * (7 if deep else 1) + task.absolute_episodes * (4 if deep else 1)
+    episodes = task.eval_episodes + task.absolute_episodes
+    if deep:
+        # It also plays the first point, greedy and sampled, the last one sampled, and the best one, follows the
+        # recorded actions with the weights as they are and, in a batch of twice as many, with changed ones, and plays
+        # anew.
+        episodes = task.eval_episodes * (7 + _played_anew(task.eval_episodes)) + task.absolute_episodes * 4
     seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
     return episodes * env.max_cycles * env.num_agents * each + rollout + (_comparisons(env.num_agents) if deep else 0)
+
+
+def _played_anew(episodes: int) -> int:
+    from baselines.leaderboard.verify.fresh import played_anew  # it needs torch, as the deep checks do
+
+    return played_anew(episodes)
 
 
 def _comparisons(agents: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns,
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.schemes.group_source import GroupSource
 from adaps_envs import make_batched, make_policy
-from baselines.leaderboard.execution.diagnosis import sharing_of
+from baselines.leaderboard.execution.diagnosis import common_observations, sharing_of
 from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.episodes import Episodes, play_episodes
 from baselines.leaderboard.execution.evaluation import Evaluator
@@ -29,6 +30,7 @@ from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
+from baselines.leaderboard.files import canonical_json
 from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
@@ -555,6 +557,30 @@ def test_episodes_that_take_too_much_memory_at_once(honest_runs: Path, monkeypat
     assert any("5 episodes at once take 0 MiB; at most 0 are played" in fault for fault in faults), faults
 
 
+def test_observations_on_which_agents_are_compared_are_not_all_kept() -> None:
+    """64 steps in eight lanes of 200 agents with 404 entries each are 165 MB, of which 512 rows are looked at."""
+    params = canonical_json({"groups": [100, 100], "num_landmarks": 200, "max_cycles": 64})
+    tracemalloc.start()
+    try:
+        assert common_observations("BPS-1-v0", params, 512).shape == (512, 404)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_task_of_few_episodes_is_noted(tmp_path: Path) -> None:
+    data = suite_data(schemes=["fups_id"], seeds=[0])
+    for episodes, noted in ((3, True), (4, False)):
+        suite = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "eval_episodes": episodes}]})
+        out = tmp_path / str(episodes)
+        for config in suite.runs():
+            assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
+        verdict = verify_directory(out, deep=deep_checks)
+        assert verdict.verified
+        assert any("is evaluated in 3 episodes: with fewer than 4" in note for note in verdict.notes) is noted
+        assert not any("with fewer than" in note for note in verify_directory(out).notes)
+
+
 def test_layers_that_take_too_much_memory_at_once(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = honest_runs / FUPS
     episodes = 5 * lane_bytes(open_environment(read_run(run).config))
@@ -573,11 +599,11 @@ def test_a_wide_network_after_few_updates_does_not_tie() -> None:
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 39 more episodes each.
+    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 183 more episodes each.
 
     It also compares six pairs of agents on 512 observations.
     """
-    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 48, 6 * 512)):
+    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 192, 6 * 512)):
         decisions = DIGEST + 4 * (episodes * 50 * 4 + compared)
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
@@ -590,7 +616,7 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = DIGEST + 48 * 50 * 4 + 6 * 512
+    decisions = DIGEST + 192 * 50 * 4 + 6 * 512
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)

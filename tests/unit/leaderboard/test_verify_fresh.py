@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from baselines.leaderboard.records.reader import FinishedRun, read_run, read_wei
 from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.verify import deep, fresh, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
-from baselines.leaderboard.verify.fresh import fresh_faults, other_noise_faults
+from baselines.leaderboard.verify.fresh import again_faults, fresh_faults
 
 RUN = "one/fups_id/seed-0"
 
@@ -43,25 +44,26 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
     assert "in 24 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
 
 
-@pytest.mark.parametrize("episodes", [6, 12])
-def test_a_policy_that_knows_the_public_noise_is_a_fault(honest_runs: Path, episodes: int) -> None:
+@pytest.mark.parametrize("episodes", [4, 12])
+@pytest.mark.parametrize(("by", "scored"), [("noise", "sampled"), ("digits", "sampled"), ("digits", "greedy")])
+def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
+    honest_runs: Path, by: str, scored: str, episodes: int
+) -> None:
     record = read_run(honest_runs / RUN)
     assert isinstance(record, FinishedRun)
-    config = with_episodes(record, "sampled", episodes)
+    config = with_episodes(record, scored, episodes)
     weights = {name: torch.from_numpy(array) for name, array in read_weights(record).items()}
     found = {}
-    for by_noise in (False, True):
-        policy, evaluator = cheating_model(config, by_noise=by_noise).policy, Evaluator(config)
+    for knows in ("episodes", by):
+        policy, evaluator = cheating_model(config, knows).policy, Evaluator(config)
         policy.load_state_dict(weights)
-        returns = evaluator.sampled(policy).returns
+        returns = getattr(evaluator, scored)(policy).returns
         assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
-        found[by_noise] = list(other_noise_faults(config.task, policy, evaluator, "file", "sampled[2]", returns))
-    assert found[False] == [], "it knows the episodes, with any noise"
-    (fault,) = found[True]
-    assert "evaluation.npz's sampled[2]: " in fault.message
-    assert "on average; with noise that was drawn just now, its weights get" in fault.message
-    greedy = config.task.model_copy(update={"scored": "greedy"})
-    assert list(other_noise_faults(greedy, policy, evaluator, "file", "greedy[2]", returns)) == []
+        found[knows] = list(again_faults(config.task, policy, evaluator, "file", f"{scored}[2]", returns))
+    assert found["episodes"] == [], "it plays them with any noise and rounding"
+    (fault,) = found[by]
+    assert f"evaluation.npz's {scored}[2]: " in fault.message
+    assert "with noise and last digits of weights that were drawn just now, its weights get" in fault.message
 
 
 def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +74,7 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
         return []
 
     monkeypatch.setattr(deep, "fresh_faults", noted)
-    monkeypatch.setattr(deep, "other_noise_faults", noted)
+    monkeypatch.setattr(deep, "again_faults", noted)
     record = read_run(honest_runs / RUN)
     assert isinstance(record, FinishedRun)
     deep_checks(record)
@@ -87,17 +89,18 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
 
 def test_each_look_draws_other_seeds(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can train on them, and none of them are public or revealed."""
+    record = read_run(honest_runs / RUN)
     starts: list[int] = []
     scored = Evaluator.scored
 
-    def noted(self: Evaluator, policy: object, first_seed: int) -> object:
-        starts.append(first_seed)
-        return scored(self, policy, first_seed)
+    def noted(self: Evaluator, policy: object, first_seed: int | None = None, **given: Any) -> object:
+        starts.append(given["noise_seed"] if first_seed is None else first_seed)
+        return scored(self, policy, first_seed, **given)
 
     monkeypatch.setattr(Evaluator, "scored", noted)
     for _ in range(2):
         assert verify_directory(honest_runs / RUN, deep=deep_checks).verified
-    assert len(set(starts)) == len(starts) == 8
+    assert len(set(starts)) == len(starts) == 2 * (2 * 2 + 128 // record.config.task.eval_episodes)
     assert min(starts) >= fresh.FIRST_SEED
 
 
@@ -111,8 +114,8 @@ def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig)
     high, low = np.ones(4), np.zeros(8)
     assert fresh._chance_of_sets(high, low, rng) == pytest.approx(1 / 495, rel=0.2)
     assert fresh._chance_of_sets(high - 1, low, rng) == 1.0
-    assert fresh._chance_of_noise(high, np.zeros((2, 4)), rng) == pytest.approx(1 / 81, rel=0.1)
-    assert fresh._chance_of_noise(high, np.ones((2, 4)), rng) == 1.0
+    assert fresh._chance_of_times(high, np.zeros((2, 4)), rng) == pytest.approx(1 / 81, rel=0.1)
+    assert fresh._chance_of_times(high, np.ones((2, 4)), rng) == 1.0
     assert fresh._chance_of_sets(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE
 
     class Played:
@@ -121,10 +124,10 @@ def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig)
         def __init__(self, value: float) -> None:
             self.value = value
 
-        def scored(self, *_: object) -> object:
+        def scored(self, *_: object, **__: object) -> object:
             return type("Played", (), {"returns": np.full(32, self.value)})
 
-    recorded = np.full(32, task.scripted_score)
+    policy, recorded = build_model(suite.runs()[0]).policy, np.full(32, task.scripted_score)
     for below, faults in ((0.04, 0), (0.06, 1)):
         evaluator = Played(task.scripted_score - below * span)
-        assert len(list(fresh_faults(task, None, evaluator, "file", "name", recorded))) == faults  # type: ignore[arg-type]
+        assert len(list(fresh_faults(task, policy, evaluator, "file", "name", recorded))) == faults  # type: ignore[arg-type]
