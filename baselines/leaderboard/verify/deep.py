@@ -305,7 +305,7 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
     public = ("absolute", evaluation.absolute) if best else (f"{scored}[{last}]", evaluation.scored(task)[last])
     yield from fresh_faults(task, policy, evaluator, file, *public)
     if not best:
-        yield from again_faults(task, policy, evaluator, file, *public)
+        yield from again_faults(policy, evaluator, file, *public)
     if best and point == last:
         return
     other = "greedy" if scored == "sampled" else "sampled"

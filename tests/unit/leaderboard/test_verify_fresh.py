@@ -59,7 +59,7 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
         assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
-        found[knows] = list(again_faults(config.task, policy, evaluator, "file", f"{scored}[2]", returns))
+        found[knows] = list(again_faults(policy, evaluator, "file", f"{scored}[2]", returns))
     assert found["episodes"] == [], "it plays them with any noise and rounding"
     (fault,) = found[by]
     assert f"evaluation.npz's {scored}[2]: " in fault.message
@@ -70,7 +70,7 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
     looked: list[tuple[str, str, int]] = []
 
     def noted(*args: object) -> list[object]:
-        looked.append((args[3], args[4], len(args[5])))  # type: ignore[arg-type]
+        looked.append((args[-3], args[-2], len(args[-1])))  # type: ignore[arg-type]
         return []
 
     monkeypatch.setattr(deep, "fresh_faults", noted)
