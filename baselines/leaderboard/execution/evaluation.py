@@ -48,11 +48,12 @@ class Evaluator:
     """Plays a policy in the evaluation episodes of one run.
 
     Attributes:
+        task: of the run.
         seconds: wall-clock time spent so far.
     """
 
     def __init__(self, config: RunConfig) -> None:
-        self._config = config
+        self.task, self._config = config.task, config
         self._seeds = seeds_of(config)
         self._env = self._make_env(config.task.eval_episodes)
         self.seconds = 0.0

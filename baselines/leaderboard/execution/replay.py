@@ -12,9 +12,18 @@ from adaps_envs import AdapsError, make_batched
 from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.files import canonical_json
-from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.spec.config import RunConfig, TaskConfig
 
-__all__ = ["RETURN_TOLERANCE", "ReplayError", "first_difference", "lane_bytes", "open_environment", "replay"]
+__all__ = [
+    "RETURN_TOLERANCE",
+    "SCORE_TOLERANCE",
+    "ReplayError",
+    "first_difference",
+    "lane_bytes",
+    "open_environment",
+    "replay",
+    "returns_apart",
+]
 
 RETURN_TOLERANCE = 1e-6
 """Replayed and recorded returns may differ by this much, absolutely plus relative to the recorded one.
@@ -22,6 +31,9 @@ RETURN_TOLERANCE = 1e-6
 On one machine they are equal to the last bit. Continuous games round differently on other processors, by some units in
 the last place of their 32-bit rewards.
 """
+
+SCORE_TOLERANCE = 1e-4
+"""But never by more than this in the score: where rewards are small, any return is within the other tolerance."""
 
 # What a record may ask for; the registered environments and suites stay far below.
 MAX_PARAMETER = 10_000
@@ -102,10 +114,19 @@ def replay(
     return np.concatenate(parts)
 
 
-def first_difference(replayed: NDArray[np.float64], recorded: NDArray[np.float64]) -> tuple[int, int]:
-    """Return how many of the returns ``[E]`` differ beyond :data:`RETURN_TOLERANCE`, and the first of them."""
-    apart = ~(np.abs(replayed - recorded) <= RETURN_TOLERANCE * (1.0 + np.abs(recorded)))
-    return int(apart.sum()), int(apart.argmax())
+def returns_apart(task: TaskConfig, replayed: NDArray[np.float64], recorded: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the returns ``[E]`` of a task differ beyond :data:`RETURN_TOLERANCE` or its score's."""
+    allowed = RETURN_TOLERANCE * (1.0 + np.abs(recorded))
+    if task.random_score is not None and task.scripted_score is not None:
+        allowed = np.minimum(allowed, SCORE_TOLERANCE * (task.scripted_score - task.random_score))
+    differ: NDArray[np.bool_] = ~(np.abs(replayed - recorded) <= allowed)
+    return differ
+
+
+def first_difference(task: TaskConfig, replayed: NDArray[np.float64], recorded: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how many of the returns ``[E]`` are :func:`returns_apart`, and the first of them."""
+    differ = returns_apart(task, replayed, recorded)
+    return int(differ.sum()), int(differ.argmax())
 
 
 def lane_bytes(env: BatchedEnv) -> int:

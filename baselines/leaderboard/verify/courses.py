@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from baselines.leaderboard.execution.evaluation import Evaluator
-from baselines.leaderboard.execution.replay import RETURN_TOLERANCE
+from baselines.leaderboard.execution.replay import returns_apart
 from baselines.leaderboard.verify.choices import NEAR_TIE, Margins, actions_of
 
 __all__ = ["EPISODES_APART", "course_difference"]
@@ -45,7 +45,7 @@ def course_difference(
     """
     first = _Courses(policy)
     returns = first.play(evaluator, policy, name)
-    apart = np.flatnonzero(~_close(returns, recorded)).tolist()
+    apart = np.flatnonzero(returns_apart(evaluator.task, returns, recorded)).tolist()
     if not apart:
         return ""
     unexplained = apart
@@ -56,11 +56,6 @@ def course_difference(
     episode = unexplained[0]
     count = f"{len(apart)} of {len(recorded)} episodes differ"
     return f"{returns[episode]!r} in episode {episode}, which has {recorded[episode]!r} ({count})"
-
-
-def _close(played: NDArray[np.float64], recorded: NDArray[np.float64]) -> NDArray[np.bool_]:
-    close: NDArray[np.bool_] = np.abs(played - recorded) <= RETURN_TOLERANCE * (1.0 + np.abs(recorded))
-    return close
 
 
 def _unexplained(
@@ -78,9 +73,9 @@ def _unexplained(
         if not turns:
             break
         courses = _Courses(policy, turns, bounds)
-        right = _close(courses.play(evaluator, policy, name), recorded)
+        wrong = returns_apart(evaluator.task, courses.play(evaluator, policy, name), recorded)
         for episode, taken in turns.items():
-            if right[episode]:
+            if not wrong[episode]:
                 del waiting[episode]
             else:
                 waiting[episode] += [{**taken, place: action} for place, action in courses.ties[episode]]

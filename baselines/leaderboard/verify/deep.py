@@ -301,9 +301,9 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
     last, point = len(evaluation.marks) - 1, int(evaluation.best_point)
     file = BEST if best else FINAL
     yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions, near=near)
-    task, scored = record.config.task, record.config.task.scored
-    public = ("absolute", evaluation.absolute) if best else (f"{scored}[{last}]", evaluation.scored(task)[last])
-    yield from fresh_faults(task, policy, evaluator, file, *public)
+    scored = record.config.task.scored
+    public = ("absolute", evaluation.absolute) if best else (f"{scored}[{last}]", getattr(evaluation, scored)[last])
+    yield from fresh_faults(policy, evaluator, file, *public)
     if not best:
         yield from again_faults(policy, evaluator, file, *public)
     if best and point == last:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.leaderboard.execution.evaluation import Evaluator
-from baselines.leaderboard.spec.config import TaskConfig
 from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
@@ -45,12 +44,11 @@ def _times(episodes: int) -> int:
 
 
 def fresh_faults(
-    task: TaskConfig, policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64]
+    policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64]
 ) -> Iterator[Fault]:
     """Yield a fault if a policy plays worse, as its task is scored, in 2 E new episodes, E those of an evaluation.
 
     Args:
-        task: of the run.
         policy: its weights loaded.
         evaluator: of the run.
         file: where the weights come from, for the message.
@@ -59,7 +57,7 @@ def fresh_faults(
     """
     rng = np.random.default_rng()
     fresh = np.concatenate([_play(policy, evaluator, rng, first_seed=_seed(rng)) for _ in range(_SETS)])
-    span = 0.0
+    task, span = evaluator.task, 0.0
     if task.random_score is not None and task.scripted_score is not None:
         span = task.scripted_score - task.random_score
     far = recorded.mean() - fresh.mean() > LEAST_GAP * span

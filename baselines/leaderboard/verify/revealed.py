@@ -64,7 +64,7 @@ def _play_faults(directory: Path, record: FinishedRun, salt: str, *, deep: bool)
     except ReplayError as error:
         yield Fault(name, error.where, str(error))
         return
-    count, first = first_difference(returns, play.returns)
+    count, first = first_difference(record.config.task, returns, play.returns)
     if count:
         message = f"{play.returns[first]!r}; replaying its actions gives {returns[first]!r} ({count} episodes differ)"
         yield Fault(name, f"returns[{first}]", message)

@@ -377,7 +377,7 @@ def _replay_faults(record: FinishedRun) -> tuple[int, list[Fault]]:
             faults.append(Fault(file, error.where, str(error)))
             continue
         replayed += len(returns)
-        count, first = first_difference(returns, recorded)
+        count, first = first_difference(record.config.task, returns, recorded)
         if count:
             message = f"{recorded[first]!r}; replaying {file} gives {returns[first]!r} ({count} episodes differ)"
             faults.append(Fault("evaluation.npz", field.format(first), message))

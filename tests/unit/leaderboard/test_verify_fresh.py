@@ -37,7 +37,7 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
         policy, evaluator = build(config).policy, Evaluator(config)
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
-        found[name] = list(fresh_faults(config.task, policy, evaluator, "policy.safetensors", scored, returns))
+        found[name] = list(fresh_faults(policy, evaluator, "policy.safetensors", scored, returns))
     assert found["honest"] == []
     (fault,) = found["fitted"]
     assert f"evaluation.npz's {scored}: " in fault.message
@@ -122,7 +122,7 @@ def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig)
         """Plays all new episodes alike."""
 
         def __init__(self, value: float) -> None:
-            self.value = value
+            self.task, self.value = task, value
 
         def scored(self, *_: object, **__: object) -> object:
             return type("Played", (), {"returns": np.full(32, self.value)})
@@ -130,4 +130,4 @@ def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig)
     policy, recorded = build_model(suite.runs()[0]).policy, np.full(32, task.scripted_score)
     for below, faults in ((0.04, 0), (0.06, 1)):
         evaluator = Played(task.scripted_score - below * span)
-        assert len(list(fresh_faults(task, policy, evaluator, "file", "name", recorded))) == faults  # type: ignore[arg-type]
+        assert len(list(fresh_faults(policy, evaluator, "file", "name", recorded))) == faults  # type: ignore[arg-type]

@@ -830,6 +830,17 @@ def test_episodes_of_another_policy_are_no_rounding_of_another_processor(runs: P
         assert any(re.search(rf"{file}: actions.npz: {log}\[\d+, 0, \d\] is", fault) for fault in faults), faults
 
 
+@pytest.mark.parametrize("field", ["greedy", "sampled", "absolute"])
+def test_small_differences_between_scores_leave_no_room_for_other_returns(runs: Path, field: str) -> None:
+    """Where .001 lies between random play and the expert, returns that are off by .0001 are a tenth of the score."""
+    edit_config(runs / RUN, lambda config: config["task"].update(random_score=-150.001, scripted_score=-150.0))
+    assert verify_directory(runs / RUN, deep=deep_checks).verified
+    # The best point stays: returns of its own episodes are changed alike.
+    edit_returns(runs / RUN, lambda arrays: arrays[field].__iadd__(1e-4))
+    faults = [str(fault) for fault in verify_directory(runs / RUN, deep=deep_checks).all_faults]
+    assert any(f"{field}[" in fault for fault in faults), faults
+
+
 def test_honest_runs_verify_deeply_on_another_processor(runs: Path) -> None:
     edit_json(runs / RUN, "provenance.json", lambda value: value.update(processor="one of a kind"))
     assert verify_directory(runs / RUN, deep=deep_checks).verified

@@ -101,7 +101,7 @@ def film(record: RunRecord, episode: int) -> Film:
         seeds = record.evaluation.seeds[episode : episode + 1]
         lengths = log.final_lengths[episode : episode + 1]
         replayed = replay(record.config, "final", seeds, actions[:, None], lengths)
-        if first_difference(replayed, returns[episode : episode + 1])[0]:
+        if first_difference(record.config.task, replayed, returns[episode : episode + 1])[0]:
             raise FilmError(f"the actions give a return of {replayed[0]:.1f}, the record says {returns[episode]:.1f}")
         env = open_environment(record.config)
     except (ReplayError, DamagedRecordError) as error:
