@@ -35,6 +35,7 @@ __all__ = [
     "mean",
     "mean_interval",
     "median",
+    "middle_half",
     "optimality_gap",
     "paired_interval",
     "performance_profile",
@@ -71,6 +72,12 @@ def iqm(scores: Scores) -> Array:
     ordered = np.sort(np.concatenate(scores, axis=-1), axis=-1)
     count = ordered.shape[-1]
     return np.asarray(ordered[..., count // 4 : count - count // 4].mean(axis=-1), dtype=np.float64)
+
+
+def middle_half(values: Array) -> NDArray[np.int64]:
+    """Return which of the values ``[R]`` the interquartile mean is the mean of."""
+    quarter = len(values) // 4
+    return np.argsort(values, kind="stable")[quarter : len(values) - quarter]
 
 
 def mean(scores: Scores) -> Array:

@@ -477,6 +477,24 @@ def cheat(run: Path) -> None:
     write_arrays(run, "actions.npz", {**actions, "absolute": absolute.actions, "absolute_lengths": absolute.lengths})
 
 
+def test_a_run_that_is_bad_on_purpose_hides_no_gap(tmp_path: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    """It is as far below in public episodes as the others are above, and does not count for the interquartile mean."""
+    data = make_suite(seed_commitment=commitment_of(SALT), seeds=[0, 1, 2, 3, 4]).model_dump(mode="json")
+    suite = SuiteConfig.model_validate({**data, "tasks": data["tasks"][:1], "schemes": data["schemes"][:1]})
+    files = {"revealed/salt.txt": f"{SALT}\n".encode()}
+    for config in suite.runs():
+        fabricate_run(tmp_path, config, -2.1 if config.seed == 3 else 0.9)
+        play = RevealedPlay(np.full(4, -170.0), np.zeros((1, 4, 4), np.uint8), np.ones(4, np.int64))
+        files[play_path(config.run_id)] = encode_play(play)
+    write_suite_file(suite, tmp_path)
+    write_revealed(tmp_path, files)
+    (row,) = collect_board(tmp_path).rows
+    assert row.iqm == pytest.approx(0.9)
+    assert row.revealed_iqm == pytest.approx(0.3)
+    assert row.revealed_difference == pytest.approx(0.6)
+    assert row.revealed_gap
+
+
 def test_a_policy_that_knows_the_public_episodes_is_marked(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,8 @@ def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig)
     high, low = np.ones(4), np.zeros(8)
     assert fresh._chance_of_sets(high, low, rng) == pytest.approx(1 / 495, rel=0.2)
     assert fresh._chance_of_sets(high - 1, low, rng) == 1.0
+    wild = np.concatenate([high[1:], [-1e9]])
+    assert fresh._chance_of_sets(wild, low, rng) < 0.2
     assert fresh._chance_of_times(high, np.zeros((2, 4)), rng) == pytest.approx(1 / 81, rel=0.1)
     assert fresh._chance_of_times(high, np.ones((2, 4)), rng) == 1.0
     assert fresh._chance_of_sets(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE

@@ -197,11 +197,13 @@ def _with_revealed(row: BoardRow, group: Group, task: TaskConfig, revealed: Reve
     """Add the score in the revealed episodes, and whether it differs from the other one by more than chance.
 
     The policies are the same and all runs of a task meet the same episodes, so that episodes alone are drawn: each
-    counts by its mean over the runs.
+    counts by its mean over the runs that count for the score, the middle half. A run that is bad on purpose, in public
+    episodes alone, would otherwise hide the gap of all others.
     """
     public = task.normalise(np.stack([run.scored(task)[-1] for run in evaluations(group)]))
     secret = task.normalise(np.stack([revealed.plays[record.config.run_id].returns for record in group.done]))
-    episodes = [returns.mean(axis=0) for returns in (public, secret)]
+    middle = stats.middle_half(public.mean(axis=1))
+    episodes = [returns[middle].mean(axis=0) for returns in (public, secret)]
     difference = float(episodes[0].mean() - episodes[1].mean())
     error = _standard_error(episodes)
     return replace(
