@@ -138,6 +138,11 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
         return Addition(verdict)
     first = _suite_of_board(read_suite_file(directory), revealed=(directory / REVEALED).exists())
     suite = read_suite_file(board) or first
+    if suite is not None and suite is first and suite.seed_commitment is not None:
+        verdict.notes.append(
+            "the board takes its seed_commitment from this submission: whoever made that salt knows the seeds. Begin a "
+            "board with runs of your own"
+        )
     if suite is not None and name is not None:
         suite = suite.model_copy(update={"name": name})
     addition.report = _add(fresh, suite, board, directory)
