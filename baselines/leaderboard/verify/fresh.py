@@ -29,25 +29,29 @@ MOST_BY_CHANCE = 1e-5
 FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
 
-_SETS = 2
-# Episodes are played again this often, and with few of them more often, which shows as much.
-_TIMES, _EPISODES = 4, 128
+# How often all episodes are played, and how many that makes, at least: with few of them, more times show as much.
+_NEW, _NEW_EPISODES = 2, 64
+_AGAIN, _AGAIN_EPISODES = 4, 128
 _DRAWS, _CHUNK = 1 << 18, 1 << 12
 
 
 def played_anew(episodes: int) -> int:
     """Return how often both policies of a run play so many episodes in all."""
-    return 2 * _SETS + _times(episodes)
+    return 2 * _times_new(episodes) + _times_again(episodes)
 
 
-def _times(episodes: int) -> int:
-    return max(_TIMES, _EPISODES // episodes)
+def _times_new(episodes: int) -> int:
+    return max(_NEW, _NEW_EPISODES // episodes)
+
+
+def _times_again(episodes: int) -> int:
+    return max(_AGAIN, _AGAIN_EPISODES // episodes)
 
 
 def fresh_faults(
     policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Yield a fault if a policy plays worse, as its task is scored, in 2 E new episodes, E those of an evaluation.
+    """Yield a fault if a policy plays worse, as its task is scored, in new episodes, at least twice as many.
 
     Args:
         policy: its weights loaded.
@@ -57,8 +61,9 @@ def fresh_faults(
         recorded: returns of public episodes, one-dimensional.
     """
     rng = np.random.default_rng()
-    fresh = np.concatenate([_play(policy, evaluator, rng, first_seed=_seed(rng)) for _ in range(_SETS)])
     task, span = evaluator.task, 0.0
+    times = range(_times_new(task.eval_episodes))
+    fresh = np.concatenate([_play(policy, evaluator, rng, first_seed=_seed(rng)) for _ in times])
     if task.random_score is not None and task.scripted_score is not None:
         span = task.scripted_score - task.random_score
     far = recorded.mean() - fresh.mean() > LEAST_GAP * span
@@ -75,7 +80,7 @@ def again_faults(
     account and a smaller gap is found.
     """
     rng = np.random.default_rng()
-    times = _times(len(recorded))
+    times = _times_again(len(recorded))
     others = np.stack([_play(policy, evaluator, rng, noise_seed=_seed(rng)) for _ in range(times)])
     if _chance_of_times(recorded, others, rng) < MOST_BY_CHANCE:
         where = f"played again {times} times, with noise and last digits of weights that were drawn just now"

@@ -599,11 +599,11 @@ def test_a_wide_network_after_few_updates_does_not_tie() -> None:
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 183 more episodes each.
+    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 295 more episodes each.
 
     It also compares six pairs of agents on 512 observations.
     """
-    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 192, 6 * 512)):
+    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 304, 6 * 512)):
         decisions = DIGEST + 4 * (episodes * 50 * 4 + compared)
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
@@ -616,7 +616,7 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = DIGEST + 192 * 50 * 4 + 6 * 512
+    decisions = DIGEST + 304 * 50 * 4 + 6 * 512
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)

@@ -41,7 +41,7 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
     assert found["honest"] == []
     (fault,) = found["fitted"]
     assert f"evaluation.npz's {scored}: " in fault.message
-    assert "in 24 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
+    assert "in 60 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
 
 
 @pytest.mark.parametrize("episodes", [4, 12])
@@ -89,7 +89,6 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
 
 def test_each_look_draws_other_seeds(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can train on them, and none of them are public or revealed."""
-    record = read_run(honest_runs / RUN)
     starts: list[int] = []
     scored = Evaluator.scored
 
@@ -100,7 +99,7 @@ def test_each_look_draws_other_seeds(honest_runs: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Evaluator, "scored", noted)
     for _ in range(2):
         assert verify_directory(honest_runs / RUN, deep=deep_checks).verified
-    assert len(set(starts)) == len(starts) == 2 * (2 * 2 + 128 // record.config.task.eval_episodes)
+    assert len(set(starts)) == len(starts) == 2 * (2 * 64 // 4 + 128 // 4)
     assert min(starts) >= fresh.FIRST_SEED
 
 
