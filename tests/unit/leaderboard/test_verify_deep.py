@@ -570,14 +570,14 @@ def test_observations_on_which_agents_are_compared_are_not_all_kept() -> None:
 
 def test_a_task_of_few_episodes_is_noted(tmp_path: Path) -> None:
     data = suite_data(schemes=["fups_id"], seeds=[0])
-    for episodes, noted in ((3, True), (4, False)):
+    for episodes, noted in ((15, True), (16, False)):
         suite = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "eval_episodes": episodes}]})
         out = tmp_path / str(episodes)
         for config in suite.runs():
             assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
         verdict = verify_directory(out, deep=deep_checks)
         assert verdict.verified
-        assert any("is evaluated in 3 episodes: with fewer than 4" in note for note in verdict.notes) is noted
+        assert any("is evaluated in 15 episodes: with fewer than 16" in note for note in verdict.notes) is noted
         assert not any("with fewer than" in note for note in verify_directory(out).notes)
 
 
