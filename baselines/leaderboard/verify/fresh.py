@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.verify.choices import shaken
@@ -32,6 +32,8 @@ FIRST_SEED = 1 << 49
 # How often all episodes are played, and how many that makes, at least: with few of them, more times show as much.
 _NEW, _NEW_EPISODES = 2, 64
 _AGAIN, _AGAIN_EPISODES = 4, 128
+# Sums of more ranks are as good as normal, and take long to deal.
+_MOST_DEALT = 256
 _DRAWS, _CHUNK = 1 << 18, 1 << 12
 
 
@@ -107,8 +109,12 @@ def _chance_of_sets(recorded: NDArray[np.float64], fresh: NDArray[np.float64], r
     Ranks, because one wild episode on purpose would otherwise hide the gap of all others.
     """
     ranks, size = rankdata(np.concatenate([recorded, fresh])), len(recorded)
+    number, total = len(ranks), ranks[:size].sum()
+    if number > _MOST_DEALT:
+        variance = size * (number - size) / (number - 1) * ranks.var()
+        return _normal_tail(total - size * ranks.mean(), variance)
     dealt = (rng.permuted(np.tile(ranks, (_CHUNK, 1)), axis=1)[:, :size] for _ in range(_DRAWS // _CHUNK))
-    return _share(ranks[:size].sum(), np.concatenate([part.sum(axis=1) for part in dealt]))
+    return _share(total, np.concatenate([part.sum(axis=1) for part in dealt]))
 
 
 def _chance_of_times(recorded: NDArray[np.float64], others: NDArray[np.float64], rng: np.random.Generator) -> float:
@@ -117,10 +123,17 @@ def _chance_of_times(recorded: NDArray[np.float64], others: NDArray[np.float64],
     They are ``[E]``, others ``[K, E]``, of the same episodes; ranks are within an episode.
     """
     ranks, episodes = rankdata(np.concatenate([recorded[None], others]), axis=0), np.arange(len(recorded))
-    picks = (rng.integers(len(ranks), size=(_CHUNK, len(recorded))) for _ in range(_DRAWS // _CHUNK))
-    return _share(ranks[0].sum(), np.concatenate([ranks[pick, episodes].sum(axis=1) for pick in picks]))
+    total = ranks[0].sum()
+    if len(episodes) > _MOST_DEALT:
+        return _normal_tail(total - ranks.mean(axis=0).sum(), ranks.var(axis=0).sum())
+    picks = (rng.integers(len(ranks), size=(_CHUNK, len(episodes))) for _ in range(_DRAWS // _CHUNK))
+    return _share(total, np.concatenate([ranks[pick, episodes].sum(axis=1) for pick in picks]))
 
 
 def _share(total: float, drawn: NDArray[np.float64]) -> float:
     # Ranks are multiples of one half: their sums are exact.
     return float((1 + (drawn >= total).sum()) / (1 + len(drawn)))
+
+
+def _normal_tail(excess: float, variance: float) -> float:
+    return float(norm.sf(excess / np.sqrt(variance))) if variance > 0.0 else 1.0
