@@ -68,9 +68,8 @@ class Evaluator:
 
     def absolute(self, policy: Any) -> Episodes:
         """Play the Q absolute episodes, as the task is scored."""
-        task = self._config.task
-        env = self._make_env(task.absolute_episodes)
-        return self._play(policy, env, self._seeds.absolute_start, deterministic=task.scored == "greedy")
+        env = self._make_env(self.task.absolute_episodes)
+        return self._play(policy, env, self._seeds.absolute_start, deterministic=self.task.scored == "greedy")
 
     def scored(
         self,
@@ -88,7 +87,7 @@ class Evaluator:
             dtype: of the weights.
         """
         first = self._seeds.evaluation_start if first_seed is None else first_seed
-        greedy = self._config.task.scored == "greedy"
+        greedy = self.task.scored == "greedy"
         return self._play(policy, self._env, first, deterministic=greedy, noise_seed=noise_seed, dtype=dtype)
 
     def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:
@@ -100,7 +99,7 @@ class Evaluator:
         return self._play(policy, self._env, self._seeds.evaluation_start, deterministic=greedy, choose=choose)
 
     def _make_env(self, episodes: int) -> BatchedEnv:
-        return make_batched(self._config.task.env, episodes, **environment_params(self._config))
+        return make_batched(self.task.env, episodes, **environment_params(self._config))
 
     def _play(
         self,
