@@ -60,7 +60,7 @@ def fresh_faults(
         evaluator: of the run.
         file: where the weights come from, for the message.
         name: field of ``evaluation.npz`` with the recorded returns, for the message.
-        recorded: returns of public episodes, one-dimensional.
+        recorded: returns of public episodes, ``[E]``.
     """
     rng = np.random.default_rng()
     task, span = evaluator.task, 0.0
