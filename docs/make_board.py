@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from baselines.leaderboard.report import collect_board, write_report
 from baselines.leaderboard.report.data.board import Board
@@ -37,11 +38,12 @@ GRID = {
 def main(site: Path | None = None) -> None:
     """Write all files."""
     blocks: dict[str, str] = {}
+    boards: dict[str, Board] = {}
     for packed in sorted((FOLDER / "records").iterdir()):
         name = packed.name.removesuffix(".zip.xz")
         official = name == "official"
         with unpacked_submission(packed) as records:
-            board = collect_board(records)
+            board = boards[name] = collect_board(records)
             if official and site is not None:
                 write_report(records, site=site)
         write(board, FOLDER if official else FOLDER / name)
@@ -51,7 +53,8 @@ def main(site: Path | None = None) -> None:
             blocks["costs"] = costs(board)
         if name == "grid":
             blocks["grid: cells"] = grid(board)
-    fill(ROOT / "README.md", {"scores": blocks["scores"]})
+    # The warehouse at the settings with which it is learnt.
+    fill(ROOT / "README.md", {"scores": scores(boards["official"], boards["warehouse"])})
     fill(ROOT / "docs/explanation/results.md", blocks)
 
 
@@ -76,27 +79,31 @@ def curves(board: Board, task: str) -> str:
     return chart.svg().replace("<svg ", head, 1).replace(">", f">{dark}", 1)
 
 
-def scores(board: Board) -> str:
+def scores(*boards: Board) -> str:
     """Return scores by scheme and task, with intervals."""
-    return by_task(board, lambda row: interval(row.iqm, row.ci_low, row.ci_high, row.rank == 1))
+    return by_task(boards, lambda row: interval(row.iqm, row.ci_low, row.ci_high, row.rank == 1))
 
 
 def areas(board: Board) -> str:
     """Return areas under the learning curve by scheme and task, with intervals."""
-    return by_task(board, lambda row: interval(row.auc, row.auc_low, row.auc_high, False))
+    return by_task([board], lambda row: interval(row.auc, row.auc_low, row.auc_high, False))
 
 
-def by_task(board: Board, cell: Callable[[BoardRow], str]) -> str:
-    """Return a table with a row for each scheme and a column for each task."""
-    tasks = board.task_names()
-    rows = {(row.task, row.scheme): row for row in board.rows if row.runs}
-    schemes = list(dict.fromkeys(row.scheme for row in board.rows if row.runs))
-    mean = {scheme: sum(rows[task, scheme].iqm or 0 for task in tasks if (task, scheme) in rows) for scheme in schemes}
-    runs = {task: sorted({row.runs for row in board.rows_of(task) if row.runs}) for task in tasks}
-    heads = [f"{task}, {'/'.join(map(str, runs[task]))} runs" for task in tasks]
+def by_task(boards: Sequence[Board], cell: Callable[[BoardRow], str]) -> str:
+    """Return a table with a row for each scheme and a column for each task, of the last board that has the task."""
+    columns = {
+        task: [row for row in board.rows_of(task) if row.runs] for board in boards for task in board.task_names()
+    }
+    by_scheme: dict[str, dict[str, BoardRow]] = {}
+    for task, rows in columns.items():
+        for row in rows:
+            by_scheme.setdefault(row.scheme, {})[task] = row
+    ordered = sorted(by_scheme, key=lambda scheme: -fmean(row.iqm or 0 for row in by_scheme[scheme].values()))
+    runs = ["/".join(map(str, sorted({row.runs for row in rows}))) for rows in columns.values()]
+    heads = [f"{task}, {count} runs" for task, count in zip(columns, runs, strict=True)]
     lines = [
-        [f"`{scheme}`", *(cell(rows[task, scheme]) if (task, scheme) in rows else "" for task in tasks)]
-        for scheme in sorted(schemes, key=lambda scheme: -mean[scheme])
+        [f"`{scheme}`", *(cell(by_scheme[scheme][task]) if task in by_scheme[scheme] else "" for task in columns)]
+        for scheme in ordered
     ]
     return table(["scheme", *heads], lines)
 
