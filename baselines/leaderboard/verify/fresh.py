@@ -3,6 +3,9 @@
 Evaluation seeds are public, and so are the noise by which actions are sampled and how sums are rounded: a policy can be
 fitted to all three, and know by them what it must not see. Here seeds and noise are drawn anew each time, weights are
 changed by up to a millionth, and play is computed in float64.
+
+Two things are looked at, because each can be hidden from the other. A policy that is a little better in all public
+episodes has too high a mean rank; one that is perfect in some and bad on purpose in others has too many of the best.
 """
 
 from __future__ import annotations
@@ -12,48 +15,35 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import binom, hypergeom, norm, rankdata
 
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["again_faults", "fresh_faults", "played_anew"]
+__all__ = ["PLAYS", "again_faults", "fresh_faults"]
+
+PLAYS = 24
+"""How often each policy plays E new episodes, and the last one those of its last evaluation."""
 
 LEAST_GAP = 0.05
 """A lower mean in new episodes is a fault from this part of the task's span on: public ones may be a little easier."""
 
 MOST_BY_CHANCE = 1e-5
-"""And only if returns that are dealt at random are as rarely so far apart: fewer than four episodes are too few."""
+"""And only if returns that are dealt at random are as rarely so far apart."""
 
 FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
 
-# How often all episodes are played, and how many that makes, at least: with few of them, more times show as much.
-_NEW, _NEW_EPISODES = 2, 64
-_AGAIN, _AGAIN_EPISODES = 4, 128
 # Sums of more ranks are as good as normal, and take long to deal.
-_MOST_DEALT = 256
+_MOST_DEALT = 1024
 _DRAWS, _CHUNK = 1 << 18, 1 << 12
-
-
-def played_anew(episodes: int) -> int:
-    """Return how often both policies of a run play so many episodes in all."""
-    return 2 * _times_new(episodes) + _times_again(episodes)
-
-
-def _times_new(episodes: int) -> int:
-    return max(_NEW, _NEW_EPISODES // episodes)
-
-
-def _times_again(episodes: int) -> int:
-    return max(_AGAIN, _AGAIN_EPISODES // episodes)
 
 
 def fresh_faults(
     policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Yield a fault if a policy plays worse, as its task is scored, in new episodes, at least twice as many.
+    """Yield a fault if a policy plays worse, as its task is scored, in :data:`PLAYS` times E new episodes.
 
     Args:
         policy: its weights loaded.
@@ -64,12 +54,11 @@ def fresh_faults(
     """
     rng = np.random.default_rng()
     task, span = evaluator.task, 0.0
-    times = range(_times_new(task.eval_episodes))
-    fresh = np.concatenate([_play(policy, evaluator, rng, first_seed=_seed(rng)) for _ in times])
+    fresh = np.concatenate([_play(policy, evaluator, rng, first_seed=_seed(rng)) for _ in range(PLAYS)])
     if task.random_score is not None and task.scripted_score is not None:
         span = task.scripted_score - task.random_score
     far = recorded.mean() - fresh.mean() > LEAST_GAP * span
-    if far and _chance_of_sets(recorded, fresh, rng) < MOST_BY_CHANCE:
+    if far and min(_chance_of_best(recorded, fresh), _chance_of_ranks(recorded, fresh, rng)) < MOST_BY_CHANCE:
         yield _fault(file, name, recorded, fresh, f"in {len(fresh)} episodes whose seeds and noise were drawn just now")
 
 
@@ -82,10 +71,9 @@ def again_faults(
     account and a smaller gap is found.
     """
     rng = np.random.default_rng()
-    times = _times_again(len(recorded))
-    others = np.stack([_play(policy, evaluator, rng, noise_seed=_seed(rng)) for _ in range(times)])
-    if _chance_of_times(recorded, others, rng) < MOST_BY_CHANCE:
-        where = f"played again {times} times, with noise and last digits of weights that were drawn just now"
+    others = np.stack([_play(policy, evaluator, rng, noise_seed=_seed(rng)) for _ in range(PLAYS)])
+    if min(_chance_of_best_again(recorded, others), _chance_of_ranks_again(recorded, others)) < MOST_BY_CHANCE:
+        where = f"played again {PLAYS} times, with noise and last digits of weights that were drawn just now"
         yield _fault(file, name, recorded, others, where)
 
 
@@ -103,7 +91,32 @@ def _fault(file: str, name: str, recorded: NDArray[np.float64], others: NDArray[
     return Fault(file, "", f"evaluation.npz's {name}: {message}")
 
 
-def _chance_of_sets(recorded: NDArray[np.float64], fresh: NDArray[np.float64], rng: np.random.Generator) -> float:
+def _chance_of_best(recorded: NDArray[np.float64], fresh: NDArray[np.float64]) -> float:
+    """Return how often returns dealt at random give the first set so many of the best, for the most telling number.
+
+    For each j: of the returns down to the j-th best recorded one, j are recorded; the number of them in random deals is
+    hypergeometric. Worse returns further down change nothing. Times the number of j.
+    """
+    size, all_ = len(recorded), len(recorded) + len(fresh)
+    best = np.arange(1, size + 1)
+    above = len(fresh) - np.searchsorted(np.sort(fresh), np.sort(recorded)[::-1])
+    return float(min(1.0, size * hypergeom.sf(best - 1, all_, size, best + above).min()))
+
+
+def _chance_of_best_again(recorded: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Return how often as many episodes ``[E]`` stand so high among all times ``[K, E]``, for the most telling place.
+
+    Which of its 1 + K times is the recorded one is random in each episode, so the number of episodes in which fewer
+    than k are as good is binomial. Times the number of k.
+    """
+    times, episodes = others.shape
+    places = (others >= recorded).sum(axis=0)
+    below = np.arange(1, times + 1)
+    found = (places < below[:, None]).sum(axis=1)
+    return float(min(1.0, times * binom.sf(found - 1, episodes, below / (times + 1)).min()))
+
+
+def _chance_of_ranks(recorded: NDArray[np.float64], fresh: NDArray[np.float64], rng: np.random.Generator) -> float:
     """Return how often returns dealt at random to two sets of these sizes give the first one as high a mean rank.
 
     Ranks, because one wild episode on purpose would otherwise hide the gap of all others.
@@ -112,28 +125,21 @@ def _chance_of_sets(recorded: NDArray[np.float64], fresh: NDArray[np.float64], r
     number, total = len(ranks), ranks[:size].sum()
     if number > _MOST_DEALT:
         variance = size * (number - size) / (number - 1) * ranks.var()
-        return _normal_tail(total - size * ranks.mean(), variance)
+        return float(norm.sf((total - size * ranks.mean()) / np.sqrt(variance))) if variance > 0.0 else 1.0
     dealt = (rng.permuted(np.tile(ranks, (_CHUNK, 1)), axis=1)[:, :size] for _ in range(_DRAWS // _CHUNK))
-    return _share(total, np.concatenate([part.sum(axis=1) for part in dealt]))
+    # Ranks are multiples of one half: their sums are exact.
+    sums = np.concatenate([part.sum(axis=1) for part in dealt])
+    return float((1 + (sums >= total).sum()) / (1 + len(sums)))
 
 
-def _chance_of_times(recorded: NDArray[np.float64], others: NDArray[np.float64], rng: np.random.Generator) -> float:
+def _chance_of_ranks_again(recorded: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     """Return how often one return of each episode, drawn at random, gives as high a mean rank as the recorded ones.
 
     They are ``[E]``, others ``[K, E]``, of the same episodes; ranks are within an episode.
     """
-    ranks, episodes = rankdata(np.concatenate([recorded[None], others]), axis=0), np.arange(len(recorded))
-    total = ranks[0].sum()
-    if len(episodes) > _MOST_DEALT:
-        return _normal_tail(total - ranks.mean(axis=0).sum(), ranks.var(axis=0).sum())
-    picks = (rng.integers(len(ranks), size=(_CHUNK, len(episodes))) for _ in range(_DRAWS // _CHUNK))
-    return _share(total, np.concatenate([ranks[pick, episodes].sum(axis=1) for pick in picks]))
-
-
-def _share(total: float, drawn: NDArray[np.float64]) -> float:
-    # Ranks are multiples of one half: their sums are exact.
-    return float((1 + (drawn >= total).sum()) / (1 + len(drawn)))
-
-
-def _normal_tail(excess: float, variance: float) -> float:
-    return float(norm.sf(excess / np.sqrt(variance))) if variance > 0.0 else 1.0
+    # Twice a rank is a whole number, so the distribution of the sum is one convolution after the other.
+    ranks = np.rint(2 * rankdata(np.concatenate([recorded[None], others]), axis=0)).astype(np.int64)
+    chances = np.ones(1)
+    for episode in ranks.T:
+        chances = np.convolve(chances, np.bincount(episode) / len(ranks))
+    return float(chances[ranks[0].sum() :].sum())

@@ -298,17 +298,17 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
         # It also plays the first point, greedy and sampled, the last one sampled, and the best one, follows the
         # recorded actions with the weights as they are and, in a batch of twice as many, with changed ones, and plays
         # anew.
-        episodes = task.eval_episodes * (7 + _played_anew(task.eval_episodes)) + task.absolute_episodes * 4
+        episodes = task.eval_episodes * (7 + 3 * _plays()) + task.absolute_episodes * 4
     seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
     return episodes * env.max_cycles * env.num_agents * each + rollout + (_comparisons(env.num_agents) if deep else 0)
 
 
-def _played_anew(episodes: int) -> int:
-    from baselines.leaderboard.verify.fresh import played_anew  # it needs torch, as the deep checks do
+def _plays() -> int:
+    from baselines.leaderboard.verify.fresh import PLAYS  # it needs torch, as the deep checks do
 
-    return played_anew(episodes)
+    return PLAYS
 
 
 def _comparisons(agents: int) -> int:
