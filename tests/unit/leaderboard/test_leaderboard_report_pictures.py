@@ -21,6 +21,7 @@ from PIL import Image, ImageSequence
 from tamper import edit_arrays
 
 from adaps_agents.schemes.registry import is_builtin, list_schemes
+from adaps_envs import make_batched
 from adaps_envs.core.palette import colour_of
 from baselines.leaderboard.records.metadata_files import Sharing
 from baselines.leaderboard.records.reader import read_run
@@ -98,6 +99,15 @@ def test_a_scene_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(pictures, "MAX_STATE_VALUES", 3)
     with pytest.raises(FilmError, match="too large"):
         film(read_run(next(runs.glob("*/adaps/seed-0"))), 0)
+
+
+def test_the_largest_board_that_is_drawn_has_a_million_pixels() -> None:
+    """A cell takes 64 of them at least, and a film holds all frames at once: 444 x 444 cells took eight gigabytes."""
+    largest, beyond = (make_batched("LBF-20x20-12p-10f", 1, field_size=[side, side]) for side in (127, 444))
+    assert "is too large to be drawn" in pictures._too_large(beyond)
+    assert pictures._too_large(largest) == ""
+    largest.reset(seed=[0])
+    assert 1_000_000 < largest.render_frame(0).size / 3 < 1_100_000
 
 
 def test_a_team_too_large_makes_no_picture(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

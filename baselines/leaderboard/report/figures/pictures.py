@@ -19,7 +19,8 @@ __all__ = ["Film", "FilmError", "film", "shared_episode", "still_of_start"]
 
 # A longer episode is shown in strides, whole.
 MAX_FRAMES = 125
-MAX_STATE_VALUES = 200_000
+# A board of so many cells has about a million pixels a frame: its film takes seconds and some hundred megabytes.
+MAX_STATE_VALUES = 1 << 14
 # A frame of more takes too long, and nobody could tell the agents apart.
 MAX_AGENTS = 2_000
 _SECONDS = 8.0
@@ -123,8 +124,9 @@ def _too_large(env: BatchedEnv) -> str:
     """Say why a scene is not drawn; empty if it is."""
     if env.num_agents > MAX_AGENTS:
         return f"a team of {env.num_agents:,} agents is too large to be drawn; at most {MAX_AGENTS:,} are"
-    if sum(array.size for array in env.get_state().values()) > MAX_STATE_VALUES:
-        return "the scene is too large to be drawn"
+    values = sum(array.size for array in env.get_state().values())
+    if values > MAX_STATE_VALUES:
+        return f"a scene of {values:,} values is too large to be drawn; at most {MAX_STATE_VALUES:,} are"
     return ""
 
 
