@@ -15,19 +15,22 @@ from sklearn.metrics import adjusted_rand_score
 from adaps_agents.diagnostics import diagnose, sharing_map
 from adaps_agents.diagnostics.diagnose import spread_rows
 from adaps_envs import list_policies, make_batched, make_policy
+from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.errors import InvalidStateError
 from baselines.leaderboard.execution.references import POLICY_OF_FIELD
 from baselines.leaderboard.files import canonical_json, finite_or_null, parse_json
 from baselines.leaderboard.records.metadata_files import Diagnostics, Sharing
 from baselines.leaderboard.spec.config import REFERENCE_SEED_START, RunConfig, TaskConfig
 
-__all__ = ["common_observations", "comparisons", "diagnostics_of", "sharing_of"]
+__all__ = ["common_observations", "comparisons", "diagnostics_of", "scripted_work", "sharing_of"]
 
 _LANES = 8
 _STEPS = 64
 _LARGEST_POOL, _SMALLEST_POOL = 512, 16
 # Distributions that are compared, pairs of agents times observations.
 _COMPARISONS = 1 << 22
+# Values of the state that a scripted policy looks at in the time of a decision of a network.
+_LOOKED_AT = 1 << 5
 
 
 def sharing_of(config: RunConfig, policy: Any, env_steps: int, agent_types: NDArray[np.int64]) -> Sharing:
@@ -91,6 +94,15 @@ def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]
 def comparisons(number: int) -> int:
     """Return how many distributions of two agents are compared at most in a team of ``number``."""
     return _pairs(number) * _pool_size(number)
+
+
+def scripted_work(env: BatchedEnv) -> int:
+    """Return how many decisions of single agents the scripted policy's part of the common observations counts as.
+
+    Planners walk over the whole board for each robot, or for each food, of which an observation has entries.
+    """
+    values = sum(array.size for array in env.get_state().values()) // env.num_envs
+    return _LANES * min(env.max_cycles, _STEPS) * values * max(env.obs_dim, env.num_agents) // _LOOKED_AT
 
 
 def _pairs(number: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.testing.digest import LANE_STEPS, trace_digest
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
@@ -290,7 +291,8 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     """Return how many decisions of single agents a run takes, at most: those of the episodes that are played.
 
     Where networks decide or observations are long, those of a large one count as many. The rollout of the game's
-    ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared.
+    ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared and
+    what the scripted policy does to find these.
     """
     env, task = open_environment(record.config), record.config.task
     episodes = task.eval_episodes + task.absolute_episodes
@@ -302,7 +304,7 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
-    return episodes * env.max_cycles * env.num_agents * each + rollout + (_comparisons(env.num_agents) if deep else 0)
+    return episodes * env.max_cycles * env.num_agents * each + rollout + (_observed(env) if deep else 0)
 
 
 def _plays() -> int:
@@ -311,10 +313,11 @@ def _plays() -> int:
     return PLAYS
 
 
-def _comparisons(agents: int) -> int:
-    from baselines.leaderboard.execution.diagnosis import comparisons  # it needs torch, as the deep checks do
+def _observed(env: BatchedEnv) -> int:
+    # It needs torch, as the deep checks do.
+    from baselines.leaderboard.execution.diagnosis import comparisons, scripted_work
 
-    return comparisons(agents)
+    return comparisons(env.num_agents) + scripted_work(env)
 
 
 def _cannot_be_verified(error: Exception) -> Fault:

@@ -22,7 +22,7 @@ from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns,
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.schemes.group_source import GroupSource
 from adaps_envs import make_batched, make_policy
-from baselines.leaderboard.execution.diagnosis import common_observations, sharing_of
+from baselines.leaderboard.execution.diagnosis import common_observations, scripted_work, sharing_of
 from baselines.leaderboard.execution.environments import environment_params
 from baselines.leaderboard.execution.episodes import Episodes, play_episodes
 from baselines.leaderboard.execution.evaluation import Evaluator
@@ -47,6 +47,8 @@ HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
 ELSEWHERE = "one of a kind"
 DIGEST = 800 * 4 * 64
 """Decisions that the rollout of the digest counts as, with four agents."""
+OBSERVED = 6 * 512 + 400 * 25 * 8 // 32
+"""Those of the common observations: 512 for each of six pairs; 400 steps, 25 values and 8 entries of each."""
 
 Weights = dict[str, np.ndarray]
 Edit = Callable[[Weights], Any]
@@ -599,11 +601,11 @@ def test_a_wide_network_after_few_updates_does_not_tie() -> None:
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 295 more episodes each.
+    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 327 more episodes each.
 
-    It also compares six pairs of agents on 512 observations.
+    It also compares six pairs of agents on 512 observations, which the scripted policy has to find.
     """
-    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 304, 6 * 512)):
+    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 336, OBSERVED)):
         decisions = DIGEST + 4 * (episodes * 50 * 4 + compared)
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
@@ -616,10 +618,17 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = DIGEST + 304 * 50 * 4 + 6 * 512
+    decisions = DIGEST + 336 * 50 * 4 + OBSERVED
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
+
+
+def test_the_work_of_a_planner_is_counted() -> None:
+    """It walks over the whole board for each food: 20 of them took a quarter of an hour, and 2,000 a day."""
+    for side, foods, most in ((20, 10, 1 << 20), (100, 50, 1 << 26), (1024, 2_000, None)):
+        env = make_batched("LBF-8x8-2p-2f-coop", 1, field_size=[side, side], max_num_food=foods, players=4)
+        assert scripted_work(env) < most if most else scripted_work(env) > runset.MOST_DECISIONS
 
 
 @pytest.mark.parametrize("params", [{"groups": [10_000] * 10}, {"groups": [100, 100], "num_landmarks": 10_000}])
