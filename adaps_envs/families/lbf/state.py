@@ -130,13 +130,14 @@ def _numbered(entries: list[Entry]) -> tuple[ObsField, ...]:
 
 
 def _food_entries(params: LBFParams) -> list[Entry]:
+    highest = params.highest_food_level  # looks at all foods
     return [
         entry
         for index in range(params.max_num_food)
         for entry in (
             (f"food_{index}_row", -1.0, params.rows - 1, "cells"),
             (f"food_{index}_col", -1.0, params.cols - 1, "cells"),
-            (f"food_{index}_level", 0.0, params.highest_food_level, "level"),
+            (f"food_{index}_level", 0.0, highest, "level"),
         )
     ]
 

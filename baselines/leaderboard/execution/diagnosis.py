@@ -22,7 +22,7 @@ from baselines.leaderboard.files import canonical_json, finite_or_null, parse_js
 from baselines.leaderboard.records.metadata_files import Diagnostics, Sharing
 from baselines.leaderboard.spec.config import REFERENCE_SEED_START, RunConfig, TaskConfig
 
-__all__ = ["common_observations", "comparisons", "diagnostics_of", "scripted_work", "sharing_of"]
+__all__ = ["common_observations", "comparisons", "diagnostics_of", "pool_bytes", "scripted_work", "sharing_of"]
 
 _LANES = 8
 _STEPS = 64
@@ -94,6 +94,11 @@ def diagnostics_of(task: TaskConfig, policy: Any, agent_types: NDArray[np.int64]
 def comparisons(number: int) -> int:
     """Return how many distributions of two agents are compared at most in a team of ``number``."""
     return _pairs(number) * _pool_size(number)
+
+
+def pool_bytes(env: BatchedEnv) -> int:
+    """Return how large the common observations are when every agent sees them all, as private networks do."""
+    return _pool_size(env.num_agents) * env.num_agents * env.obs_dim * np.dtype(np.float32).itemsize
 
 
 def scripted_work(env: BatchedEnv) -> int:

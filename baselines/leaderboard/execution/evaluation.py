@@ -77,17 +77,20 @@ class Evaluator:
         first_seed: int | None = None,
         noise_seed: int | None = None,
         dtype: torch.dtype = torch.float32,
+        *,
+        play: str | None = None,
     ) -> Episodes:
-        """Play E episodes as the task is scored.
+        """Play E episodes as the task is scored, or as ``play`` says.
 
         Args:
             policy: its weights have the type ``dtype``.
             first_seed: environment seed of the first episode; None for the public ones.
             noise_seed: of what sampled actions follow from; None for ``first_seed``.
             dtype: of the weights.
+            play: ``greedy`` or ``sampled``.
         """
         first = self._seeds.evaluation_start if first_seed is None else first_seed
-        greedy = self.task.scored == "greedy"
+        greedy = (play or self.task.scored) == "greedy"
         return self._play(policy, self._env, first, deterministic=greedy, noise_seed=noise_seed, dtype=dtype)
 
     def play(self, policy: Any, name: str, choose: Callable[[torch.Tensor], NDArray[np.int64]]) -> Episodes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from baselines.leaderboard.files import replace_file
-from baselines.leaderboard.records.reader import SUMS
+from baselines.leaderboard.records.reader import SUMS, RunRecord
 from baselines.leaderboard.report.data.board import Board, collect_board
 from baselines.leaderboard.report.data.downloads import downloads
 from baselines.leaderboard.report.pages.common import SitePages, run_archive, run_page
@@ -21,7 +22,7 @@ BESIDE_THE_RUNS = ("board.json", "aggregate.json", "board.md", "board.csv")
 SITE = "site"
 _ASSETS = ("style.css", "board.js", "charts.js", "uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
 RECORDS_IN_ALL = 1_000
-"""With more runs than that, pages of runs offer no record: the site would be as large as all records together."""
+"""So many pages of runs offer the record, those of small rows first: the site would be as large as all records."""
 
 
 def write_report(out: Path, *, site: Path | None = None, pictures: int | None = None) -> tuple[Board, Path]:
@@ -82,11 +83,12 @@ def _write_site(board: Board, folder: SiteFolder, data: Mapping[str, str | bytes
         folder.write(f"assets/{name}", (files(__package__) / "static" / name).read_bytes())
     for name, content in data.items():
         folder.write(name, content)
-    records = len(board.records) <= RECORDS_IN_ALL
+    offered = _offered(board.records)
     for record in board.records:
-        folder.write(run_page(record.config.run_id), render_run_page(pages, record, archive=records))
-        if records:
-            folder.write(run_archive(record.config.run_id), packed(record))
+        run = record.config.run_id
+        folder.write(run_page(run), render_run_page(pages, record, archive=run in offered))
+        if run in offered:
+            folder.write(run_archive(run), packed(record))
     for task in board.task_names():
         write_task_page(pages, folder, task, films)
         if films:
@@ -97,3 +99,11 @@ def _write_site(board: Board, folder: SiteFolder, data: Mapping[str, str | bytes
     # Last, so that what it links to is there.
     folder.write("index.html", pages.index())
     folder.finish()
+
+
+def _offered(records: Sequence[RunRecord]) -> set[str]:
+    """Return the runs whose records a site holds: one row of a thousand runs must not take them from all others."""
+    rows = [(record.config.task.name, record.config.scheme.label) for record in records]
+    sizes = Counter(rows)
+    order = sorted(range(len(records)), key=lambda place: sizes[rows[place]])
+    return {records[place].config.run_id for place in order[:RECORDS_IN_ALL]}

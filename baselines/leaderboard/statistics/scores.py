@@ -1,7 +1,8 @@
 """Statistics over runs: pure functions of arrays; every random draw comes from the generator passed in.
 
-``scores`` is a list with one array a task, each ``[..., R]`` float64: the normalised scores of its R runs (tasks may
-have different R). Leading axes are resamples. Definitions: Agarwal et al., "Deep Reinforcement Learning at the Edge of
+``scores`` is a list with one array a task, each ``[..., R]`` float64: the normalised scores of its R runs. Tasks may
+have different R and count alike all the same: whoever runs an easy task more often must not raise a total by it.
+Leading axes are resamples. Definitions: Agarwal et al., "Deep Reinforcement Learning at the Edge of
 the Statistical Precipice", NeurIPS 2021.
 """
 
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from baselines.leaderboard.statistics.bootstrap import (
     percentile_interval,
     resampled_counts,
-    resampled_iqm,
     resampled_runs,
+    weighted_iqm,
 )
 
 __all__ = [
@@ -68,10 +69,8 @@ RANKED_RUNS = 5
 
 def iqm(scores: Scores) -> Array:
     """Return the interquartile mean ``[...]`` over all run-task scores pooled: the mean of the middle half."""
-    # scipy's trim_mean; loading scipy.stats took half a second of a small report's two and a half.
-    ordered = np.sort(np.concatenate(scores, axis=-1), axis=-1)
-    count = ordered.shape[-1]
-    return np.asarray(ordered[..., count // 4 : count - count // 4].mean(axis=-1), dtype=np.float64)
+    pooled = np.concatenate(scores, axis=-1)
+    return weighted_iqm(pooled, np.broadcast_to(_weights(scores), pooled.shape))
 
 
 def middle_half(values: Array) -> NDArray[np.int64]:
@@ -92,14 +91,12 @@ def median(scores: Scores) -> Array:
 
 def optimality_gap(scores: Scores, target: float = 1.0) -> Array:
     """Return ``target`` minus the mean score ``[...]``, scores above the target counting as the target."""
-    capped = np.minimum(np.concatenate(scores, axis=-1), target)
-    return np.asarray(target - capped.mean(axis=-1))
+    return np.asarray(target - mean([np.minimum(task, target) for task in scores]))
 
 
 def performance_profile(scores: Scores, thresholds: Array) -> Array:
     """Return, for each threshold, the fraction ``[..., thresholds]`` of run-task scores above it."""
-    pooled = np.concatenate(scores, axis=-1)
-    return (pooled[..., None, :] > np.asarray(thresholds)[:, None]).mean(axis=-1)
+    return mean([task[..., None, :] > np.asarray(thresholds)[:, None] for task in scores])
 
 
 def area_under_curve(steps: Array, values: Array, budget: float) -> float:
@@ -128,12 +125,12 @@ def iqm_interval(scores: Scores, generator: np.random.Generator, *, resamples: i
         generator: source of the resamples.
         resamples: how many.
     """
-    pooled = np.concatenate(scores)
+    pooled, weights = np.concatenate(scores), _weights(scores)
     chunk = max(1, _CHUNK_VALUES // len(pooled))
     draws = []
     for start in range(0, resamples, chunk):
         counts = [resampled_counts(len(task), min(chunk, resamples - start), generator) for task in scores]
-        draws.append(resampled_iqm(pooled, np.concatenate(counts, axis=1)))
+        draws.append(weighted_iqm(pooled, np.concatenate(counts, axis=1) * weights))
     low, high = percentile_interval(np.concatenate(draws), _fewest(scores))
     return float(low), float(high)
 
@@ -188,11 +185,10 @@ def profile_interval(
 
     Runs are resampled within each task; with fewer than two runs in a task the ends are NaN.
     """
-    total = sum(len(task) for task in scores)
     draws = np.zeros((resamples, len(thresholds)))
     for task in scores:
         shares = resampled_counts(len(task), resamples, generator) / len(task)
-        draws += shares @ (task[:, None] > thresholds) * (len(task) / total)
+        draws += shares @ (task[:, None] > thresholds) / len(scores)
     return performance_profile(scores, thresholds), *percentile_interval(draws, _fewest(scores))
 
 
@@ -271,7 +267,7 @@ def curve_interval(
         resamples: how many; with one run both ends are NaN.
     """
     counts = resampled_counts(len(values), resamples, generator)
-    draws = np.stack([resampled_iqm(heights, counts) for heights in values.T], axis=1)
+    draws = np.stack([weighted_iqm(heights, counts) for heights in values.T], axis=1)
     return iqm([values.T]), *percentile_interval(draws, len(values))
 
 
@@ -291,6 +287,12 @@ def tie_ranks(centre: Sequence[float], low: Sequence[float], high: Sequence[floa
     lows = [-math.inf if math.isnan(end) else min(end, score - half) for score, end in zip(centre, low, strict=True)]
     highs = [math.inf if math.isnan(end) else max(end, score + half) for score, end in zip(centre, high, strict=True)]
     return [1 + sum(end > top for end in lows) for top in highs]
+
+
+def _weights(scores: Scores) -> Array:
+    """Return how often each run counts, ``[R of all tasks]``, once in the largest tasks, so that tasks count alike."""
+    sizes = np.array([task.shape[-1] for task in scores])
+    return np.repeat(sizes.max() / sizes, sizes)
 
 
 def _fewest(scores: Scores) -> int:

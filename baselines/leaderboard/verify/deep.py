@@ -18,7 +18,7 @@ from adaps_agents.export.weights import weights_header
 from adaps_agents.schemes.mask_mapping import MappingConfig
 from adaps_agents.schemes.registry import is_builtin
 from adaps_envs.core.batched import BatchedEnv
-from baselines.leaderboard.execution.diagnosis import common_observations, comparisons
+from baselines.leaderboard.execution.diagnosis import common_observations, comparisons, pool_bytes
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
@@ -207,6 +207,9 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
             f"{episodes} episodes at once take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are played"
         )
         yield Fault("config.json", "config.task", message)
+    if (needed := pool_bytes(env)) > MAX_EPISODE_BYTES:
+        message = f"common observations take {needed >> 20:,} MiB; at most {MAX_EPISODE_BYTES >> 20:,} are compared"
+        yield Fault("config.json", "config.task.params", message)
     units = 2 * env.num_agents * actor_weights(config, env)
     if units > MAX_NETWORK_UNITS:
         yield Fault(
@@ -302,13 +305,16 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
     file = BEST if best else FINAL
     yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions, near=near)
     scored = record.config.task.scored
-    public = ("absolute", evaluation.absolute) if best else (f"{scored}[{last}]", getattr(evaluation, scored)[last])
-    yield from fresh_faults(policy, evaluator, file, *public)
-    if not best:
-        yield from again_faults(policy, evaluator, file, *public)
+    other = "greedy" if scored == "sampled" else "sampled"
+    if best:
+        yield from fresh_faults(policy, evaluator, file, "absolute", evaluation.absolute, play=scored)
+    else:
+        for play in (scored, other):
+            recorded = getattr(evaluation, play)[last]
+            yield from fresh_faults(policy, evaluator, file, f"{play}[{last}]", recorded, play=play)
+            yield from again_faults(policy, evaluator, file, f"{play}[{last}]", recorded, play=play)
     if best and point == last:
         return
-    other = "greedy" if scored == "sampled" else "sampled"
     name, place = (scored, point) if best else (other, last)
     recorded = getattr(evaluation, name)[place]
     message = course_difference(evaluator, policy, name, recorded, near=near)

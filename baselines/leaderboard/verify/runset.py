@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -18,7 +19,7 @@ from adaps_envs.core.batched import BatchedEnv
 from adaps_envs.testing.digest import LANE_STEPS, trace_digest
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
-from baselines.leaderboard.execution.replay import ReplayError, first_difference, open_environment, replay
+from baselines.leaderboard.execution.replay import ReplayError, first_difference, lane_bytes, open_environment, replay
 from baselines.leaderboard.files import canonical_json, parse_json
 from baselines.leaderboard.records.reader import (
     FinishedRun,
@@ -64,13 +65,15 @@ What else takes as long counts as well; see :func:`_decisions`.
 FEWEST_EPISODES = 16
 """Fewer returns of an evaluation are parted too often by chance to show that a policy was fitted to them.
 
-With eight, a policy that fails in one of them on purpose is not found; with fewer than four, none is.
+With 32, a policy that knows four of them may not be found; with eight, three; with three, all.
 """
 
 # Larger networks take their time to decide; those of the built-in suites are smaller.
 _WEIGHTS_PER_DECISION = 1 << 17
 # So do long observations; those of the built-in tasks are shorter.
 _ENTRIES_PER_DECISION = 1 << 6
+# An episode begins with a lane of its own: a large board takes longer to make than a short episode to play.
+_BYTES_PER_DECISION = 1 << 6
 # A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
 _DECISIONS_PER_DIGESTED = 1 << 6
 
@@ -107,12 +110,15 @@ def verify_directory(
     if not found and not complete:
         raise ConfigError(f"{directory} holds no runs; give the --out of a run, or one run directory.")
     records, sound, places = [], [], {}
+    rows: Counter[str] = Counter()
     left = most_decisions
     digested: set[Game] = set()
     for path in found:
         run = "/".join(path.resolve().parts[-3:]) if alone else path.relative_to(directory).as_posix()
-        record, outcome, spent = _verify_run(path, run, left, digested, deep is not None)
+        row = run.rpartition("/")[0]
+        record, outcome, spent = _verify_run(path, run, left, digested, deep is not None, rows[row])
         left -= spent
+        rows[row] += 1
         places[run] = len(verdict.runs)
         verdict.runs.append(outcome)
         if record is not None:
@@ -146,9 +152,10 @@ def verify_directory(
     for task in {record.config.task.name: record.config.task for record in records}.values():
         if task.name not in builtin_tasks():
             verdict.notes.append(f"task {task.name} is not built in: its reference scores are those of its author")
-        if verdict.deep and task.eval_episodes < FEWEST_EPISODES:
+        fewest = min(task.eval_episodes, task.absolute_episodes)
+        if verdict.deep and fewest < FEWEST_EPISODES:
             verdict.notes.append(
-                f"task {task.name} is evaluated in {task.eval_episodes} episodes: with fewer than {FEWEST_EPISODES} a "
+                f"task {task.name} is evaluated in {fewest} episodes: with fewer than {FEWEST_EPISODES} a "
                 "policy that was fitted to them may not be found"
             )
     return verdict
@@ -255,9 +262,12 @@ def _unchanged(
 
 
 def _verify_run(
-    directory: Path, run: str, allowed: int, digested: set[Game], deep: bool
+    directory: Path, run: str, allowed: int, digested: set[Game], deep: bool, before: int
 ) -> tuple[RunRecord | None, RunVerdict, int]:
-    """Return the record, what is wrong with it, and how many decisions it takes; note whose digest is ``digested``."""
+    """Return the record, what is wrong with it, and how many decisions it takes; note whose digest is ``digested``.
+
+    ``before`` runs of its row, with which it is compared, were verified before it.
+    """
     record: RunRecord | None = None
     faults: list[Fault] = []
     replayed = decisions = 0
@@ -267,6 +277,7 @@ def _verify_run(
         if isinstance(record, FinishedRun):
             game = _game(record)
             decisions = _decisions(record, deep, digest=game not in digested)
+            decisions += before * sum(record.config.learner.net_arch)
             if decisions > allowed:
                 message = (
                     f"its checks take up to {decisions:,} decisions, and {allowed:,} are left of those of all runs"
@@ -292,7 +303,7 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
 
     Where networks decide or observations are long, those of a large one count as many. The rollout of the game's
     ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared and
-    what the scripted policy does to find these.
+    what the scripted policy does to find these. Each neuron counts once for each run with which another is compared.
     """
     env, task = open_environment(record.config), record.config.task
     episodes = task.eval_episodes + task.absolute_episodes
@@ -300,11 +311,12 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
         # It also plays the first point, greedy and sampled, the last one sampled, and the best one, follows the
         # recorded actions with the weights as they are and, in a batch of twice as many, with changed ones, and plays
         # anew.
-        episodes = task.eval_episodes * (7 + 3 * _plays()) + task.absolute_episodes * 4
+        episodes = task.eval_episodes * (7 + 5 * _plays()) + task.absolute_episodes * 4
     seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
-    return episodes * env.max_cycles * env.num_agents * each + rollout + (_observed(env) if deep else 0)
+    lane = env.max_cycles * env.num_agents * each + lane_bytes(env) // _BYTES_PER_DECISION
+    return episodes * lane + rollout + (_observed(env) if deep else 0)
 
 
 def _plays() -> int:

@@ -34,7 +34,6 @@ from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, 
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
-from baselines.leaderboard.verify.run_and_set import doubled_runs
 from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
@@ -133,31 +132,25 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
         check_comparable([*standing.values(), *fresh])
     except ConfigMismatchError as error:
         raise ConfigMismatchError(str(error).replace(f"{directory}/", f"{verdict.target}:")) from None
-    verdict.faults += doubled_runs([*standing.values(), *fresh])
-    if not verdict.verified:
-        return Addition(verdict)
-    first = _suite_of_board(read_suite_file(directory), revealed=(directory / REVEALED).exists())
-    suite = read_suite_file(board) or first
-    if suite is not None and suite is first and suite.seed_commitment is not None:
-        verdict.notes.append(
-            "the board takes its seed_commitment from this submission: whoever made that salt knows the seeds. Begin a "
-            "board with runs of your own"
-        )
+    # What is added first decides: a later submission must not choose the tasks of the totals, nor bring its seeds.
+    suite = read_suite_file(board) if standing else _suite_of_board(read_suite_file(directory))
+    if not standing and suite is not None:
+        own = any(task.name not in builtin_tasks() for task in suite.tasks)
+        taken = ["the tasks of its totals"] * own + ["its seed_commitment"] * (suite.seed_commitment is not None)
+        if taken:
+            verdict.notes.append(
+                f"the board takes {' and '.join(taken)} from this submission, whose author chose them. Begin a board "
+                "with runs of your own"
+            )
     if suite is not None and name is not None:
         suite = suite.model_copy(update={"name": name})
     addition.report = _add(fresh, suite, board, directory)
     return addition
 
 
-def _suite_of_board(suite: SuiteConfig | None, *, revealed: bool) -> SuiteConfig | None:
-    """The first suite of built-in tasks gives a board its tasks; with tasks of their own anybody could choose them.
-
-    Any suite does where seeds are revealed: they are worth nothing without its commitment. Its name and description
-    stay behind: they are not the author's to choose.
-    """
-    if suite is None or not (revealed or all(task.name in builtin_tasks() for task in suite.tasks)):
-        return None
-    return suite.model_copy(update={"name": DEFAULT_NAME, "description": ""})
+def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
+    """Return a board's suite from that of its first addition, whose name and description are the author's to choose."""
+    return None if suite is None else suite.model_copy(update={"name": DEFAULT_NAME, "description": ""})
 
 
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:

@@ -114,7 +114,7 @@ def test_curve_interval_encloses_its_centre() -> None:
 
 def test_performance_profile() -> None:
     profile = stats.performance_profile([np.array([0.1, 0.5]), np.array([0.9])], np.array([0.0, 0.5, 1.0]))
-    assert profile.tolist() == [1.0, 1 / 3, 0.0]
+    assert profile.tolist() == [1.0, 1 / 2, 0.0]
 
 
 def test_improvement_matrix_holds_every_pair() -> None:
@@ -163,10 +163,17 @@ def test_profile_interval_is_that_of_resampled_profiles() -> None:
     assert np.isnan(stats.profile_interval([np.ones(1)], thresholds, generator)[1]).all()
 
 
-def test_profile_interval_pools_runs_and_not_tasks() -> None:
-    uneven = [np.ones(9), np.zeros(3)]
-    ends = stats.profile_interval(uneven, np.array([0.5]), np.random.default_rng(0))
-    np.testing.assert_allclose([float(end[0]) for end in ends], 0.75, rtol=1e-12)
+def test_tasks_count_alike_whatever_their_runs() -> None:
+    """25 runs of an easy task and five of a hard one: the middle half would be the easy task's alone."""
+    generator, easy, hard = np.random.default_rng(0), np.linspace(0.8, 1.0, 5), np.linspace(0.0, 0.2, 5)
+    even, uneven, third = [easy, hard], [np.repeat(easy, 5), hard], [np.tile(hard, 3), np.tile(easy, 7)]
+    for scores in (uneven, third):
+        assert float(stats.iqm(scores)) == pytest.approx(float(stats.iqm(even)))
+        assert float(stats.optimality_gap(scores)) == pytest.approx(float(stats.optimality_gap(even)))
+        low, high = stats.iqm_interval(scores, generator)
+        assert low < 0.5 < high, "not those of the easy task"
+        ends = stats.profile_interval(scores, np.array([0.5]), generator)
+        np.testing.assert_allclose([float(end[0]) for end in ends], 0.5, rtol=1e-12)
 
 
 def test_curve_interval_is_that_of_whole_resampled_curves() -> None:

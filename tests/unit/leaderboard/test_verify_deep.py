@@ -47,6 +47,8 @@ HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
 ELSEWHERE = "one of a kind"
 DIGEST = 800 * 4 * 64
 """Decisions that the rollout of the digest counts as, with four agents."""
+EPISODE = 50 * 4 + 324 // 64
+"""Those of an episode of 50 steps with four agents, and of making its lane."""
 OBSERVED = 6 * 512 + 400 * 25 * 8 // 32
 """Those of the common observations: 512 for each of six pairs; 400 steps, 25 values and 8 entries of each."""
 
@@ -572,9 +574,10 @@ def test_observations_on_which_agents_are_compared_are_not_all_kept() -> None:
 
 def test_a_task_of_few_episodes_is_noted(tmp_path: Path) -> None:
     data = suite_data(schemes=["fups_id"], seeds=[0])
-    for episodes, noted in ((15, True), (16, False)):
-        suite = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "eval_episodes": episodes}]})
-        out = tmp_path / str(episodes)
+    for counts, noted in (((15, 16), True), ((16, 15), True), ((16, 16), False)):
+        task = {**data["tasks"][0], **dict(zip(("eval_episodes", "absolute_episodes"), counts, strict=True))}
+        suite = SuiteConfig.model_validate({**data, "tasks": [task]})
+        out = tmp_path / str(counts)
         for config in suite.runs():
             assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
         verdict = verify_directory(out, deep=deep_checks)
@@ -601,12 +604,13 @@ def test_a_wide_network_after_few_updates_does_not_tie() -> None:
 
 
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
-    """Four runs of nine episodes of 50 steps with four agents of one game; the deep check plays 327 more episodes each.
+    """Two rows of two runs of nine episodes; the deep check plays 519 more each.
 
-    It also compares six pairs of agents on 512 observations, which the scripted policy has to find.
+    It also compares six pairs of agents on 512 observations, which the scripted policy has to find. Of two runs of a
+    row, with networks of eight neurons, one is compared with the other.
     """
-    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 336, OBSERVED)):
-        decisions = DIGEST + 4 * (episodes * 50 * 4 + compared)
+    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 528, OBSERVED)):
+        decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
         short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
@@ -618,7 +622,7 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = DIGEST + 336 * 50 * 4 + OBSERVED
+    decisions = DIGEST + 528 * EPISODE + OBSERVED
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)

@@ -37,7 +37,7 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
         policy, evaluator = build(config).policy, Evaluator(config)
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
-        found[name] = list(fresh_faults(policy, evaluator, "policy.safetensors", scored, returns))
+        found[name] = list(fresh_faults(policy, evaluator, "policy.safetensors", scored, returns, play=scored))
     assert found["honest"] == []
     (fault,) = found["fitted"]
     assert f"evaluation.npz's {scored}: " in fault.message
@@ -59,18 +59,18 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
         assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
-        found[knows] = list(again_faults(policy, evaluator, "file", f"{scored}[2]", returns))
+        found[knows] = list(again_faults(policy, evaluator, "file", f"{scored}[2]", returns, play=scored))
     assert found["episodes"] == [], "it plays them with any noise and rounding"
     (fault,) = found[by]
     assert f"evaluation.npz's {scored}[2]: " in fault.message
     assert "with noise and last digits of weights that were drawn just now, its weights get" in fault.message
 
 
-def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[tuple[str, str, int]] = []
+def test_deep_looks_at_both_policies_and_both_kinds_of_play(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[str, str, int, str]] = []
 
-    def noted(*args: object) -> list[object]:
-        looked.append((args[-3], args[-2], len(args[-1])))  # type: ignore[arg-type]
+    def noted(*args: object, play: str) -> list[object]:
+        looked.append((args[-3], args[-2], len(args[-1]), play))  # type: ignore[arg-type]
         return []
 
     monkeypatch.setattr(deep, "fresh_faults", noted)
@@ -81,9 +81,9 @@ def test_deep_looks_at_both_policies(honest_runs: Path, monkeypatch: pytest.Monk
     task = record.config.task
     last = len(record.evaluation.marks) - 1
     assert looked == [
-        ("policy_best.safetensors", "absolute", task.absolute_episodes),
-        ("policy.safetensors", f"greedy[{last}]", task.eval_episodes),
-        ("policy.safetensors", f"greedy[{last}]", task.eval_episodes),
+        ("policy_best.safetensors", "absolute", task.absolute_episodes, "greedy"),
+        *[("policy.safetensors", f"greedy[{last}]", task.eval_episodes, "greedy")] * 2,
+        *[("policy.safetensors", f"sampled[{last}]", task.eval_episodes, "sampled")] * 2,
     ]
 
 
@@ -99,39 +99,38 @@ def test_each_look_draws_other_seeds(honest_runs: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Evaluator, "scored", noted)
     for _ in range(2):
         assert verify_directory(honest_runs / RUN, deep=deep_checks).verified
-    assert len(set(starts)) == len(starts) == 2 * 3 * fresh.PLAYS
+    assert len(set(starts)) == len(starts) == 2 * 5 * fresh.PLAYS
     assert min(starts) >= fresh.FIRST_SEED
 
 
-def test_a_small_gap_and_one_that_chance_makes_are_no_faults(suite: SuiteConfig) -> None:
+def test_a_gap_that_chance_makes_is_no_fault() -> None:
     """With four episodes of 12, one deal in 495 has the four highest on one side: no fault, whatever the gap."""
-    task = suite.tasks[0]
-    assert task.random_score is not None
-    assert task.scripted_score is not None
-    span = task.scripted_score - task.random_score
     rng = np.random.default_rng(0)
     high, low = np.ones(4), np.zeros(8)
     assert fresh._chance_of_ranks(high, low, rng) == pytest.approx(1 / 495, rel=0.2)
-    assert fresh._chance_of_ranks(high - 1, low, rng) == 1.0
+    assert fresh._chance_of_ranks(high - 1, low, rng) > 0.1
     wild = np.concatenate([high[1:], [-1e9]])
     assert fresh._chance_of_ranks(wild, low, rng) < 0.2
     assert fresh._chance_of_ranks_again(high, np.zeros((2, 4))) == pytest.approx(1 / 81)
     assert fresh._chance_of_ranks_again(high, np.ones((2, 4))) == pytest.approx(1.0)
     assert fresh._chance_of_ranks(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE
 
+
+def test_a_gap_that_is_small_beside_the_task_s_span_is_a_fault(suite: SuiteConfig) -> None:
+    """Whoever makes a task of his own chooses its reference scores, and by them the span."""
+
     class Played:
         """Plays all new episodes alike."""
 
-        def __init__(self, value: float) -> None:
-            self.task, self.value = task, value
+        task = suite.tasks[0]
 
         def scored(self, *_: object, **__: object) -> object:
-            return type("Played", (), {"returns": np.full(32, self.value)})
+            return type("Played", (), {"returns": np.zeros(32)})
 
-    policy, recorded = build_model(suite.runs()[0]).policy, np.full(32, task.scripted_score)
-    for below, faults in ((0.04, 0), (0.06, 1)):
-        evaluator = Played(task.scripted_score - below * span)
-        assert len(list(fresh_faults(policy, evaluator, "file", "name", recorded))) == faults  # type: ignore[arg-type]
+    policy = build_model(suite.runs()[0]).policy
+    for above, faults in ((0.0, 0), (1e-3, 1)):
+        given: Any = Played(), "file", "name", np.full(32, above)
+        assert len(list(fresh_faults(policy, *given, play="greedy"))) == faults
 
 
 def test_a_policy_that_is_perfect_in_some_episodes_and_bad_in_others_is_found() -> None:
