@@ -67,6 +67,7 @@ class SharingPolicy(ActorCriticPolicy):
 
     scheme: SharingScheme
     _lacking: Tensor | None
+    _private_agents: Tensor | None
 
     def __init__(
         self,
@@ -146,6 +147,9 @@ class SharingPolicy(ActorCriticPolicy):
         groups = self._parameter_groups()
         self.optimizer = self.optimizer_class(groups, lr=self._initial_lr, **options)  # type: ignore[call-arg]
         self.optimizer.state.update({p: state[p] for group in groups for p in group["params"] if p in state})
+        # Found once, not in every gradient step: who shares changes with the parameters alone.
+        agents = private_networks(self.scheme)
+        self.register_buffer("_private_agents", None if agents is None else agents.float(), persistent=False)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return the trainable parameters, those apart for which the scheme needs another epsilon."""
@@ -462,15 +466,15 @@ class SharingPolicy(ActorCriticPolicy):
         that of its own agents' mean loss. The latter's norm is what must not exceed ``max_norm``.
         """
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
-        agents = private_networks(self.scheme)
-        if agents is None:
+        if self._private_agents is None:
             nn.utils.clip_grad_norm_(held, max_norm)
             return
         grads = [p.grad for p in held if p.grad is not None]
         norms = torch.stack([grad.flatten(1).square().sum(dim=1) for grad in grads]).sum(dim=0).sqrt()
-        scale = (max_norm / (norms * self.num_agents / agents + 1e-6)).clamp(max=1.0)
+        scale = (max_norm / (norms * self.num_agents / self._private_agents + 1e-6)).clamp(max=1.0)
+        shaped = {dim: scale.view(-1, *[1] * (dim - 1)) for dim in {grad.dim() for grad in grads}}
         for grad in grads:
-            grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
+            grad.mul_(shaped[grad.dim()])
 
 
 def _gathered(out: Tensor, index: RowIndex | None) -> Tensor:

@@ -108,10 +108,10 @@ def test_one_group_is_clipped_as_full_sharing() -> None:
 
 def test_groups_that_change_are_clipped_as_they_are_now() -> None:
     model = small_model(SharingA2C, "seps", scheme_options={"labels": LABELS["seps"]})
-    assert private_networks(model.scheme).tolist() == [2, 3, 1]
+    assert model.policy._private_agents.tolist() == private_networks(model.scheme).tolist() == [2, 3, 1]
     model.scheme.regroup(torch.tensor([0, 0, 0, 0, 1, 0]))
     model.policy.check_optimizer()
-    assert private_networks(model.scheme).tolist() == [5, 1]
+    assert model.policy._private_agents.tolist() == private_networks(model.scheme).tolist() == [5, 1]
     model.learn(20)
 
 
@@ -119,7 +119,7 @@ def test_actors_and_critics_of_unlike_groups_are_clipped_jointly() -> None:
     model = small_model(SharingA2C, "oracle")
     model.scheme.critic_net = model.scheme.critic_spec.grouped(torch.tensor([0, 1, 1, 1, 1, 1]))
     model.policy.check_optimizer()
-    assert private_networks(model.scheme) is None
+    assert model.policy._private_agents is private_networks(model.scheme) is None
 
 
 def test_a_network_with_a_parameter_for_all_is_clipped_jointly() -> None:
@@ -138,5 +138,5 @@ def test_a_network_with_a_parameter_for_all_is_clipped_jointly() -> None:
     scheme = model.scheme
     scheme.actor_net = WithOffset(labels=scheme.labels, **scheme.actor_spec.options)
     model.policy.check_optimizer()
-    assert private_networks(scheme) is None
+    assert model.policy._private_agents is private_networks(scheme) is None
     model.learn(20)
