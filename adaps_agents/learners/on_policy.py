@@ -312,22 +312,20 @@ class SharingOnPolicy(Inspectable):
         self, buffer: AgentRolloutBuffer, dones: NDArray[np.bool_], infos: list[dict[str, Any]]
     ) -> None:
         """Hand what was seen at the time limit to the buffer."""
-        team = self.num_agents
         limited = [slot for slot in np.flatnonzero(dones).tolist() if infos[slot].get("TimeLimit.truncated", False)]
-        lanes = sorted({slot // team for slot in limited})
-        if not lanes:
+        if not limited:
             return
-        row = {lane: index for index, lane in enumerate(lanes)}
-        final = torch.zeros(len(lanes), team, *(self.observation_space.shape or ()))
-        agents = torch.zeros(len(lanes), team)
-        states = torch.zeros(len(lanes), self.policy.state_dim)
-        for slot in limited:
-            index, agent = row[slot // team], slot % team
-            agents[index, agent] = 1.0
-            final[index, agent] = torch.from_numpy(np.asarray(infos[slot]["terminal_observation"], np.float32))
-            if self.policy.state_dim:
-                states[index] = torch.from_numpy(infos[slot]["terminal_state"])
-        buffer.add_truncated(torch.tensor(lanes), agents, final, states)
+        lane, agent = np.divmod(limited, self.num_agents)
+        lanes, row = np.unique(lane, return_inverse=True)
+        agents = np.zeros((len(lanes), self.num_agents), np.float32)
+        final = np.zeros((*agents.shape, *(self.observation_space.shape or ())), np.float32)
+        states = np.zeros((len(lanes), self.policy.state_dim), np.float32)
+        # All slots at once: hundreds of them mostly reach the limit in the same step.
+        agents[row, agent] = 1.0
+        final[row, agent] = [infos[slot]["terminal_observation"] for slot in limited]
+        if self.policy.state_dim:
+            states[row] = [infos[slot]["terminal_state"] for slot in limited]
+        buffer.add_truncated(*(torch.from_numpy(array) for array in (lanes, agents, final, states)))
 
     def _count_episodes(self, rewards: NDArray[Any], dones: NDArray[np.bool_]) -> None:
         """Keep team returns (sum over agents) for the logger: an episode of a lane is one episode, not N."""
