@@ -158,13 +158,13 @@ class AgentRolloutBuffer:
             row += len(following)
 
     def _generalised_advantages(self, last_values: Tensor) -> None:
-        advantages, following, next_values = [], torch.zeros_like(last_values), last_values
         running = self.gamma * (1.0 - self.dones)
-        for step in reversed(range(self.pos)):
-            delta = self.rewards[step] + running[step] * next_values - self.values[step]
-            following = delta + running[step] * self.gae_lambda * following
+        deltas = self.rewards + running * torch.cat([self.values[1:], last_values[None]]) - self.values
+        advantages, following = [], torch.zeros_like(last_values)
+        # Only the sum over later steps goes step by step: small operations cost more than their arithmetic.
+        for delta, carried in zip(deltas.flip(0), (running * self.gae_lambda).flip(0), strict=True):
+            following = delta + carried * following
             advantages.append(following)
-            next_values = self.values[step]
         self.advantages = torch.stack(advantages[::-1])
         self.returns = self.advantages + self.values
 
@@ -178,8 +178,8 @@ class AgentRolloutBuffer:
             yield Minibatch(*flat)
             return
         order = torch.randperm(len(flat[0]), generator=generator)
-        for chosen in order.split(rows):
-            yield Minibatch(*(tensor[chosen.to(self.device)] for tensor in flat))
+        for chosen in order.to(self.device).split(rows):
+            yield Minibatch(*(tensor.index_select(0, chosen) for tensor in flat))
 
 
 def rows_at_once(agents: int, entries: int) -> int:
