@@ -90,7 +90,10 @@ def areas(board: Board) -> str:
 
 
 def by_task(boards: Sequence[Board], cell: Callable[[BoardRow], str]) -> str:
-    """Return a table with a row for each scheme and a column for each task, of the last board that has the task."""
+    """Return a table with a row for each scheme and a column for each task, of the last board that has the task.
+
+    Rows are in the order of their mean score over the tasks that all of them have.
+    """
     columns = {
         task: [row for row in board.rows_of(task) if row.runs] for board in boards for task in board.task_names()
     }
@@ -98,7 +101,8 @@ def by_task(boards: Sequence[Board], cell: Callable[[BoardRow], str]) -> str:
     for task, rows in columns.items():
         for row in rows:
             by_scheme.setdefault(row.scheme, {})[task] = row
-    ordered = sorted(by_scheme, key=lambda scheme: -fmean(row.iqm or 0 for row in by_scheme[scheme].values()))
+    common = [task for task in columns if all(task in own for own in by_scheme.values())]
+    ordered = sorted(by_scheme, key=lambda scheme: -fmean(by_scheme[scheme][task].iqm or 0 for task in common))
     runs = ["/".join(map(str, sorted({row.runs for row in rows}))) for rows in columns.values()]
     heads = [f"{task}, {count} runs" for task, count in zip(columns, runs, strict=True)]
     lines = [

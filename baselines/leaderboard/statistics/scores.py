@@ -96,7 +96,7 @@ def optimality_gap(scores: Scores, target: float = 1.0) -> Array:
 
 def performance_profile(scores: Scores, thresholds: Array) -> Array:
     """Return, for each threshold, the fraction ``[..., thresholds]`` of run-task scores above it."""
-    return mean([task[..., None, :] > np.asarray(thresholds)[:, None] for task in scores])
+    return mean([np.asarray(task[..., None, :] > np.asarray(thresholds)[:, None], np.float64) for task in scores])
 
 
 def area_under_curve(steps: Array, values: Array, budget: float) -> float:
