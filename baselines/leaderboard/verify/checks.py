@@ -69,13 +69,15 @@ def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
 
 
 def check_task(config: RunConfig) -> Iterator[Fault]:
-    """A built-in task's name stands for its environment, parameters and reference scores, in whatever case it is."""
+    """A built-in task's name stands for its environment, parameters and reference scores, however it is spelled."""
     task = config.task
     name = spelled(task.name, builtin_tasks())
     if name is None:
         return
     if name != task.name:
-        yield Fault("config.json", "config.task.name", f"{task.name!r} differs from the built-in task {name!r} in case")
+        yield Fault(
+            "config.json", "config.task.name", f"{task.name!r} is the built-in task {name!r}, spelled otherwise"
+        )
     frozen: dict[str, Any] = {"params": {}, "scored": "greedy", **builtin_tasks()[name]}
     if config.protocol == "1":
         frozen["scored"] = "greedy"
@@ -86,7 +88,7 @@ def check_task(config: RunConfig) -> Iterator[Fault]:
 
 
 def check_label(scheme: SchemeConfig) -> Iterator[Fault]:
-    """The name of a built-in scheme stands for that scheme, and is written in its own case."""
+    """The name of a built-in scheme stands for that scheme, and is spelled as it is."""
     name = spelled(scheme.label, BUILTIN_SCHEMES)
     if name is None:
         return
@@ -94,13 +96,17 @@ def check_label(scheme: SchemeConfig) -> Iterator[Fault]:
         message = f"{scheme.label!r} is the name of a built-in scheme; this one is {scheme.name!r}"
         yield Fault("config.json", "config.scheme.label", message)
     elif name != scheme.label:
-        message = f"{scheme.label!r} differs from the built-in scheme {name!r} in case"
+        message = f"{scheme.label!r} is the built-in scheme {name!r}, spelled otherwise"
         yield Fault("config.json", "config.scheme.label", message)
 
 
 def spelled(name: str, known: Iterable[str]) -> str | None:
-    """Return the one of ``known`` names that ``name`` is, case apart."""
-    return {entry.casefold(): entry for entry in known}.get(name.casefold())
+    """Return the one of ``known`` names that ``name`` is, case and all but letters and digits apart."""
+    return {_letters(entry): entry for entry in known}.get(_letters(name))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def own_settings(scheme: SchemeConfig) -> bool:

@@ -16,6 +16,7 @@ from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.spec.config import RunConfig
 
 __all__ = [
+    "MAX_BEGUN_BYTES",
     "MAX_CLUSTERED",
     "MAX_ENCODED_ROWS",
     "MAX_KEPT_NUMBERS",
@@ -40,6 +41,9 @@ _SMALL_BATCH = 256
 
 MAX_PHASE_BYTES = 1 << 30
 """What all lanes of its environment may take."""
+
+MAX_BEGUN_BYTES = 1 << 38
+"""What all episodes that it begins take, one after the other: a large board takes longer to make than to step."""
 
 MAX_KEPT_NUMBERS = 1 << 27
 """Observation entries of a phase that keeps all of its steps; one that looks by tests has a bound of its own."""
@@ -115,8 +119,9 @@ def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
             return None
         if keeps_all and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
             return None
+    lane = lane_bytes(env)
     long = steps * env.num_agents > MAX_PHASE_MOVES or steps // lanes > MAX_PHASE_ROUNDS
-    if long or lanes * lane_bytes(env) > MAX_PHASE_BYTES:
+    if long or lanes * lane > MAX_PHASE_BYTES or (lanes + steps // env.max_cycles) * lane > MAX_BEGUN_BYTES:
         return None
     model = build_model(config)
     # The first step of the training follows the last one of the phase.

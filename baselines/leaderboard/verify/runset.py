@@ -62,6 +62,10 @@ MOST_DECISIONS = 1 << 32
 What else takes as long counts as well; see :func:`_decisions`.
 """
 
+METRICS = "metrics.jsonl"
+MOST_METRICS_BYTES = 1 << 14
+"""A line of the built-in learners takes half a thousand; a failed run, which nobody looks into, may hold no more."""
+
 FEWEST_EPISODES = 16
 """Fewer returns of an evaluation are parted too often by chance to show that a policy was fitted to them.
 
@@ -354,6 +358,9 @@ def _file_faults(directory: Path, record: RunRecord, run: str) -> Iterator[Fault
         expected.discard(entry.name)
     for name in sorted(expected):
         yield Fault(name, "", "missing")
+    metrics, most = directory / METRICS, MOST_METRICS_BYTES * record.config.task.eval_points
+    if metrics.is_file() and (size := metrics.stat().st_size) > most:
+        yield Fault(METRICS, "", f"{size:,} bytes; at most {most:,} for {record.config.task.eval_points} evaluations")
     yield from checks.check_task(record.config)
     yield from checks.check_label(record.config.scheme)
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 from fabricate import COSTS, PROVENANCE, TYPES, fabricate_result, suite_data
-from tamper import edit_json, edit_returns
+from tamper import edit_json, edit_returns, mend
 
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.execution.loggers import LOG_DIRECTORY
 from baselines.leaderboard.execution.plan import SUITE_FILE
 from baselines.leaderboard.execution.replay import ReplayError, lane_bytes, open_environment
-from baselines.leaderboard.files import check_storable, parse_json
+from baselines.leaderboard.files import canonical_json, check_storable, parse_json
 from baselines.leaderboard.records.metadata_files import Sharing, decode_metadata, encode_metadata
 from baselines.leaderboard.records.npz import decode_npz
 from baselines.leaderboard.records.reader import SUMS, Failure, read_run
@@ -43,6 +43,7 @@ from baselines.leaderboard.spec.config import (
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
 from baselines.leaderboard.verify import packing as submission
 from baselines.leaderboard.verify import verify_directory, verify_submission
+from baselines.leaderboard.verify.runset import METRICS
 from baselines.leaderboard.verify.submissions import add_submission
 
 RUN = "one/adaps/seed-0"
@@ -300,3 +301,20 @@ def test_a_label_ends_with_a_letter_or_digit(name: str) -> None:
     with pytest.raises(ValueError, match="label"):
         SuiteConfig.model_validate(suite_data(schemes=[{"name": "fups", "label": name}]))
     assert SuiteConfig.model_validate(suite_data(schemes=[{"name": "fups", "label": "x"}]))
+
+
+def test_metrics_are_no_ballast(honest_runs: Path, tmp_path: Path) -> None:
+    """Fifteen failed runs of one repeated text, 63 MB each, were a submission of 225 KB, and a gigabyte of a board."""
+    run = tmp_path / RUN
+    shutil.copytree(honest_runs / RUN, run)
+    path = run / METRICS
+    for size, found in ((40_000, []), (50_000, ["at most 49,152 for 3 evaluations"])):
+        lines = (honest_runs / RUN / METRICS).read_text().splitlines()
+        point = parse_json(lines[-1].encode())
+        point["learner"]["x" * size] = 1.0
+        lines[-1] = canonical_json(point).decode()
+        path.write_text("\n".join(lines) + "\n")
+        mend(run)
+        faults = [str(fault) for fault in verify_directory(run).all_faults]
+        assert len(faults) == len(found), faults
+        assert all(what in fault for what, fault in zip(found, faults, strict=True)), faults

@@ -490,7 +490,8 @@ def test_an_identity_phase_that_is_too_long_to_be_run_again_is_a_fault(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its groups would be the word of its author, who chooses the settings."""
-    for name in ("MAX_PHASE_MOVES", "MAX_PHASE_ROUNDS", "MAX_ENCODED_ROWS", "MAX_PHASE_BYTES", "MAX_SOLVED"):
+    phase = ("MAX_PHASE_MOVES", "MAX_PHASE_ROUNDS", "MAX_PHASE_BYTES", "MAX_BEGUN_BYTES")
+    for name in (*phase, "MAX_ENCODED_ROWS", "MAX_SOLVED"):
         with monkeypatch.context() as patch:
             patch.setattr(groups, name, 1)
             (fault,) = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).all_faults

@@ -24,7 +24,7 @@ from tamper import append_member, edit_config, edit_json, members_of, write_subm
 from baselines.cli import main as cli
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, OutputDirectoryError
 from baselines.leaderboard.execution.job import execute_job
-from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
+from baselines.leaderboard.execution.plan import SUITE_FILE, read_suite_file, write_suite_file
 from baselines.leaderboard.files import pretty_json
 from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run
 from baselines.leaderboard.records.run_files import RUN_FILES
@@ -553,17 +553,37 @@ def _rewritten(board: Path) -> dict[str, bytes]:
     return snapshot(board / "site")
 
 
-def test_the_owner_of_a_board_names_it(tmp_path: Path) -> None:
-    """Not the author of its first submission."""
+@pytest.fixture(scope="session")
+def built_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A submission of one run on a built-in task."""
     task = {**load_suite("quick").tasks[0].model_dump(), "budget": 40, "eval_points": 2, "eval_episodes": 2}
     data: dict[str, Any] = {"name": "buy-now", "description": "http://example.org", "schemes": ["fups"], "seeds": [0]}
     data["learner"] = {"num_lanes": 2, "net_arch": [8]}
-    runs = tmp_path / "runs"
+    runs = tmp_path_factory.mktemp("built-in") / "runs"
     suite = SuiteConfig.model_validate({**data, "tasks": [{**task, "absolute_episodes": 2}]})
     for config in suite.runs():
         assert execute_job(config, runs / config.run_id, lambda steps: None).status == "done"
     write_suite_file(suite, runs)
-    file = packed(runs, tmp_path / "buy.zip")
+    return packed(runs, runs.with_suffix(".zip"))
+
+
+def test_what_is_added_first_gives_a_board_its_suite(entry: Path, built_in: Path, tmp_path: Path) -> None:
+    """A later one, of built-in tasks, would choose the tasks of the totals, and take those of all others away."""
+    board = tmp_path / "board"
+    first = add_submission(entry, board, name="mine").verdict.notes
+    assert any("the board takes the tasks of its totals from this submission" in note for note in first)
+    suite = (board / SUITE_FILE).read_bytes()
+    assert len(add_submission(built_in, board).added) == 1
+    assert (board / SUITE_FILE).read_bytes() == suite
+    (board / SUITE_FILE).unlink()
+    shutil.rmtree(board / "BPS-1")
+    add_submission(built_in, board)
+    assert read_suite_file(board) is None, "a board that has runs and no suite stays without one"
+
+
+def test_the_owner_of_a_board_names_it(built_in: Path, tmp_path: Path) -> None:
+    """Not the author of its first submission."""
+    file = built_in
     for board, name, title in (
         ("a", None, "board"),
         ("b", "My-own", "My-own"),

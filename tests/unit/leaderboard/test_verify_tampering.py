@@ -874,16 +874,20 @@ def test_a_built_in_name_stands_for_its_frozen_scores() -> None:
     assert [fault.where for fault in check_task(with_task(params={"groups": [1]}))] == ["config.task.params"]
 
 
-def test_a_built_in_name_in_another_case_is_named() -> None:
-    """A board takes no two names that differ in case alone: one of these would keep the built-in one off."""
-    easy = TaskConfig(name="bps-1", env="BPS-1-v0", params={"groups": [2, 2]}, budget=1_000)
-    run = load_suite("quick").runs()[0].model_copy(update={"task": easy})
-    assert any("differs from the built-in task 'BPS-1' in case" in str(fault) for fault in check_task(run))
-    labels = {name: list(check_label(SchemeConfig(name="fups_id", label=name))) for name in ("fups_id", "FUPS_ID", "x")}
-    assert [str(fault) for fault in labels["FUPS_ID"]] == [
-        "config.json: config.scheme.label: 'FUPS_ID' differs from the built-in scheme 'fups_id' in case"
-    ]
-    assert labels["fups_id"] == labels["x"] == []
+def test_a_built_in_name_that_is_spelled_otherwise_is_named() -> None:
+    """Who reads a board takes one of two such names for the other."""
+    for spelling in ("bps-1", "BPS_1", "BPS.1"):
+        easy = TaskConfig(name=spelling, env="BPS-1-v0", params={"groups": [2, 2]}, budget=1_000)
+        run = load_suite("quick").runs()[0].model_copy(update={"task": easy})
+        assert any("is the built-in task 'BPS-1', spelled otherwise" in str(fault) for fault in check_task(run))
+    for spelling in ("FUPS_ID", "fups-id", "FuPS+id"):
+        assert [str(fault) for fault in check_label(SchemeConfig(name="fups_id", label=spelling))] == [
+            f"config.json: config.scheme.label: {spelling!r} is the built-in scheme 'fups_id', spelled otherwise"
+        ]
+        (fault,) = check_label(SchemeConfig(name="nops", label=spelling))
+        assert "is the name of a built-in scheme; this one is 'nops'" in fault.message
+    assert not [*check_label(SchemeConfig(name="fups_id", label="fups_id"))]
+    assert not [*check_label(SchemeConfig(name="fups_id", label="x"))]
     assert own_settings(SchemeConfig(name="adaps", label="AdaPS", settings={"keep": 0.25}))
 
 

@@ -198,14 +198,15 @@ def _with_revealed(row: BoardRow, group: Group, task: TaskConfig, revealed: Reve
 
     The policies are the same and all runs of a task meet the same episodes, so that episodes alone are drawn: each
     counts by its mean over the runs that count for the score, the middle half. A run that is bad on purpose, in public
-    episodes alone, would otherwise hide the gap of all others.
+    episodes alone, would otherwise hide the gap of all others. How much episodes differ is asked of revealed ones: a
+    policy that knows some of the public ones makes these differ more.
     """
     public = task.normalise(np.stack([run.scored(task)[-1] for run in evaluations(group)]))
     secret = task.normalise(np.stack([revealed.plays[record.config.run_id].returns for record in group.done]))
     middle = stats.middle_half(public.mean(axis=1))
     episodes = [returns[middle].mean(axis=0) for returns in (public, secret)]
     difference = float(episodes[0].mean() - episodes[1].mean())
-    error = _standard_error(episodes)
+    error = _standard_error(episodes[1])
     return replace(
         row,
         revealed_iqm=float(stats.iqm([secret.mean(axis=1)])),
@@ -215,11 +216,9 @@ def _with_revealed(row: BoardRow, group: Group, task: TaskConfig, revealed: Reve
     )
 
 
-def _standard_error(samples: Sequence[Array]) -> float | None:
-    """Return the standard error of the difference of two means; None where one has a single value."""
-    if min(map(len, samples)) < 2:
-        return None
-    return float(np.sqrt(sum(values.var(ddof=1) / len(values) for values in samples)))
+def _standard_error(values: Array) -> float | None:
+    """Return the standard error of the difference of two means of so many values; None of a single one."""
+    return None if len(values) < 2 else float(np.sqrt(2 * values.var(ddof=1) / len(values)))
 
 
 def _with_scores(row: BoardRow, group: Group, task: TaskConfig) -> BoardRow:
