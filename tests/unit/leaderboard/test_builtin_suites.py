@@ -39,6 +39,17 @@ def tiny(task: str, scheme: str, suite: str | None = None) -> RunConfig:
     return config.model_copy(update={"task": config.task.model_copy(update=changes)})
 
 
+def test_the_search_tries_the_same_settings_for_every_scheme(repository: Path) -> None:
+    suite = load_suite(str(repository / "examples/search-bps.toml"))
+    tried: dict[str, set[str]] = {}
+    for config in suite.runs():
+        learner = config.learner
+        tried.setdefault(config.scheme.label, set()).add(f"{learner.net_arch} {learner.settings} {config.task.params}")
+    assert set(tried) == {scheme.label for scheme in load_suite("official").schemes}
+    assert all(len(settings) == 12 and settings == tried["fups"] for settings in tried.values())
+    assert min(suite.seeds) >= 1000, "none of a board's"
+
+
 def test_every_task_belongs_to_a_suite() -> None:
     used = {task.name for name in list_suites() for task in load_suite(name).tasks}
     assert used == set(builtin_tasks())
