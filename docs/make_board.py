@@ -1,8 +1,8 @@
 """Make the boards of the repository from their records: ``python docs/make_board.py [SITE]``, or ``make board``.
 
-Reads the submitted files in ``docs/board/records``. Writes ``board.{md,csv,json}`` and a learning-curve picture for
-each task, of the official board into ``docs/board``, of a further study into a folder of it, and the generated blocks
-of README.md and docs/explanation/results.md. The same records give the same bytes. With SITE, the pages of the official
+Reads the submitted files in ``docs/board/records``. Writes ``board.{md,csv}`` and a learning-curve picture for each
+task, of the official board into ``docs/board``, with a ``board.json``, of a further study into a folder of it, and the
+generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes. With SITE, the pages of the official
 board go into that folder.
 """
 
@@ -62,7 +62,9 @@ def write(board: Board, folder: Path) -> None:
     """Write the tables and pictures of one board."""
     folder.mkdir(exist_ok=True)
     files = downloads(board)
-    for name in ("board.md", "board.csv", "board.json"):
+    # The same as the CSV for programs; of further studies it would take as much room again.
+    formats = ("md", "csv", "json") if folder == FOLDER else ("md", "csv")
+    for name in (f"board.{suffix}" for suffix in formats):
         content = files[f"downloads/{name}"]
         (folder / name).write_text(content if isinstance(content, str) else content.decode())
     for task in board.task_names():
