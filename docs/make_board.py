@@ -2,8 +2,8 @@
 
 Reads the submitted files in ``docs/board/records``. Writes ``board.{md,csv}`` and a learning-curve picture for each
 task, of the official board into ``docs/board``, with a ``board.json``, of a further study into a folder of it, and the
-generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes. With SITE, the pages of the official
-board go into that folder.
+generated blocks of README.md and docs/explanation/results.md. The same records give the same bytes. With SITE, the
+pages of the official board go into that folder.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ MOST_BY_CHANCE = 1e-5
 FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
 
-# Sums of more ranks are as good as normal, and take long to deal. Returns that normal tails call usual are not dealt.
-_MOST_DEALT, _RARE = 1024, 1e-2
-_DRAWS, _CHUNK = 1 << 18, 1 << 12
+# What normal tails call more usual is not dealt.
+_RARE = 1e-2
+_DRAWS, _DRAWN_AT_ONCE = 1 << 18, 1 << 22
 
 
 def fresh_faults(
@@ -113,17 +113,20 @@ def _chance_of_best_again(recorded: NDArray[np.float64], others: NDArray[np.floa
 def _chance_of_ranks(recorded: NDArray[np.float64], fresh: NDArray[np.float64], rng: np.random.Generator) -> float:
     """Return how often returns dealt at random to two sets of these sizes give the first one as high a mean rank.
 
-    Ranks, because one wild episode on purpose would otherwise hide the gap of all others.
+    Ranks, because one wild episode on purpose would otherwise hide the gap of all others. Their sum is as good as
+    normal, unless more than half of the returns are equal, as where most episodes bring nothing.
     """
     ranks, size = rankdata(np.concatenate([recorded, fresh])), len(recorded)
     number, total = len(ranks), ranks[:size].sum()
     variance = size * (number - size) / (number - 1) * ranks.var()
     chance = float(norm.sf((total - size * ranks.mean()) / np.sqrt(variance))) if variance > 0.0 else 1.0
-    if number > _MOST_DEALT or chance > _RARE:
+    values, counts = np.unique(ranks, return_counts=True)
+    if chance > _RARE or 2 * counts.max() <= number:
         return chance
-    dealt = (rng.permuted(np.tile(ranks, (_CHUNK, 1)), axis=1)[:, :size] for _ in range(_DRAWS // _CHUNK))
     # Ranks are multiples of one half: their sums are exact.
-    sums = np.concatenate([part.sum(axis=1) for part in dealt])
+    chunk = max(1, _DRAWN_AT_ONCE // len(values))
+    parts = [min(chunk, _DRAWS - start) for start in range(0, _DRAWS, chunk)]
+    sums = np.concatenate([rng.multivariate_hypergeometric(counts, size, part) @ values for part in parts])
     return float((1 + (sums >= total).sum()) / (1 + len(sums)))
 
 
