@@ -8,7 +8,7 @@ process of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
-from baselines.leaderboard.verify.fresh import again_faults, fresh_faults
+from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE, RARE, again, fresh
 from baselines.leaderboard.verify.groups import LongerPhaseError, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
@@ -143,6 +143,7 @@ def _examined(record: FinishedRun) -> Examined:
         # Elsewhere, the same seed may give other initial weights.
         faults += _first_point_faults(evaluator, record.evaluation, policy)
     first, fixed = _fixed_arrays(policy), {}
+    notes: list[Fault] = []
     for best in (True, False):
         try:
             _load(policy, read_weights(record, best=best))
@@ -151,9 +152,14 @@ def _examined(record: FinishedRun) -> Examined:
             return Examined((*faults, Fault(BEST if best else FINAL, "", message)), as_elsewhere)
         fixed[BEST if best else FINAL] = _fixed_arrays(policy)
         faults += _play_faults(record, policy, evaluator, best=best, near=near)
+        for chance, fault in _anew(record, policy, evaluator, best=best):
+            if chance < MOST_BY_CHANCE:
+                faults.append(fault)
+            elif chance < RARE:
+                once = f"{fault.message}; chance alone does that once in {1 / chance:,.0f} times"
+                notes.append(replace(fault, message=once))
     faults += sharing_faults(record, policy, near=near)
     faults += identity_faults(record, policy.scheme)
-    notes: list[Fault] = []
     if not policy.scheme.needs_identity_phase:
         # Seeds draw the same everywhere: torch 2.4 and 2.13 do, whatever the instruction set.
         faults += _fixed_faults(fixed, first, "this seed", exact=near)
@@ -164,20 +170,25 @@ def _examined(record: FinishedRun) -> Examined:
         origin, steps = "the identity phase of this seed", record.sharing.identity_steps
         config = network_only(record.config, record.config.learner.num_lanes)
         try:
-            again = prepared_again(config, policy.scheme.group_source, steps)
+            prepared = prepared_again(config, policy.scheme.group_source, steps)
         except LongerPhaseError:
             longer = Fault("sharing.json", "identity_steps", f"{steps:,}; {origin} takes more")
-            (notes if as_elsewhere else faults).append(longer)
+            faults += [] if as_elsewhere else [longer]
+            notes += [_elsewhere(longer)] if as_elsewhere else []
         else:
-            if again is None:
+            if prepared is None:
                 message = f"{origin} is too long to be run again, or takes too much memory; verify it without --deep"
                 faults.append(Fault("sharing.json", "identity_steps", message))
             elif as_elsewhere:
-                notes += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=False)
+                notes += map(_elsewhere, _fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=False))
             else:
-                faults += _fixed_faults(fixed, _fixed_arrays(again), origin, exact=True)
-                faults += _first_point_faults(evaluator, record.evaluation, again)
+                faults += _fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=True)
+                faults += _first_point_faults(evaluator, record.evaluation, prepared)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
+
+
+def _elsewhere(fault: Fault) -> Fault:
+    return replace(fault, message=f"not as here: {fault.message}")
 
 
 def _answers(config: RunConfig, policy: Any) -> Values | None:
@@ -304,22 +315,27 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
     last, point = len(evaluation.marks) - 1, int(evaluation.best_point)
     file = BEST if best else FINAL
     yield from choice_faults(record.config, policy, file, "absolute" if best else "final", actions, near=near)
-    scored = record.config.task.scored
-    other = "greedy" if scored == "sampled" else "sampled"
-    if best:
-        yield from fresh_faults(policy, evaluator, file, "absolute", evaluation.absolute, play=scored)
-    else:
-        for play in (scored, other):
-            recorded = getattr(evaluation, play)[last]
-            yield from fresh_faults(policy, evaluator, file, f"{play}[{last}]", recorded, play=play)
-            yield from again_faults(policy, evaluator, file, f"{play}[{last}]", recorded, play=play)
     if best and point == last:
         return
-    name, place = (scored, point) if best else (other, last)
+    scored = record.config.task.scored
+    name, place = (scored, point) if best else ("greedy" if scored == "sampled" else "sampled", last)
     recorded = getattr(evaluation, name)[place]
     message = course_difference(evaluator, policy, name, recorded, near=near)
     if message:
         yield Fault(file, "", f"evaluation.npz's {name}[{place}]: its weights get {message}")
+
+
+def _anew(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool) -> Iterator[tuple[float, Fault]]:
+    """Play in other episodes; yield how rarely chance makes the recorded ones so much better, and the fault."""
+    evaluation, scored = record.evaluation, record.config.task.scored
+    if best:
+        yield fresh(policy, evaluator, BEST, "absolute", evaluation.absolute, play=scored)
+        return
+    last = len(evaluation.marks) - 1
+    for play in (scored, "greedy" if scored == "sampled" else "sampled"):
+        recorded = getattr(evaluation, play)[last]
+        for look in (fresh, again):
+            yield look(policy, evaluator, FINAL, f"{play}[{last}]", recorded, play=play)
 
 
 def _same_kind_of_machine(record: FinishedRun) -> bool:

@@ -10,7 +10,6 @@ episodes has too high a mean rank; one that is perfect in some and bad on purpos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,13 @@ from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["PLAYS", "again_faults", "fresh_faults"]
+__all__ = ["MOST_BY_CHANCE", "PLAYS", "RARE", "again", "fresh"]
 
 PLAYS = 24
 """How often E new episodes are played, or those of the last evaluation again."""
 
-MOST_BY_CHANCE = 1e-5
-"""Returns are a fault if those that are dealt at random are as rarely so far apart."""
+MOST_BY_CHANCE, RARE = 1e-5, 1e-3
+"""Returns are a fault, or worth a note, if those that are dealt at random are as rarely so far apart."""
 
 FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
@@ -37,10 +36,10 @@ _RARE = 1e-2
 _DRAWS, _DRAWN_AT_ONCE = 1 << 18, 1 << 22
 
 
-def fresh_faults(
+def fresh(
     policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str
-) -> Iterator[Fault]:
-    """Yield a fault if a policy plays worse in :data:`PLAYS` times E new episodes.
+) -> tuple[float, Fault]:
+    """Play :data:`PLAYS` times E new episodes; return how rarely chance alone makes recorded ones so much better.
 
     Args:
         policy: its weights loaded.
@@ -49,26 +48,29 @@ def fresh_faults(
         name: field of ``evaluation.npz`` with the recorded returns, for the message.
         recorded: returns of public episodes, ``[E]``.
         play: how they were played, ``greedy`` or ``sampled``.
+
+    Returns:
+        The chance, and the fault that it is if it is too small.
     """
     rng = np.random.default_rng()
-    fresh = np.concatenate([_play(policy, evaluator, rng, play, first_seed=_seed(rng)) for _ in range(PLAYS)])
-    if min(_chance_of_best(recorded, fresh), _chance_of_ranks(recorded, fresh, rng)) < MOST_BY_CHANCE:
-        yield _fault(file, name, recorded, fresh, f"in {len(fresh)} episodes whose seeds and noise were drawn just now")
+    others = np.concatenate([_play(policy, evaluator, rng, play, first_seed=_seed(rng)) for _ in range(PLAYS)])
+    chance = min(_chance_of_best(recorded, others), _chance_of_ranks(recorded, others, rng))
+    where = f"in {len(others)} episodes whose seeds and noise were drawn just now"
+    return chance, _fault(file, name, recorded, others, where)
 
 
-def again_faults(
+def again(
     policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str
-) -> Iterator[Fault]:
-    """Yield a fault if a policy plays its last evaluation ``[E]`` worse when it plays it again.
+) -> tuple[float, Fault]:
+    """Play the last evaluation ``[E]`` again :data:`PLAYS` times; arguments and return are those of :func:`fresh`.
 
-    Arguments are those of :func:`fresh_faults`. Episodes are compared with themselves, so how easy they are is of no
-    account and a smaller gap is found.
+    Episodes are compared with themselves, so how easy they are is of no account and a smaller gap is found.
     """
     rng = np.random.default_rng()
     others = np.stack([_play(policy, evaluator, rng, play, noise_seed=_seed(rng)) for _ in range(PLAYS)])
-    if min(_chance_of_best_again(recorded, others), _chance_of_ranks_again(recorded, others)) < MOST_BY_CHANCE:
-        where = f"played again {PLAYS} times, with noise and last digits of weights that were drawn just now"
-        yield _fault(file, name, recorded, others, where)
+    chance = min(_chance_of_best_again(recorded, others), _chance_of_ranks_again(recorded, others))
+    where = f"played again {PLAYS} times, with noise and last digits of weights that were drawn just now"
+    return chance, _fault(file, name, recorded, others, where)
 
 
 def _play(policy: Any, evaluator: Evaluator, rng: np.random.Generator, play: str, **seeds: int) -> NDArray[np.float64]:

@@ -66,10 +66,10 @@ METRICS = "metrics.jsonl"
 MOST_METRICS_BYTES = 1 << 14
 """A line of the built-in learners takes half a thousand; a failed run, which nobody looks into, may hold no more."""
 
-FEWEST_EPISODES = 16
+FEWEST_EPISODES = 32
 """Fewer returns of an evaluation are parted too often by chance to show that a policy was fitted to them.
 
-With 32, a policy that knows four of them may not be found; with eight, three; with three, all.
+With 32, a policy that knows four of them may not be found; with 16, four; with eight, three; with three, all.
 """
 
 # Larger networks take their time to decide; those of the built-in suites are smaller.
@@ -215,7 +215,7 @@ def _verify_deeply(
         scheme = record.config.scheme.name
         if is_builtin(scheme) and scheme_class(scheme).acts_in_training:
             formed.append(run)
-        verdict.notes += [f"not as here: {note}" for note in _named(run, examined.notes)]
+        verdict.notes += map(str, _named(run, examined.notes))
         if examined.answers is not None:
             answers[run] = examined.answers
     verdict.faults += copied_answers(left, answers)

@@ -50,7 +50,7 @@ class Examined:
     Attributes:
         faults: nothing, if they play as recorded.
         as_elsewhere: whether the run names another machine or other software than these, and was compared less exactly.
-        notes: what would be a fault if the run named this machine and this software.
+        notes: what is no fault: it would be one if the run named this machine and this software, or is rare by chance.
         answers: how its agents act, see :func:`~baselines.leaderboard.verify.copies.answers_of`; None if unknown.
     """
 

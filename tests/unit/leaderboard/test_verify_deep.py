@@ -575,7 +575,7 @@ def test_observations_on_which_agents_are_compared_are_not_all_kept() -> None:
 
 def test_a_task_of_few_episodes_is_noted(tmp_path: Path) -> None:
     data = suite_data(schemes=["fups_id"], seeds=[0])
-    for counts, noted in (((15, 16), True), ((16, 15), True), ((16, 16), False)):
+    for counts, noted in (((31, 32), True), ((32, 31), True), ((32, 32), False)):
         task = {**data["tasks"][0], **dict(zip(("eval_episodes", "absolute_episodes"), counts, strict=True))}
         suite = SuiteConfig.model_validate({**data, "tasks": [task]})
         out = tmp_path / str(counts)
@@ -583,7 +583,7 @@ def test_a_task_of_few_episodes_is_noted(tmp_path: Path) -> None:
             assert execute_job(config, out / config.run_id, lambda steps: None).status == "done"
         verdict = verify_directory(out, deep=deep_checks)
         assert verdict.verified
-        assert any("is evaluated in 15 episodes: with fewer than 16" in note for note in verdict.notes) is noted
+        assert any("is evaluated in 31 episodes: with fewer than 32" in note for note in verdict.notes) is noted
         assert not any("with fewer than" in note for note in verify_directory(out).notes)
 
 

@@ -16,7 +16,7 @@ from baselines.leaderboard.records.reader import FinishedRun, read_run, read_wei
 from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.verify import deep, fresh, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
-from baselines.leaderboard.verify.fresh import again_faults, fresh_faults
+from baselines.leaderboard.verify.verdict import Fault
 
 RUN = "one/fups_id/seed-0"
 
@@ -37,9 +37,10 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
         policy, evaluator = build(config).policy, Evaluator(config)
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
-        found[name] = list(fresh_faults(policy, evaluator, "policy.safetensors", scored, returns, play=scored))
-    assert found["honest"] == []
-    (fault,) = found["fitted"]
+        found[name] = fresh.fresh(policy, evaluator, "policy.safetensors", scored, returns, play=scored)
+    assert found["honest"][0] > fresh.MOST_BY_CHANCE
+    chance, fault = found["fitted"]
+    assert chance < fresh.MOST_BY_CHANCE
     assert f"evaluation.npz's {scored}: " in fault.message
     assert "in 288 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
 
@@ -59,9 +60,10 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
         assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
-        found[knows] = list(again_faults(policy, evaluator, "file", f"{scored}[2]", returns, play=scored))
-    assert found["episodes"] == [], "it plays them with any noise and rounding"
-    (fault,) = found[by]
+        found[knows] = fresh.again(policy, evaluator, "file", f"{scored}[2]", returns, play=scored)
+    assert found["episodes"][0] > fresh.MOST_BY_CHANCE, "it plays them with any noise and rounding"
+    chance, fault = found[by]
+    assert chance < fresh.MOST_BY_CHANCE
     assert f"evaluation.npz's {scored}[2]: " in fault.message
     assert "with noise and last digits of weights that were drawn just now, its weights get" in fault.message
 
@@ -69,15 +71,18 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
 def test_deep_looks_at_both_policies_and_both_kinds_of_play(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[tuple[str, str, int, str]] = []
 
-    def noted(*args: object, play: str) -> list[object]:
+    def noted(*args: object, play: str) -> tuple[float, Fault]:
         looked.append((args[-3], args[-2], len(args[-1]), play))  # type: ignore[arg-type]
-        return []
+        return next(chances), Fault("policy.safetensors", "", "worse")
 
-    monkeypatch.setattr(deep, "fresh_faults", noted)
-    monkeypatch.setattr(deep, "again_faults", noted)
+    chances = iter([1.0, 1e-4, 1e-6, 1.0, 1.0])
+    monkeypatch.setattr(deep, "fresh", noted)
+    monkeypatch.setattr(deep, "again", noted)
     record = read_run(honest_runs / RUN)
     assert isinstance(record, FinishedRun)
-    deep_checks(record)
+    found = deep_checks(record)
+    assert [fault.message for fault in found.faults] == ["worse"]
+    assert [note.message for note in found.notes] == ["worse; chance alone does that once in 10,000 times"]
     task = record.config.task
     last = len(record.evaluation.marks) - 1
     assert looked == [
@@ -130,7 +135,7 @@ def test_a_gap_that_is_small_beside_the_task_s_span_is_a_fault(suite: SuiteConfi
     policy = build_model(suite.runs()[0]).policy
     for above, faults in ((0.0, 0), (1e-3, 1)):
         given: Any = Played(), "file", "name", np.full(32, above)
-        assert len(list(fresh_faults(policy, *given, play="greedy"))) == faults
+        assert (fresh.fresh(policy, *given, play="greedy")[0] < fresh.MOST_BY_CHANCE) == bool(faults)
 
 
 def test_a_policy_that_is_perfect_in_some_episodes_and_bad_in_others_is_found() -> None:
