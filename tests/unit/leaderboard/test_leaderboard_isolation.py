@@ -129,7 +129,7 @@ KINDS: dict[str, tuple[dict[str, str], str, str, str]] = {
     "leaves_a_copy": ({"actor": FORKS + "        time.sleep(10**6)"}, "done", "", ""),
     "ends_a_copy": ({"actor": FORKS + "        sys.exit()"}, "done", "", ""),
     "closes": ({"actor": "os.closerange(3, 100)"}, "failed", "", ""),
-    "widens": ({"make_networks": "torch.set_default_dtype(torch.float64)"}, "failed", "", ""),
+    "widens": ({"make_networks": "torch.set_default_dtype(torch.float64)"}, "done", "", ""),
     "exits": ({"actor": "os._exit(3)"}, "failed", "WorkerDied", "exit code 3"),
     "leaves": ({"actor": "sys.exit(3)"}, "failed", "SystemExit", "3"),
     "interrupts": ({"actor": "raise KeyboardInterrupt"}, "failed", "WorkerDied", "exit code 1"),
