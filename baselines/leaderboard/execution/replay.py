@@ -23,6 +23,7 @@ __all__ = [
     "open_environment",
     "replay",
     "returns_apart",
+    "tolerance",
 ]
 
 RETURN_TOLERANCE = 1e-6
@@ -115,12 +116,17 @@ def replay(
 
 
 def returns_apart(task: TaskConfig, replayed: NDArray[np.float64], recorded: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which of the returns ``[E]`` of a task differ beyond :data:`RETURN_TOLERANCE` or its score's."""
-    allowed = RETURN_TOLERANCE * (1.0 + np.abs(recorded))
+    """Return which of the returns ``[E]`` of a task differ beyond their :func:`tolerance`."""
+    differ: NDArray[np.bool_] = ~(np.abs(replayed - recorded) <= tolerance(task, recorded))
+    return differ
+
+
+def tolerance(task: TaskConfig, recorded: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much returns ``[E]`` may differ: :data:`RETURN_TOLERANCE` or the score's, whichever is less."""
+    allowed: NDArray[np.float64] = RETURN_TOLERANCE * (1.0 + np.abs(recorded))
     if task.random_score is not None and task.scripted_score is not None:
         allowed = np.minimum(allowed, SCORE_TOLERANCE * (task.scripted_score - task.random_score))
-    differ: NDArray[np.bool_] = ~(np.abs(replayed - recorded) <= allowed)
-    return differ
+    return allowed
 
 
 def first_difference(task: TaskConfig, replayed: NDArray[np.float64], recorded: NDArray[np.float64]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom, norm, rankdata
 
 from baselines.leaderboard.execution.evaluation import Evaluator
+from baselines.leaderboard.execution.replay import tolerance
 from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
@@ -54,7 +55,8 @@ def fresh(
     """
     rng = np.random.default_rng()
     others = np.concatenate([_play(policy, evaluator, rng, play, first_seed=_seed(rng)) for _ in range(PLAYS)])
-    chance = min(_chance_of_best(recorded, others), _chance_of_ranks(recorded, others, rng))
+    least = _least(evaluator, recorded)
+    chance = min(_chance_of_best(least, others), _chance_of_ranks(least, others, rng))
     where = f"in {len(others)} episodes whose seeds and noise were drawn just now"
     return chance, _fault(file, name, recorded, others, where)
 
@@ -68,7 +70,8 @@ def again(
     """
     rng = np.random.default_rng()
     others = np.stack([_play(policy, evaluator, rng, play, noise_seed=_seed(rng)) for _ in range(PLAYS)])
-    chance = min(_chance_of_best_again(recorded, others), _chance_of_ranks_again(recorded, others))
+    least = _least(evaluator, recorded)
+    chance = min(_chance_of_best_again(least, others), _chance_of_ranks_again(least, others))
     where = f"played again {PLAYS} times, with noise and last digits of weights that were drawn just now"
     return chance, _fault(file, name, recorded, others, where)
 
@@ -76,6 +79,11 @@ def again(
 def _play(policy: Any, evaluator: Evaluator, rng: np.random.Generator, play: str, **seeds: int) -> NDArray[np.float64]:
     with shaken(policy, rng) as dtype:
         return evaluator.scored(policy, dtype=dtype, play=play, **seeds).returns
+
+
+def _least(evaluator: Evaluator, recorded: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Of equal play, one that another processor rounded up must not count as the better one.
+    return recorded - tolerance(evaluator.task, recorded)
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -121,11 +121,11 @@ def test_a_gap_that_chance_makes_is_no_fault() -> None:
     assert fresh._chance_of_ranks(np.ones(32), np.zeros(64), rng) < fresh.MOST_BY_CHANCE
 
 
-def test_a_gap_that_is_small_beside_the_task_s_span_is_a_fault(suite: SuiteConfig) -> None:
-    """Whoever makes a task of his own chooses its reference scores, and by them the span."""
+def test_small_gaps_are_faults_and_roundings_none(suite: SuiteConfig) -> None:
+    """Whoever makes a task of his own chooses its span; another processor rounds some returns up and others down."""
 
     class Played:
-        """Plays all new episodes alike."""
+        """Plays all episodes alike."""
 
         task = suite.tasks[0]
 
@@ -133,9 +133,11 @@ def test_a_gap_that_is_small_beside_the_task_s_span_is_a_fault(suite: SuiteConfi
             return type("Played", (), {"returns": np.zeros(32)})
 
     policy = build_model(suite.runs()[0]).policy
-    for above, faults in ((0.0, 0), (1e-3, 1)):
-        given: Any = Played(), "file", "name", np.full(32, above)
-        assert (fresh.fresh(policy, *given, play="greedy")[0] < fresh.MOST_BY_CHANCE) == bool(faults)
+    rounded = np.resize([5e-7, -5e-7], 32)
+    for recorded, known in ((np.zeros(32), False), (np.full(32, 1e-3), True), (rounded, False)):
+        given: Any = Played(), "file", "name", recorded
+        for look in (fresh.fresh, fresh.again):
+            assert (look(policy, *given, play="greedy")[0] < fresh.MOST_BY_CHANCE) == known
 
 
 def test_a_policy_that_is_perfect_in_some_episodes_and_bad_in_others_is_found() -> None:
