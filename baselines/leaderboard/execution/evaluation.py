@@ -87,7 +87,7 @@ class Evaluator:
             first_seed: environment seed of the first episode; None for the public ones.
             noise_seed: of what sampled actions follow from; None for ``first_seed``.
             dtype: of the weights.
-            play: ``greedy`` or ``sampled``.
+            play: ``greedy`` or ``sampled``; None for what the task is scored by.
         """
         first = self._seeds.evaluation_start if first_seed is None else first_seed
         greedy = (play or self.task.scored) == "greedy"

@@ -33,7 +33,7 @@ FIRST_SEED = 1 << 49
 """Above those of revealed episodes; as many follow."""
 
 # What normal tails call more usual is not dealt.
-_RARE = 1e-2
+_USUAL = 1e-2
 _DRAWS, _DRAWN_AT_ONCE = 1 << 18, 1 << 22
 
 
@@ -131,7 +131,7 @@ def _chance_of_ranks(recorded: NDArray[np.float64], fresh: NDArray[np.float64], 
     variance = size * (number - size) / (number - 1) * ranks.var()
     chance = float(norm.sf((total - size * ranks.mean()) / np.sqrt(variance))) if variance > 0.0 else 1.0
     values, counts = np.unique(ranks, return_counts=True)
-    if chance > _RARE or 2 * counts.max() <= number:
+    if chance > _USUAL or 2 * counts.max() <= number:
         return chance
     # Ranks are multiples of one half: their sums are exact.
     chunk = max(1, _DRAWN_AT_ONCE // len(values))

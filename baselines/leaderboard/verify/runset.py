@@ -64,7 +64,7 @@ What else takes as long counts as well; see :func:`_decisions`.
 
 METRICS = "metrics.jsonl"
 MOST_METRICS_BYTES = 1 << 14
-"""A line of the built-in learners takes half a thousand; a failed run, which nobody looks into, may hold no more."""
+"""A point. Those of the built-in learners take some 500 bytes; a failed run, which nobody looks into, may hold no more."""
 
 FEWEST_EPISODES = 32
 """Fewer returns of an evaluation are parted too often by chance to show that a policy was fitted to them.
@@ -270,7 +270,7 @@ def _verify_run(
 ) -> tuple[RunRecord | None, RunVerdict, int]:
     """Return the record, what is wrong with it, and how many decisions it takes; note whose digest is ``digested``.
 
-    ``before`` runs of its row, with which it is compared, were verified before it.
+    ``before`` runs of its row were verified before it. It is compared with each, and each neuron counts once for that.
     """
     record: RunRecord | None = None
     faults: list[Fault] = []
@@ -307,7 +307,7 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
 
     Where networks decide or observations are long, those of a large one count as many. The rollout of the game's
     ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared and
-    what the scripted policy does to find these. Each neuron counts once for each run with which another is compared.
+    what the scripted policy does to find these.
     """
     env, task = open_environment(record.config), record.config.task
     episodes = task.eval_episodes + task.absolute_episodes
