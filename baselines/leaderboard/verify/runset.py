@@ -64,7 +64,7 @@ What else takes as long counts as well; see :func:`_decisions`.
 
 METRICS = "metrics.jsonl"
 MOST_METRICS_BYTES = 1 << 14
-"""A point. Those of the built-in learners take some 500 bytes; a failed run, which nobody looks into, may hold no more."""
+"""Of each point. Those of the built-in learners take some 500; nobody looks into those of a failed run."""
 
 FEWEST_EPISODES = 32
 """Fewer returns of an evaluation are parted too often by chance to show that a policy was fitted to them.
