@@ -283,6 +283,7 @@ def lighten(
     runs do not verify, 2 wrong use, or the directory has another run of that name.
     """
     from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
+    from baselines.leaderboard.records.held_out import copy_held_out
     from baselines.leaderboard.records.light import write_light_runs
     from baselines.leaderboard.records.revealed import copy_revealed
     from baselines.leaderboard.verify import verify_directory
@@ -297,6 +298,7 @@ def lighten(
     if suite is not None:
         write_suite_file(suite, out)
     copy_revealed(directory, out, [outcome.run for outcome in verdict.runs])
+    copy_held_out(directory, out)
     typer.echo(f"{counted(new, 'light run')} written, {len(runs) - new} were there already: {out}")
 
 
@@ -351,6 +353,8 @@ def add(
     most_decisions: MostDecisions = None,
 ) -> None:
     """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
+
+    With --deep, the score of each run is the one in held-out episodes, which are drawn now.
 
     Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
     names or rows.

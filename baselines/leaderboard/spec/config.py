@@ -30,6 +30,7 @@ __all__ = [
     "NAME_PATTERN",
     "PROTOCOL",
     "RESERVED_NAMES",
+    "HELD_OUT",
     "REVEALED",
     "EvaluationSeeds",
     "LearnerConfig",
@@ -69,6 +70,9 @@ Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Positive = Annotated[int, Field(ge=1, le=10**12)]
 RunSeed = Annotated[int, Field(ge=0, le=MAX_RUN_SEED)]
 
+HELD_OUT = "held_out.json"
+"""File of a board: scores in episodes that were drawn when a row was added."""
+
 REVEALED = "revealed"
 """Folder of an output directory: what runs played in the episodes of a revealed salt."""
 
@@ -80,6 +84,7 @@ RESERVED_NAMES = frozenset(
         "board.csv",
         "board.json",
         "board.md",
+        HELD_OUT,
         "logs",
         "manifest.json",
         REVEALED,

@@ -1,7 +1,7 @@
 """Examining a run in a process of its own, because its scheme or environment is not ours.
 
 Whatever that code does to its process, other runs are examined elsewhere. What comes back is JSON: faults of this run,
-and how its agents act.
+how its agents act, and how they do in held-out episodes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from baselines.leaderboard.execution.apart import answer_apart, begin_apart, needs_plugin
+from baselines.leaderboard.records.held_out import HeldOut
 from baselines.leaderboard.records.reader import FinishedRun
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.verify.verdict import Examined, Fault
@@ -51,11 +52,12 @@ def _encoded(found: Examined) -> list[Any]:
     answers = found.answers
     data = None if answers is None else [list(answers.shape), base64.b64encode(answers.tobytes()).decode("ascii")]
     faults, notes = ([astuple(fault) for fault in each] for each in (found.faults, found.notes))
-    return [faults, found.as_elsewhere, notes, data]
+    held_out = None if found.held_out is None else found.held_out.model_dump(mode="json")
+    return [faults, found.as_elsewhere, notes, data, held_out]
 
 
 def _decoded(message: Any) -> Examined:
-    faults, as_elsewhere, notes, data = message
+    faults, as_elsewhere, notes, data, held_out = message
     answers = None
     if data is not None:
         rows, columns = data[0]
@@ -63,4 +65,5 @@ def _decoded(message: Any) -> Examined:
         if answers.size == 0:
             raise ValueError("no answers")
     told = [tuple(Fault(*map(str, fault)) for fault in each) for each in (faults, notes)]
-    return Examined(told[0], bool(as_elsewhere), told[1], answers)
+    played = None if held_out is None else HeldOut.model_validate(held_out)
+    return Examined(told[0], bool(as_elsewhere), told[1], answers, played)

@@ -29,6 +29,7 @@ from baselines.leaderboard.records.artifacts import (
     Weights,
     decode_weights_metadata,
 )
+from baselines.leaderboard.records.held_out import HeldOut, held_out_of
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
@@ -39,7 +40,7 @@ from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
-from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE, RARE, again, fresh
+from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE, RARE, Anew, again, fresh
 from baselines.leaderboard.verify.groups import LongerPhaseError, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
@@ -144,6 +145,7 @@ def _examined(record: FinishedRun) -> Examined:
         faults += _first_point_faults(evaluator, record.evaluation, policy)
     first, fixed = _fixed_arrays(policy), {}
     notes: list[Fault] = []
+    held_out: HeldOut | None = None
     for best in (True, False):
         try:
             _load(policy, read_weights(record, best=best))
@@ -152,7 +154,9 @@ def _examined(record: FinishedRun) -> Examined:
             return Examined((*faults, Fault(BEST if best else FINAL, "", message)), as_elsewhere)
         fixed[BEST if best else FINAL] = _fixed_arrays(policy)
         faults += _play_faults(record, policy, evaluator, best=best, near=near)
-        for chance, fault in _anew(record, policy, evaluator, best=best):
+        for chance, fault, returns in _anew(record, policy, evaluator, best=best):
+            if not best and held_out is None:
+                held_out = held_out_of(record, returns)  # the first look is at the scored play in new episodes
             if chance < MOST_BY_CHANCE:
                 faults.append(fault)
             elif chance < RARE:
@@ -184,7 +188,7 @@ def _examined(record: FinishedRun) -> Examined:
             else:
                 faults += _fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=True)
                 faults += _first_point_faults(evaluator, record.evaluation, prepared)
-    return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy))
+    return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy), held_out)
 
 
 def _elsewhere(fault: Fault) -> Fault:
@@ -325,8 +329,8 @@ def _play_faults(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best
         yield Fault(file, "", f"evaluation.npz's {name}[{place}]: its weights get {message}")
 
 
-def _anew(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool) -> Iterator[tuple[float, Fault]]:
-    """Play in other episodes; yield how rarely chance makes the recorded ones so much better, and the fault."""
+def _anew(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool) -> Iterator[Anew]:
+    """Play anew in every way in which a policy could have been fitted to its record."""
     evaluation, scored = record.evaluation, record.config.task.scored
     if best:
         yield fresh(policy, evaluator, BEST, "absolute", evaluation.absolute, play=scored)

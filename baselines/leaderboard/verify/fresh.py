@@ -10,7 +10,7 @@ episodes has too high a mean rank; one that is perfect in some and bad on purpos
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from baselines.leaderboard.execution.replay import tolerance
 from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["MOST_BY_CHANCE", "PLAYS", "RARE", "again", "fresh"]
+__all__ = ["MOST_BY_CHANCE", "PLAYS", "RARE", "Anew", "again", "fresh"]
 
 PLAYS = 24
 """How often E new episodes are played, or those of the last evaluation again."""
@@ -37,10 +37,22 @@ _USUAL = 1e-2
 _DRAWS, _DRAWN_AT_ONCE = 1 << 18, 1 << 22
 
 
-def fresh(
-    policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str
-) -> tuple[float, Fault]:
-    """Play :data:`PLAYS` times E new episodes; return how rarely chance alone makes recorded ones so much better.
+class Anew(NamedTuple):
+    """What came of playing anew.
+
+    Attributes:
+        chance: how rarely chance alone makes recorded returns so much better.
+        fault: that it is if it is too small.
+        returns: team returns, ``[24 E]`` of new episodes or ``[24, E]`` of the same ones.
+    """
+
+    chance: float
+    fault: Fault
+    returns: NDArray[np.float64]
+
+
+def fresh(policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str) -> Anew:
+    """Play :data:`PLAYS` times E new episodes, and compare the recorded ones with them.
 
     Args:
         policy: its weights loaded.
@@ -49,22 +61,17 @@ def fresh(
         name: field of ``evaluation.npz`` with the recorded returns, for the message.
         recorded: returns of public episodes, ``[E]``.
         play: how they were played, ``greedy`` or ``sampled``.
-
-    Returns:
-        The chance, and the fault that it is if it is too small.
     """
     rng = np.random.default_rng()
     others = np.concatenate([_play(policy, evaluator, rng, play, first_seed=_seed(rng)) for _ in range(PLAYS)])
     least = _least(evaluator, recorded)
     chance = min(_chance_of_best(least, others), _chance_of_ranks(least, others, rng))
     where = f"in {len(others)} episodes whose seeds and noise were drawn just now"
-    return chance, _fault(file, name, recorded, others, where)
+    return Anew(chance, _fault(file, name, recorded, others, where), others)
 
 
-def again(
-    policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str
-) -> tuple[float, Fault]:
-    """Play the last evaluation ``[E]`` again :data:`PLAYS` times; arguments and return are those of :func:`fresh`.
+def again(policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str) -> Anew:
+    """Play the last evaluation ``[E]`` again :data:`PLAYS` times; arguments are those of :func:`fresh`.
 
     Episodes are compared with themselves, so how easy they are is of no account and a smaller gap is found.
     """
@@ -73,7 +80,7 @@ def again(
     least = _least(evaluator, recorded)
     chance = min(_chance_of_best_again(least, others), _chance_of_ranks_again(least, others))
     where = f"played again {PLAYS} times, with noise and last digits of weights that were drawn just now"
-    return chance, _fault(file, name, recorded, others, where)
+    return Anew(chance, _fault(file, name, recorded, others, where), others)
 
 
 def _play(policy: Any, evaluator: Evaluator, rng: np.random.Generator, play: str, **seeds: int) -> NDArray[np.float64]:

@@ -34,9 +34,10 @@ from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
 from baselines.leaderboard.report.data.archive import ARCHIVE
 from baselines.leaderboard.report.data.collect import check_comparable
-from baselines.leaderboard.spec.config import REVEALED, SuiteConfig
+from baselines.leaderboard.spec.config import HELD_OUT, REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
+from baselines.leaderboard.verify.held_out import held_out_faults
 from baselines.leaderboard.verify.revealed import revealed_faults
 from baselines.leaderboard.verify.run_and_set import (
     alike_rows,
@@ -129,7 +130,8 @@ def verify_directory(
             records.append(record)
         if record is not None and not outcome.faults:
             sound.append(record)
-    places_of_files = [directory / SUITE_FILE, directory / REVEALED, *(record.directory for record in sound)]
+    places_of_files = [directory / name for name in (SUITE_FILE, HELD_OUT, REVEALED)]
+    places_of_files += [record.directory for record in sound]
     kept = {} if deep is None else {place: _contents(place) for place in places_of_files}
     if deep is not None:
         # After the last check that needs no code of theirs.
@@ -138,7 +140,7 @@ def verify_directory(
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
-        verdict.faults += revealed_faults(directory, sound, verdict)
+        verdict.faults += [*revealed_faults(directory, sound, verdict), *held_out_faults(directory, sound, verdict)]
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
         if os.path.lexists(directory / ARCHIVE):
             verdict.notes.append(
@@ -205,9 +207,10 @@ def _verify_deeply(
                 examined = deep(record)
             except Exception as error:  # foreign content must never end the verification of the other runs
                 examined = Examined((_cannot_be_verified(error),))
-        if examined.faults:
-            outcome = verdict.runs[places[run]]
-            verdict.runs[places[run]] = replace(outcome, faults=_named(run, examined.faults))
+        outcome = verdict.runs[places[run]]
+        outcome = replace(outcome, faults=_named(run, examined.faults), held_out=examined.held_out)
+        verdict.runs[places[run]] = outcome
+        if outcome.faults:
             continue
         left.append(record)
         if examined.as_elsewhere:
@@ -299,7 +302,10 @@ def _verify_run(
     except Exception as error:  # foreign content must never end the verification of the other runs
         faults.append(_cannot_be_verified(error))
     status, light = (None, False) if record is None else (record.status, record.light)
-    return record, RunVerdict(run, status, replayed, _named(run, faults), light), decisions
+    recorded = None
+    if isinstance(record, FinishedRun) and not faults:
+        recorded = float(record.evaluation.scored(record.config.task)[-1].mean())
+    return record, RunVerdict(run, status, replayed, _named(run, faults), light, recorded), decisions
 
 
 def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:

@@ -17,6 +17,7 @@ from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file, write_suite_file
 from baselines.leaderboard.execution.signals import signals_deferred
 from baselines.leaderboard.files import fsync_directory, make_directory, writing
+from baselines.leaderboard.records.held_out import HeldOut, read_held_out, write_held_out
 from baselines.leaderboard.records.locks import directory_lock
 from baselines.leaderboard.records.reader import (
     REPRODUCIBLE_FILES,
@@ -30,7 +31,7 @@ from baselines.leaderboard.records.writer import install_run, remove_stale_parti
 from baselines.leaderboard.report.data.board import Board, board_of
 from baselines.leaderboard.report.data.collect import check_comparable, failures_of, read_all
 from baselines.leaderboard.report.write import SITE, publish_site, write_site
-from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
+from baselines.leaderboard.spec.config import HELD_OUT, NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
@@ -72,15 +73,16 @@ def add_submission(
     Args:
         file: made by ``submit``.
         board: directory of the board.
-        deep: further checks for each finished run.
+        deep: further checks for each finished run. The held-out episodes of these give the score of a run, once.
         name: of the board, the title of its pages; None keeps the one that it has. Submissions cannot choose it.
         most_decisions: see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
 
     Raises:
         ConfigError: there is no such file, or the name is none.
         ConfigMismatchError: the board has another run under the same name, or one that cannot be compared, or the
-            submission adds to a row or a label of the board or takes the name of a built-in scheme.
-        DamagedRecordError: a run of the board itself is damaged.
+            submission adds to a row or a label of the board or takes the name of a built-in scheme, or the board's
+            scores are held-out ones and ``deep`` is missing.
+        DamagedRecordError: a run of the board itself is damaged, or its held-out scores are.
         DirectoryLockedError, OutputDirectoryError: the board is in use or cannot be written.
     """
     if name is not None and not re.fullmatch(NAME_PATTERN, name, re.ASCII):
@@ -115,6 +117,12 @@ def _unplayable(verdict: Verdict) -> Iterator[Fault]:
 
 def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> Addition:
     standing = {record.config.run_id: record for record in map(read_run, find_runs(board))}
+    held_out = read_held_out(board, standing.values())
+    if held_out and not verdict.deep:
+        raise ConfigMismatchError(
+            f"scores of {board} are those of held-out episodes, which the recorded ones of {verdict.target} cannot be "
+            "compared with; nothing was added. Add it with --deep."
+        )
     # Code of a plug-in could have put other runs beside those that were verified.
     offered = [read_run(directory / run.run) for run in verdict.runs]
     addition = Addition(verdict)
@@ -144,7 +152,15 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
             )
     if suite is not None and name is not None:
         suite = suite.model_copy(update={"name": name})
-    addition.report = _add(fresh, suite, board, directory)
+    played = {run.run: run.held_out for run in verdict.runs if run.held_out is not None}
+    held_out = {**played, **held_out}
+    recorded = sorted(run for run, record in standing.items() if record.status == "done" and run not in held_out)
+    if held_out and recorded:
+        verdict.notes.append(
+            f"{len(recorded)} runs of the board ({recorded[0]}) have scores of recorded episodes, others of held-out "
+            "ones, which do not compare. Add their files again with --deep"
+        )
+    addition.report = _add(fresh, suite, board, directory, held_out)
     return addition
 
 
@@ -218,7 +234,9 @@ def _check_open(directory: Path, board: Path, *, standing: bool) -> None:
         raise ConfigMismatchError(f"seeds are revealed, so {what}; nothing was added. Choose another --board.")
 
 
-def _add(fresh: list[RunRecord], suite: SuiteConfig | None, board: Path, source: Path) -> tuple[Board, Path]:
+def _add(
+    fresh: list[RunRecord], suite: SuiteConfig | None, board: Path, source: Path, held_out: dict[str, HeldOut]
+) -> tuple[Board, Path]:
     """Make everything in a folder of its own; only then change the board."""
     prepared = board / _PREPARED
     shutil.rmtree(prepared, ignore_errors=True)
@@ -228,12 +246,14 @@ def _add(fresh: list[RunRecord], suite: SuiteConfig | None, board: Path, source:
         revealed = read_revealed(source if fresh else board, suite, fresh or found.records)
         problems = [*found.problems, *failures_of(fresh)]
         records = [*found.records, *fresh]
-        whole = board_of(found._replace(records=records, problems=problems), suite, revealed)
+        whole = board_of(found._replace(records=records, problems=problems), suite, revealed, held_out)
         write_site(whole, prepared / SITE)
         for record in fresh:
             install_run(record.directory, prepared / _RUNS / record.config.run_id)
         if suite is not None:
             write_suite_file(suite, prepared)
+        if held_out:
+            write_held_out(prepared, held_out)
         copy_revealed(source, prepared, [record.config.run_id for record in fresh])
         with writing(board), signals_deferred():
             os.rename(prepared, board / _DECIDED)
@@ -256,8 +276,9 @@ def _carry_out(board: Path) -> Path | None:
             make_directory(place.parent)
             os.rename(run, place)
             fsync_directory(place.parent)
-        if (decided / SUITE_FILE).exists():
-            os.replace(decided / SUITE_FILE, board / SUITE_FILE)
+        for name in (SUITE_FILE, HELD_OUT):
+            if (decided / name).exists():
+                os.replace(decided / name, board / name)
         if (decided / REVEALED).exists():
             os.rename(decided / REVEALED, board / REVEALED)
         page = publish_site(decided / SITE, board)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.leaderboard.records.held_out import HeldOut
 from baselines.leaderboard.records.metadata_files import SCHEMA
 from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.text import counted, printable
@@ -52,12 +53,14 @@ class Examined:
         as_elsewhere: whether the run names another machine or other software than these, and was compared less exactly.
         notes: what is no fault: it would be one if the run named this machine and this software, or is rare by chance.
         answers: how its agents act, see :func:`~baselines.leaderboard.verify.copies.answers_of`; None if unknown.
+        held_out: how the final policy does in episodes that were drawn just now; None if it was not played.
     """
 
     faults: tuple[Fault, ...]
     as_elsewhere: bool = False
     notes: tuple[Fault, ...] = ()
     answers: NDArray[np.float32] | None = None
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class RunVerdict:
         replayed: episodes whose recorded actions were played again.
         faults: nothing, if the run verifies.
         light: whether its weights and the actions of its absolute episodes were left out.
+        recorded: mean return of the scored play at the last evaluation step; None if the run did not finish.
+        held_out: the same in episodes that were drawn just now, by ``--deep``.
     """
 
     run: str
@@ -77,6 +82,8 @@ class RunVerdict:
     replayed: int
     faults: tuple[Fault, ...]
     light: bool = False
+    recorded: float | None = None
+    held_out: HeldOut | None = None
 
 
 @dataclass
@@ -122,6 +129,8 @@ class Verdict:
                     "verified": not run.faults,
                     "replayed_episodes": run.replayed,
                     "light": run.light,
+                    "recorded_return": run.recorded,
+                    "held_out": None if run.held_out is None else run.held_out.model_dump(mode="json"),
                 }
                 for run in self.runs
             ],
@@ -135,7 +144,9 @@ class Verdict:
             episodes = f"{run.replayed} episodes replayed" if run.status == "done" else "nothing to replay"
             light = "light, " if run.light else ""
             word = "FAULT" if run.faults else "ok"
-            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {light}{episodes}")
+            held = run.held_out
+            drawn = f"; return {run.recorded:.6g}, {held.mean:.6g} in {held.episodes} held-out episodes" if held else ""
+            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {light}{episodes}{drawn}")
         for fault in self.all_faults:
             yield f"fault: {fault}"
         for note in self.notes:

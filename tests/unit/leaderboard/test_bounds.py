@@ -32,6 +32,7 @@ from baselines.leaderboard.report.data.values import decimal
 from baselines.leaderboard.report.figures.ticks import decade_ticks
 from baselines.leaderboard.report.write import BESIDE_THE_RUNS, SITE
 from baselines.leaderboard.spec.config import (
+    HELD_OUT,
     RESERVED_NAMES,
     REVEALED,
     LearnerConfig,
@@ -103,6 +104,7 @@ def test_tasks_that_could_not_be_stored_or_reported_are_refused(changes: dict[st
 
 def test_every_file_beside_the_tasks_has_a_reserved_name() -> None:
     names = {*BESIDE_THE_RUNS, SITE, ARCHIVE, LOG_DIRECTORY, SUITE_FILE, submission.MANIFEST, SUMS, REVEALED}
+    names.add(HELD_OUT)
     assert {name.casefold() for name in names} == set(RESERVED_NAMES)
 
 

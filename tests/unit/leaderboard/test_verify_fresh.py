@@ -38,8 +38,10 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
         policy.load_state_dict(weights)
         returns = getattr(evaluator, scored)(policy).returns
         found[name] = fresh.fresh(policy, evaluator, "policy.safetensors", scored, returns, play=scored)
-    assert found["honest"][0] > fresh.MOST_BY_CHANCE
-    chance, fault = found["fitted"]
+    assert found["honest"].chance > fresh.MOST_BY_CHANCE
+    chance, fault, returns = found["fitted"]
+    error = np.sqrt(2 * found["honest"].returns.var() / len(returns))
+    assert abs(returns.mean() - found["honest"].returns.mean()) < 5 * error, "it plays new episodes as it has learnt"
     assert chance < fresh.MOST_BY_CHANCE
     assert f"evaluation.npz's {scored}: " in fault.message
     assert "in 288 episodes whose seeds and noise were drawn just now, its weights get" in fault.message
@@ -61,8 +63,8 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
         returns = getattr(evaluator, scored)(policy).returns
         assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
         found[knows] = fresh.again(policy, evaluator, "file", f"{scored}[2]", returns, play=scored)
-    assert found["episodes"][0] > fresh.MOST_BY_CHANCE, "it plays them with any noise and rounding"
-    chance, fault = found[by]
+    assert found["episodes"].chance > fresh.MOST_BY_CHANCE, "it plays them with any noise and rounding"
+    chance, fault, _ = found[by]
     assert chance < fresh.MOST_BY_CHANCE
     assert f"evaluation.npz's {scored}[2]: " in fault.message
     assert "with noise and last digits of weights that were drawn just now, its weights get" in fault.message
@@ -71,9 +73,9 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
 def test_deep_looks_at_both_policies_and_both_kinds_of_play(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[tuple[str, str, int, str]] = []
 
-    def noted(*args: object, play: str) -> tuple[float, Fault]:
+    def noted(*args: object, play: str) -> fresh.Anew:
         looked.append((args[-3], args[-2], len(args[-1]), play))  # type: ignore[arg-type]
-        return next(chances), Fault("policy.safetensors", "", "worse")
+        return fresh.Anew(next(chances), Fault("policy.safetensors", "", "worse"), np.arange(2.0) + len(looked))
 
     chances = iter([1.0, 1e-4, 1e-6, 1.0, 1.0])
     monkeypatch.setattr(deep, "fresh", noted)
@@ -83,6 +85,8 @@ def test_deep_looks_at_both_policies_and_both_kinds_of_play(honest_runs: Path, m
     found = deep_checks(record)
     assert [fault.message for fault in found.faults] == ["worse"]
     assert [note.message for note in found.notes] == ["worse; chance alone does that once in 10,000 times"]
+    assert found.held_out is not None
+    assert found.held_out.mean == 2.5, "of the second look"
     task = record.config.task
     last = len(record.evaluation.marks) - 1
     assert looked == [

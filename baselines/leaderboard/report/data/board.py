@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from baselines.leaderboard.errors import ConfigError
 from baselines.leaderboard.execution.plan import read_suite_file
+from baselines.leaderboard.records.held_out import HeldOut, read_held_out
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.records.revealed import RevealedSet, read_revealed
 from baselines.leaderboard.report.data.archive import ArchivedRun
@@ -128,29 +129,34 @@ def collect_board(out: Path) -> Board:
     Raises:
         ConfigError: there are no runs.
         ConfigMismatchError: runs of one task differ in more than scheme and seed.
-        DamagedRecordError: what was revealed is not what the suite commits to, or cannot be read.
+        DamagedRecordError: what was revealed is not what the suite commits to, or that or ``held_out.json`` cannot be
+            read.
     """
     found = read_all(out)
     if not any(found):
         raise ConfigError(f"{out} holds no runs; make some with `adaps leaderboard run --suite quick --out {out}`.")
     suite = read_suite_file(out)
     revealed = read_revealed(out, suite, found.records)
-    return board_of(found, suite if suite is not None and suite.protocol == PROTOCOL else None, revealed)
+    held_out = read_held_out(out, found.records)
+    return board_of(found, suite if suite is not None and suite.protocol == PROTOCOL else None, revealed, held_out)
 
 
-def board_of(found: Found, suite: SuiteConfig | None, revealed: RevealedSet | None = None) -> Board:
+def board_of(
+    found: Found, suite: SuiteConfig | None, revealed: RevealedSet | None, held_out: Mapping[str, HeldOut]
+) -> Board:
     """Compute the board of some runs.
 
     Args:
         found: the runs.
         suite: that they were made for, if any; its tasks are those that totals are over.
         revealed: what they played after the seeds were revealed, if they were.
+        held_out: how they do in held-out episodes, by run, as far as that is known.
 
     Raises:
         ConfigMismatchError: runs of one task differ in more than scheme and seed.
     """
     check_comparable(found.records)
-    groups = group_runs(found.records, found.problems, suite)
+    groups = group_runs(found.records, found.problems, suite, held_out)
     tasks = tasks_of(found.records, suite)
     scored = {task.name: task for task in tasks if task.random_score is not None}
     rows: list[BoardRow] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
+from baselines.leaderboard.records.held_out import HeldOut
 from baselines.leaderboard.records.reader import FinishedRun, RunRecord, find_runs, read_run
 from baselines.leaderboard.report.data.archive import ArchivedRun, archived_run, find_archived, read_archived
 from baselines.leaderboard.spec.config import PROTOCOL, SuiteConfig, TaskConfig, names_alike
@@ -28,13 +29,14 @@ class Problem:
 
 @dataclass
 class Group:
-    """The runs of one scheme on one task."""
+    """The runs of one scheme on one task, and how they do in held-out episodes, by run, as far as that is known."""
 
     task: str
     scheme: str
     done: list[FinishedRun]
     failed: int = 0
     open: int = 0
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
 
 
 class Found(NamedTuple):
@@ -122,7 +124,9 @@ def check_comparable(records: Sequence[RunRecord]) -> None:
             )
 
 
-def group_runs(records: list[RunRecord], problems: list[Problem], suite: SuiteConfig | None) -> list[Group]:
+def group_runs(
+    records: list[RunRecord], problems: list[Problem], suite: SuiteConfig | None, held_out: Mapping[str, HeldOut]
+) -> list[Group]:
     """Return the runs by task and scheme: those of the suite first, in its order, with the runs still to come."""
     groups: dict[tuple[str, str], Group] = {}
     planned = {run.run_id: (run.task.name, run.scheme.label) for run in suite.runs()} if suite else {}
@@ -132,7 +136,9 @@ def group_runs(records: list[RunRecord], problems: list[Problem], suite: SuiteCo
         groups.setdefault(key, Group(*key, done=[]))
     for record in records:
         if isinstance(record, FinishedRun):
-            groups[record.config.task.name, record.config.scheme.label].done.append(record)
+            group, run = groups[record.config.task.name, record.config.scheme.label], record.config.run_id
+            group.done.append(record)
+            group.held_out.update({run: held_out[run]} if run in held_out else {})
     for problem in problems:
         groups[problem.task, problem.scheme].failed += 1
     damaged = {problem.run for problem in problems}

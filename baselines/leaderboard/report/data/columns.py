@@ -15,6 +15,7 @@ __all__ = [
     "ARCHIVE_COLUMNS",
     "AREA",
     "COST_COLUMNS",
+    "HELD_OUT",
     "INTERVAL",
     "LEGEND",
     "RANK",
@@ -45,7 +46,8 @@ LEGEND = (
     "Columns without a mark follow from recorded actions, which verification replays, from the groups in the stored "
     f"weights and from the hidden types. {DEEP} follows from the stored policies, which deep verification plays and "
     f"measures again. {TOLD} is the word of whoever made the runs, and so is the number of failed ones: no "
-    "verification can recompute it. Where a row has light runs, which lack the weights and the actions of the absolute "
+    "verification can recompute it. Where the column `held-out` has a number, score and return, and what follows from "
+    f"them, are {DEEP}, too. Where a row has light runs, which lack the weights and the actions of the absolute "
     f"episodes, all that follows from these is {TOLD}, too."
 )
 """The one explanation of the marks, for pages and tables."""
@@ -167,6 +169,12 @@ INTERVAL = Column(
     best_high=True,
     interval=True,
 )
+HELD_OUT = _count(
+    "held-out",
+    "episodes that score and return rest on, drawn when the row was added; where there are none, they rest on the "
+    "recorded ones, which the columns `greedy` and `sampled` always show",
+    "held_out_episodes",
+)
 REVEALED = Column(
     "revealed",
     "score in episodes whose seeds were secret until the board was closed; gap: how far the score's mean lies above "
@@ -220,6 +228,7 @@ SCORE_COLUMNS = (
     SCHEME,
     SCORE,
     INTERVAL,
+    HELD_OUT,
     AREA,
     REVEALED,
     RETURN,
@@ -272,7 +281,7 @@ COST_COLUMNS = (
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, MEDIAN, MEAN, GAP, BETTER, TYPES, TRAINABLE, FLOPS, CPU)
 
-README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, ARI, TYPES, RUNS, TRAINABLE, CPU)
+README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, ARI, TYPES, RUNS, TRAINABLE, CPU)
 
 TOTAL_RUNS = _count("runs", "finished runs", "runs")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.columns import (
     AREA,
+    HELD_OUT,
     INTERVAL,
     RANK,
     REVEALED,
@@ -26,7 +27,7 @@ from baselines.text import printable
 
 __all__ = ["latex_table", "latex_tables"]
 
-_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, REVEALED, AREA, RUNS, TRAINABLE)
+_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, AREA, RUNS, TRAINABLE)
 _TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, TOTAL_RUNS, TRAINABLE)
 
 _ESCAPES = str.maketrans(

@@ -25,6 +25,7 @@ __all__ = [
     "TotalRow",
     "board_row",
     "evaluations",
+    "final_returns",
     "final_scores",
     "total_row",
     "typical_run",
@@ -44,7 +45,8 @@ class BoardRow:
 
     ``board.json`` and ``board.csv`` hold every field under its name, the latter in this order. A score is a normalised
     return at the budget, of greedy or sampled play as ``scored`` says unless the name does; ``ci_low`` and ``ci_high``
-    are the ends of the 95 % interval of ``iqm``. docs/explanation/protocol.md explains the fields.
+    are the ends of the 95 % interval of ``iqm``. ``held_out_episodes`` is how many held-out episodes a run's score
+    rests on; None where it rests on the recorded ones. docs/explanation/protocol.md explains the fields.
     """
 
     task: str
@@ -61,6 +63,7 @@ class BoardRow:
     median: float | None = None
     optimality_gap: float | None = None
     scored: str | None = None
+    held_out_episodes: int | None = None
     greedy_iqm: float | None = None
     sampled_iqm: float | None = None
     absolute_iqm: float | None = None
@@ -145,7 +148,7 @@ def board_row(group: Group, task: TaskConfig | None, revealed: RevealedSet | Non
     """
     config = group.done[0].config if group.done else None
     tuning = None if config is None else config.scheme.tuning or Tuning()
-    returns = [record.evaluation.scored(record.config.task)[-1].mean() for record in group.done]
+    returns = final_returns(group)
     costs = [record.costs for record in group.done]
     sharing = [record.sharing for record in group.done if record.sharing is not None]
     partitions = [entry.assignment for entry in sharing if entry.assignment is not None]
@@ -161,6 +164,7 @@ def board_row(group: Group, task: TaskConfig | None, revealed: RevealedSet | Non
         failed=group.failed,
         open=group.open,
         light=sum(record.light for record in group.done),
+        held_out_episodes=_held_out_episodes(group),
         return_mean=mean(returns),
         return_std=spread(returns),
         trainable_parameters=count("trainable"),
@@ -285,8 +289,23 @@ def evaluations(group: Group) -> list[Evaluation]:
 
 
 def final_scores(group: Group, task: TaskConfig) -> Array:
-    """Return normalised means of the last evaluation step, ``[R] float64``: the primary score."""
-    return np.asarray(task.normalise(np.array([run.scored(task)[-1].mean() for run in evaluations(group)])))
+    """Return the normalised returns of the finished runs, ``[R] float64``: the primary score."""
+    return np.asarray(task.normalise(np.array(final_returns(group))))
+
+
+def final_returns(group: Group) -> list[float]:
+    """Return the mean return of each finished run at the budget.
+
+    In held-out episodes where all runs have them, else in the recorded ones: a row has one kind.
+    """
+    if _held_out_episodes(group) is not None:
+        return [group.held_out[record.config.run_id].mean for record in group.done]
+    return [record.evaluation.scored(record.config.task)[-1].mean() for record in group.done]
+
+
+def _held_out_episodes(group: Group) -> int | None:
+    known = [played.episodes for played in group.held_out.values()]
+    return min(known) if known and len(known) == len(group.done) else None
 
 
 def typical_run(group: Group) -> RunRecord:

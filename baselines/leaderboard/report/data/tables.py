@@ -17,6 +17,7 @@ from rich.table import Table
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.columns import (
     COST_COLUMNS,
+    HELD_OUT,
     LEGEND,
     README_COLUMNS,
     README_TOTAL_COLUMNS,
@@ -37,7 +38,7 @@ __all__ = ["csv_rows", "markdown_board", "markdown_table", "print_board"]
 # A terminal is narrow: the page has the rest. The first ones are always there, the others as far as there is room.
 _TERMINAL_COLUMNS = ("#", "scheme", "score", "95 % interval")
 _MORE_COLUMNS = (
-    *("revealed", "ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
+    *("held-out", "revealed", "ARI", "runs", "types", "trainable", "CPU s", "return", "median", "mean", "gap"),
     *("greedy", "sampled", "best", "area", "identity steps"),
 )
 _UNBOUNDED = 100_000
@@ -107,8 +108,8 @@ def csv_rows(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _without_empty(columns: Sequence[Column], rows: Sequence[AnyRow]) -> list[Column]:
-    """Return the columns, without that of revealed scores where there are none: most boards are not closed."""
-    return [column for column in columns if column is not REVEALED or present([column], rows)]
+    """Return the columns, without those of held-out and revealed episodes where there are none, as on most boards."""
+    return [column for column in columns if column not in (HELD_OUT, REVEALED) or present([column], rows)]
 
 
 def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[AnyRow]], console: Console) -> list[Column]:

@@ -1,0 +1,88 @@
+"""Scores in held-out episodes, drawn when a row was added to a board: ``held_out.json``, next to its runs.
+
+The episodes of a record are public while it is made, so a policy can be fitted to them. These are drawn afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from baselines.leaderboard.bounds import MAX_COUNT, MAX_RETURN, Score
+from baselines.leaderboard.errors import DamagedRecordError
+from baselines.leaderboard.files import read_plain_file, replace_file
+from baselines.leaderboard.records.metadata_files import MetadataFile, decode_metadata, encode_metadata
+from baselines.leaderboard.records.reader import FinishedRun, RunRecord, find_runs, listed_digests, read_run
+from baselines.leaderboard.spec.config import HELD_OUT, StoredModel
+
+__all__ = ["HeldOut", "copy_held_out", "held_out_of", "read_held_out", "write_held_out"]
+
+_MAX_BYTES = 16 << 20
+_POLICY = "policy.safetensors"
+
+
+class HeldOut(StoredModel):
+    """Team returns of a run's final policy in held-out episodes, played as its task is scored.
+
+    ``weights`` is the SHA-256 of the policy, ``std`` the standard deviation of single episodes.
+    """
+
+    weights: str = Field(pattern="^[0-9a-f]{64}$")
+    episodes: int = Field(ge=2, le=MAX_COUNT)
+    mean: Score
+    std: Annotated[float, Field(ge=0, le=2 * MAX_RETURN, allow_inf_nan=False)]
+
+
+class _File(MetadataFile):
+    runs: dict[str, HeldOut]
+
+
+def held_out_of(record: FinishedRun, returns: NDArray[np.float64]) -> HeldOut:
+    """Return what is stored of a run's returns ``[N]`` in held-out episodes."""
+    weights = listed_digests(record.directory)[_POLICY]
+    return HeldOut(weights=weights, episodes=len(returns), mean=float(returns.mean()), std=float(returns.std(ddof=1)))
+
+
+def read_held_out(out: Path, records: Iterable[RunRecord]) -> dict[str, HeldOut]:
+    """Return what is stored of the finished runs among ``records``, by run; nothing where there is no file.
+
+    Raises:
+        DamagedRecordError: it cannot be read, or tells of another policy of a run.
+    """
+    try:
+        stored = decode_metadata(read_plain_file(out / HELD_OUT, _MAX_BYTES), _File).runs
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise _damaged(out, str(error)) from None
+    # A run that was taken off the board leaves its entry behind.
+    found = {}
+    for record in records:
+        run = record.config.run_id
+        if isinstance(record, FinishedRun) and run in stored:
+            if listed_digests(record.directory)[_POLICY] != stored[run].weights:
+                raise _damaged(out, f"it tells of another {_POLICY} of {run}")
+            found[run] = stored[run]
+    return found
+
+
+def write_held_out(out: Path, runs: Mapping[str, HeldOut]) -> None:
+    """Write the file, in the order of the runs' names."""
+    replace_file(out / HELD_OUT, encode_metadata(_File(runs=dict(sorted(runs.items())))))
+
+
+def copy_held_out(source: Path, out: Path) -> None:
+    """Copy what is stored of the runs that ``out`` has; what is there already stays."""
+    records = [read_run(path, metrics=False) for path in find_runs(out)]
+    if copied := read_held_out(source, records):
+        write_held_out(out, {**copied, **read_held_out(out, records)})
+
+
+def _damaged(out: Path, fault: str) -> DamagedRecordError:
+    message = f"damaged {out / HELD_OUT}: {fault}. Move it away, and add the submissions again with --deep."
+    return DamagedRecordError(message, file=HELD_OUT, fault=fault)
