@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from baselines.leaderboard.bounds import MAX_COUNT, MAX_RETURN, Score
+from baselines.leaderboard.bounds import MAX_COUNT, Score
 from baselines.leaderboard.errors import DamagedRecordError
 from baselines.leaderboard.files import read_plain_file, replace_file
 from baselines.leaderboard.records.metadata_files import MetadataFile, decode_metadata, encode_metadata
@@ -27,25 +27,25 @@ _POLICY = "policy.safetensors"
 
 
 class HeldOut(StoredModel):
-    """Team returns of a run's final policy in held-out episodes, played as its task is scored.
+    """Mean team return of a run's final policy in held-out episodes, played as its task is scored.
 
-    ``weights`` is the SHA-256 of the policy, ``std`` the standard deviation of single episodes.
+    ``weights`` is the SHA-256 of the policy; the episodes and their noise follow from ``seed``.
     """
 
     weights: str = Field(pattern="^[0-9a-f]{64}$")
-    episodes: int = Field(ge=2, le=MAX_COUNT)
+    seed: Annotated[int, Field(ge=0, lt=1 << 62)]
+    episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     mean: Score
-    std: Annotated[float, Field(ge=0, le=2 * MAX_RETURN, allow_inf_nan=False)]
 
 
 class _File(MetadataFile):
     runs: dict[str, HeldOut]
 
 
-def held_out_of(record: FinishedRun, returns: NDArray[np.float64]) -> HeldOut:
-    """Return what is stored of a run's returns ``[N]`` in held-out episodes."""
+def held_out_of(record: FinishedRun, seed: int, returns: NDArray[np.float64]) -> HeldOut:
+    """Return what is stored of a run's returns ``[N]`` in the held-out episodes of a seed."""
     weights = listed_digests(record.directory)[_POLICY]
-    return HeldOut(weights=weights, episodes=len(returns), mean=float(returns.mean()), std=float(returns.std(ddof=1)))
+    return HeldOut(weights=weights, seed=seed, episodes=len(returns), mean=float(returns.mean()))
 
 
 def read_held_out(out: Path, records: Iterable[RunRecord]) -> dict[str, HeldOut]:

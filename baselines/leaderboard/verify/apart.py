@@ -23,14 +23,17 @@ from baselines.leaderboard.verify.verdict import Examined, Fault
 __all__ = ["examined_apart", "needs_plugin"]
 
 
-def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | None = None) -> Examined:
+def examined_apart(
+    record: FinishedRun, held_out: HeldOut | None = None, revealed: tuple[RevealedPlay, int] | None = None
+) -> Examined:
     """Return what :func:`~baselines.leaderboard.verify.deep.examine` finds, of a run that needs a plug-in.
 
     Args:
         record: the run.
+        held_out: what a board stores of it, if it does.
         revealed: a revealed play, and its first seed: the actions of this play alone are examined.
     """
-    message, ending = answer_apart(_main, record, revealed)
+    message, ending = answer_apart(_main, record, (held_out, revealed))
     try:
         if message is not None:
             return _decoded(message)
@@ -41,10 +44,13 @@ def examined_apart(record: FinishedRun, revealed: tuple[RevealedPlay, int] | Non
 
 def _main(connection: Connection) -> None:
     """Examine the one run that is asked for."""
-    record, revealed = begin_apart(connection)
+    record, (held_out, revealed) = begin_apart(connection)
     from baselines.leaderboard.verify.deep import examine, revealed_choice_faults
 
-    found = examine(record) if revealed is None else Examined(tuple(revealed_choice_faults(record, *revealed)))
+    if revealed is None:
+        found = examine(record, held_out)
+    else:
+        found = Examined(tuple(revealed_choice_faults(record, *revealed)))
     connection.send_bytes(json.dumps(_encoded(found)).encode("ascii"))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from adaps_agents.export.weights import weights_header
 from adaps_agents.schemes.mask_mapping import MappingConfig
@@ -21,7 +22,7 @@ from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.execution.diagnosis import common_observations, comparisons, pool_bytes
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
-from baselines.leaderboard.execution.replay import lane_bytes, open_environment
+from baselines.leaderboard.execution.replay import lane_bytes, open_environment, tolerance
 from baselines.leaderboard.files import canonical_json, parse_json
 from baselines.leaderboard.records.artifacts import (
     Evaluation,
@@ -33,14 +34,22 @@ from baselines.leaderboard.records.held_out import HeldOut, held_out_of
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
-from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.spec.config import HELD_OUT, RunConfig
 from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
 from baselines.leaderboard.verify.checks import WIDENED, actor_weights, layer_sizes
 from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
 from baselines.leaderboard.verify.courses import course_difference
-from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE, RARE, Anew, again, fresh
+from baselines.leaderboard.verify.fresh import (
+    MOST_BY_CHANCE,
+    RARE,
+    Anew,
+    again,
+    chance_of,
+    fresh,
+    held_out_returns,
+)
 from baselines.leaderboard.verify.groups import LongerPhaseError, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
@@ -75,19 +84,26 @@ FIXED_APART = 1e-4
 On the machine that the run names it is equal: large weights could read hidden types from the last digits.
 """
 
+ROUNDED = 0.02
+"""By how many standard deviations of an episode the mean of held-out ones may differ: elsewhere, they are rounded."""
+
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
 
 
-def deep_checks(record: FinishedRun) -> Examined:
+def deep_checks(record: FinishedRun, held_out: HeldOut | None = None) -> Examined:
     """Examine a run, in a process of its own if its scheme or environment comes from a plug-in.
+
+    Args:
+        record: the run.
+        held_out: what a board stores of it, if it does.
 
     The run must have passed all other checks. Returns of points between the first and the last that are not the best
     one cannot be checked: their weights are not kept.
     """
     if needs_plugin(record.config):
-        return examined_apart(record)
-    return examine(record)
+        return examined_apart(record, held_out)
+    return examine(record, held_out)
 
 
 def revealed_checks(record: FinishedRun, play: RevealedPlay, first_seed: int) -> tuple[Fault, ...]:
@@ -96,18 +112,18 @@ def revealed_checks(record: FinishedRun, play: RevealedPlay, first_seed: int) ->
     Like :func:`deep_checks`, in a process of its own where that needs a plug-in.
     """
     if needs_plugin(record.config):
-        return examined_apart(record, (play, first_seed)).faults
+        return examined_apart(record, revealed=(play, first_seed)).faults
     return tuple(revealed_choice_faults(record, play, first_seed))
 
 
-def examine(record: FinishedRun) -> Examined:
+def examine(record: FinishedRun, told: HeldOut | None = None) -> Examined:
     """Return what is wrong between a run's weights and its returns, actions, counts, groups and diagnostics."""
     # Another number of threads adds up otherwise; runs of the leaderboard have one.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         faults = list(_size_faults(record.config))
-        return Examined(tuple(faults)) if faults else _examined(record)
+        return Examined(tuple(faults)) if faults else _examined(record, told)
     finally:
         torch.set_num_threads(threads)
 
@@ -130,7 +146,7 @@ def revealed_choice_faults(record: FinishedRun, play: RevealedPlay, first_seed: 
         torch.set_num_threads(threads)
 
 
-def _examined(record: FinishedRun) -> Examined:
+def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
     near, same_software = _same_kind_of_machine(record), _same_software(record)
     as_elsewhere = not (near and same_software)
     try:
@@ -154,9 +170,11 @@ def _examined(record: FinishedRun) -> Examined:
             return Examined((*faults, Fault(BEST if best else FINAL, "", message)), as_elsewhere)
         fixed[BEST if best else FINAL] = _fixed_arrays(policy)
         faults += _play_faults(record, policy, evaluator, best=best, near=near)
-        for chance, fault, returns in _anew(record, policy, evaluator, best=best):
+        for chance, fault, seed, returns in _anew(record, policy, evaluator, best=best):
             if not best and held_out is None:
-                held_out = held_out_of(record, returns)  # the first look is at the scored play in new episodes
+                # The first look is at the scored play in new episodes.
+                held_out = held_out_of(record, seed, returns)
+                faults += _held_out_faults(policy, evaluator, told, returns)
             if chance < MOST_BY_CHANCE:
                 faults.append(fault)
             elif chance < RARE:
@@ -340,6 +358,23 @@ def _anew(record: FinishedRun, policy: Any, evaluator: Evaluator, *, best: bool)
         recorded = getattr(evaluation, play)[last]
         for look in (fresh, again):
             yield look(policy, evaluator, FINAL, f"{play}[{last}]", recorded, play=play)
+
+
+def _held_out_faults(
+    policy: Any, evaluator: Evaluator, told: HeldOut | None, others: NDArray[np.float64]
+) -> Iterator[Fault]:
+    """Play the held-out episodes of a board again, and hold them to ``[N]`` returns in others: it may be anybody's."""
+    if told is None:
+        return
+    task = evaluator.task
+    returns = held_out_returns(policy, evaluator, told.seed, play=task.scored)
+    apart = float(tolerance(task, returns).mean() + ROUNDED * returns.std())
+    if told.episodes != len(returns) or not abs(told.mean - returns.mean()) <= apart:
+        message = f"{told.mean:.6g} in {told.episodes} episodes; in the {len(returns)} of its seed, its weights get"
+        yield Fault(FINAL, "", f"{HELD_OUT}: {message} {returns.mean():.6g}")
+    elif chance_of(returns, others) < MOST_BY_CHANCE:
+        message = f"{told.mean:.6g} on average; in {len(others)} episodes that were drawn just now, its weights get"
+        yield Fault(FINAL, "", f"{HELD_OUT}: {message} {others.mean():.6g}")
 
 
 def _same_kind_of_machine(record: FinishedRun) -> bool:

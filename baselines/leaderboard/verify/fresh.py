@@ -21,7 +21,7 @@ from baselines.leaderboard.execution.replay import tolerance
 from baselines.leaderboard.verify.choices import shaken
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["MOST_BY_CHANCE", "PLAYS", "RARE", "Anew", "again", "fresh"]
+__all__ = ["MOST_BY_CHANCE", "PLAYS", "RARE", "Anew", "again", "chance_of", "fresh", "held_out_returns"]
 
 PLAYS = 24
 """How often E new episodes are played, or those of the last evaluation again."""
@@ -43,11 +43,13 @@ class Anew(NamedTuple):
     Attributes:
         chance: how rarely chance alone makes recorded returns so much better.
         fault: that it is if it is too small.
+        seed: by which :func:`held_out_returns` gives the episodes and their noise again.
         returns: team returns, ``[24 E]`` of new episodes or ``[24, E]`` of the same ones.
     """
 
     chance: float
     fault: Fault
+    seed: int
     returns: NDArray[np.float64]
 
 
@@ -62,12 +64,22 @@ def fresh(policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDA
         recorded: returns of public episodes, ``[E]``.
         play: how they were played, ``greedy`` or ``sampled``.
     """
-    rng = np.random.default_rng()
-    others = np.concatenate([_play(policy, evaluator, rng, play, first_seed=_seed(rng)) for _ in range(PLAYS)])
-    least = _least(evaluator, recorded)
-    chance = min(_chance_of_best(least, others), _chance_of_ranks(least, others, rng))
+    seed = _seed(np.random.default_rng())
+    others = held_out_returns(policy, evaluator, seed, play=play)
+    chance = chance_of(_least(evaluator, recorded), others)
     where = f"in {len(others)} episodes whose seeds and noise were drawn just now"
-    return Anew(chance, _fault(file, name, recorded, others, where), others)
+    return Anew(chance, _fault(file, name, recorded, others, where), seed, others)
+
+
+def held_out_returns(policy: Any, evaluator: Evaluator, seed: int, *, play: str) -> NDArray[np.float64]:
+    """Play :data:`PLAYS` times E new episodes, which follow from a seed with their noise; return ``[24 E]`` returns."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([_play(policy, evaluator, rng, play, first_seed=_seed(rng)) for _ in range(PLAYS)])
+
+
+def chance_of(recorded: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Return how rarely chance alone makes the returns ``[E]`` so much better than others ``[N]``, in one respect."""
+    return min(_chance_of_best(recorded, others), _chance_of_ranks(recorded, others, np.random.default_rng()))
 
 
 def again(policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDArray[np.float64], *, play: str) -> Anew:
@@ -75,12 +87,13 @@ def again(policy: Any, evaluator: Evaluator, file: str, name: str, recorded: NDA
 
     Episodes are compared with themselves, so how easy they are is of no account and a smaller gap is found.
     """
-    rng = np.random.default_rng()
+    seed = _seed(np.random.default_rng())
+    rng = np.random.default_rng(seed)
     others = np.stack([_play(policy, evaluator, rng, play, noise_seed=_seed(rng)) for _ in range(PLAYS)])
     least = _least(evaluator, recorded)
     chance = min(_chance_of_best_again(least, others), _chance_of_ranks_again(least, others))
     where = f"played again {PLAYS} times, with noise and last digits of weights that were drawn just now"
-    return Anew(chance, _fault(file, name, recorded, others, where), others)
+    return Anew(chance, _fault(file, name, recorded, others, where), seed, others)
 
 
 def _play(policy: Any, evaluator: Evaluator, rng: np.random.Generator, play: str, **seeds: int) -> NDArray[np.float64]:

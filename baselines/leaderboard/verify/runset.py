@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -21,6 +21,7 @@ from baselines.leaderboard.errors import ConfigError, ConfigMismatchError, Damag
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file
 from baselines.leaderboard.execution.replay import ReplayError, first_difference, lane_bytes, open_environment, replay
 from baselines.leaderboard.files import canonical_json, parse_json
+from baselines.leaderboard.records.held_out import HeldOut, read_held_out
 from baselines.leaderboard.records.reader import (
     FinishedRun,
     RunRecord,
@@ -37,7 +38,6 @@ from baselines.leaderboard.report.data.collect import check_comparable
 from baselines.leaderboard.spec.config import HELD_OUT, REVEALED, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
-from baselines.leaderboard.verify.held_out import held_out_faults
 from baselines.leaderboard.verify.revealed import revealed_faults
 from baselines.leaderboard.verify.run_and_set import (
     alike_rows,
@@ -54,8 +54,11 @@ __all__ = ["MOST_DECISIONS", "ExtraChecks", "verify_directory"]
 
 Game = tuple[str, bytes]
 
-ExtraChecks = Callable[[FinishedRun], Examined]
-"""Checks of a finished run that passed all others; see :mod:`baselines.leaderboard.verify.deep`."""
+ExtraChecks = Callable[[FinishedRun, HeldOut | None], Examined]
+"""Checks of a finished run that passed all others, and of what a board stores of it.
+
+See :mod:`baselines.leaderboard.verify.deep`.
+"""
 
 MOST_DECISIONS = 1 << 32
 """Decisions of single agents in the episodes of all runs together, unless the caller allows more.
@@ -130,17 +133,18 @@ def verify_directory(
             records.append(record)
         if record is not None and not outcome.faults:
             sound.append(record)
+    held_out = {} if alone else _held_out(directory, sound, verdict)
     places_of_files = [directory / name for name in (SUITE_FILE, HELD_OUT, REVEALED)]
     places_of_files += [record.directory for record in sound]
     kept = {} if deep is None else {place: _contents(place) for place in places_of_files}
     if deep is not None:
         # After the last check that needs no code of theirs.
-        sound = _verify_deeply(sound, deep, verdict, places)
+        sound = _verify_deeply(sound, deep, verdict, places, held_out)
         sound = _unchanged(directory, sound, kept, verdict)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
         verdict.faults += _set_faults(directory, records, verdict, complete)
-        verdict.faults += [*revealed_faults(directory, sound, verdict), *held_out_faults(directory, sound, verdict)]
+        verdict.faults += revealed_faults(directory, sound, verdict)
         verdict.notes += [*set_notes(records, complete=complete), *equal_play(sound)]
         if os.path.lexists(directory / ARCHIVE):
             verdict.notes.append(
@@ -190,8 +194,28 @@ def _run_directories(directory: Path, verdict: Verdict) -> Iterator[Path]:
             yield path
 
 
+def _held_out(directory: Path, sound: list[RunRecord], verdict: Verdict) -> dict[str, HeldOut]:
+    """Return what a board stores of its runs' held-out episodes; say of how many it is not checked."""
+    try:
+        stored = read_held_out(directory, sound)
+    except DamagedRecordError as error:
+        verdict.faults.append(Fault(error.file, "", error.fault))
+        return {}
+    unplayed = sum(record.config.run_id in stored and (record.light or not verdict.deep) for record in sound)
+    if unplayed:
+        verdict.notes.append(
+            f"{unplayed} runs have scores in held-out episodes by the word of the board's keeper: only --deep, which "
+            "needs their weights, plays these again"
+        )
+    return stored
+
+
 def _verify_deeply(
-    sound: list[RunRecord], deep: ExtraChecks, verdict: Verdict, places: dict[str, int]
+    sound: list[RunRecord],
+    deep: ExtraChecks,
+    verdict: Verdict,
+    places: dict[str, int],
+    held_out: Mapping[str, HeldOut],
 ) -> list[RunRecord]:
     """Play the stored policies of sound runs, and return the runs that are still sound."""
     from adaps_agents.schemes.registry import is_builtin, scheme_class
@@ -204,7 +228,7 @@ def _verify_deeply(
         examined = Examined(())
         if isinstance(record, FinishedRun) and not record.light:
             try:
-                examined = deep(record)
+                examined = deep(record, held_out.get(run))
             except Exception as error:  # foreign content must never end the verification of the other runs
                 examined = Examined((_cannot_be_verified(error),))
         outcome = verdict.runs[places[run]]
@@ -319,9 +343,9 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     episodes = task.eval_episodes + task.absolute_episodes
     if deep:
         # It also plays the first point, greedy and sampled, the last one sampled, and the best one, follows the
-        # recorded actions with the weights as they are and, in a batch of twice as many, with changed ones, and plays
-        # anew.
-        episodes = task.eval_episodes * (7 + 5 * _plays()) + task.absolute_episodes * 4
+        # recorded actions with the weights as they are and, in a batch of twice as many, with changed ones, plays
+        # anew, and plays what a board has held out.
+        episodes = task.eval_episodes * (7 + 6 * _plays()) + task.absolute_episodes * 4
     seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0

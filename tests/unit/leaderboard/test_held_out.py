@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ from tamper import edit_config, edit_json
 
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
-from baselines.leaderboard.records.held_out import held_out_of, read_held_out
-from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run
+from baselines.leaderboard.records.held_out import HeldOut, held_out_of, read_held_out
+from baselines.leaderboard.records.reader import find_runs, read_run
 from baselines.leaderboard.report import collect_board, latex_tables, markdown_table, write_report
 from baselines.leaderboard.report.data.tables import markdown_board
 from baselines.leaderboard.verify import apart, deep, fresh, pack_submission, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
+from baselines.leaderboard.verify.runset import ExtraChecks
 from baselines.leaderboard.verify.submissions import add_submission
 from baselines.leaderboard.verify.verdict import Examined
 
@@ -69,9 +71,9 @@ def board(honest_board: Path, tmp_path: Path) -> Path:
     return shutil.copytree(honest_board, tmp_path / "board")
 
 
-def playing(returns: float) -> Callable[[FinishedRun], Examined]:
+def playing(returns: float) -> ExtraChecks:
     """Deep checks of policies that get so much in held-out episodes, whatever their records tell."""
-    return lambda record: Examined((), held_out=held_out_of(record, np.full(EPISODES, returns)))
+    return lambda record, _: Examined((), held_out=held_out_of(record, 1, np.full(EPISODES, returns)))
 
 
 def test_the_score_of_a_board_is_that_of_held_out_episodes(honest_board: Path, tmp_path: Path) -> None:
@@ -193,10 +195,9 @@ def edited(**changes: object) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (edited(mean=-150.0), "in 96 that were drawn just now, its weights get"),
-        (edited(mean=-150.0, std=1e9, episodes=2), "in 96 that were drawn just now, its weights get"),
         (edited(mean=1e13), "less than or equal to"),
-        (edited(episodes=1), "greater than or equal to 2"),
+        (edited(episodes=0), "greater than or equal to 1"),
+        (edited(seed=-1), "greater than or equal to 0"),
         (edited(weights="0" * 64), "it tells of another policy.safetensors"),
         (edited(more=1), "more"),
         (lambda board: (board / FILE).write_bytes(b"["), "Expecting value"),
@@ -205,10 +206,35 @@ def edited(**changes: object) -> Callable[[Path], object]:
 )
 def test_tampering_is_named(board: Path, tamper: Callable[[Path], object], message: str) -> None:
     tamper(board)
-    faults = verify_directory(board, deep=deep_checks).all_faults
+    faults = verify_directory(board).all_faults
     assert [fault.file for fault in faults] == [FILE]
     assert message in str(faults[0])
-    if "drawn" not in message:
-        with pytest.raises(DamagedRecordError, match=r"damaged .*held_out\.json.*add the submissions again"):
-            collect_board(board)
-        assert run_cli("leaderboard", "report", board) == 2
+    with pytest.raises(DamagedRecordError, match=r"damaged .*held_out\.json.*add the submissions again"):
+        collect_board(board)
+    assert run_cli("leaderboard", "report", board) == 2
+
+
+@pytest.mark.parametrize("changes", [{"mean": -150.0}, {"episodes": 2}, {"seed": 5}])
+def test_other_numbers_than_its_weights_get_are_named(board: Path, changes: dict[str, object]) -> None:
+    edited(**changes)(board)
+    (fault,) = verify_directory(board, deep=deep_checks).all_faults
+    assert fault.file == f"{RUN}/policy.safetensors"
+    assert re.search(r"held_out.json: -[\d.]+ in (96|2) episodes; in the 96 of its seed, its weights get -", str(fault))
+
+
+def test_episodes_that_a_policy_was_fitted_to_are_not_held_out(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps a board, or says so, knows its seeds."""
+    told = json.loads((board / FILE).read_bytes())["runs"][RUN]
+    played = deep.held_out_returns
+
+    def known(*given: Any, **how: Any) -> np.ndarray:
+        return np.full_like(played(*given, **how), told["mean"] + 50)
+
+    monkeypatch.setattr(deep, "held_out_returns", known)
+    edited(mean=told["mean"] + 50)(board)
+    (fault,) = verify_directory(board / RUN, deep=lambda record, _: deep_checks(record, stored(board))).all_faults
+    assert "in 96 episodes that were drawn just now, its weights get" in str(fault)
+
+
+def stored(board: Path) -> HeldOut:
+    return read_held_out(board, [read_run(board / RUN)])[RUN]

@@ -39,7 +39,7 @@ def test_a_policy_that_knows_the_public_episodes_is_a_fault(honest_runs: Path, s
         returns = getattr(evaluator, scored)(policy).returns
         found[name] = fresh.fresh(policy, evaluator, "policy.safetensors", scored, returns, play=scored)
     assert found["honest"].chance > fresh.MOST_BY_CHANCE
-    chance, fault, returns = found["fitted"]
+    chance, fault, _, returns = found["fitted"]
     error = np.sqrt(2 * found["honest"].returns.var() / len(returns))
     assert abs(returns.mean() - found["honest"].returns.mean()) < 5 * error, "it plays new episodes as it has learnt"
     assert chance < fresh.MOST_BY_CHANCE
@@ -64,7 +64,7 @@ def test_a_policy_that_knows_the_public_noise_or_rounding_is_a_fault(
         assert config.task.normalise(returns.mean()) > 0.9, "an expert's"
         found[knows] = fresh.again(policy, evaluator, "file", f"{scored}[2]", returns, play=scored)
     assert found["episodes"].chance > fresh.MOST_BY_CHANCE, "it plays them with any noise and rounding"
-    chance, fault, _ = found[by]
+    chance, fault, *_ = found[by]
     assert chance < fresh.MOST_BY_CHANCE
     assert f"evaluation.npz's {scored}[2]: " in fault.message
     assert "with noise and last digits of weights that were drawn just now, its weights get" in fault.message
@@ -75,7 +75,7 @@ def test_deep_looks_at_both_policies_and_both_kinds_of_play(honest_runs: Path, m
 
     def noted(*args: object, play: str) -> fresh.Anew:
         looked.append((args[-3], args[-2], len(args[-1]), play))  # type: ignore[arg-type]
-        return fresh.Anew(next(chances), Fault("policy.safetensors", "", "worse"), np.arange(2.0) + len(looked))
+        return fresh.Anew(next(chances), Fault("policy.safetensors", "", "worse"), 1, np.arange(2.0) + len(looked))
 
     chances = iter([1.0, 1e-4, 1e-6, 1.0, 1.0])
     monkeypatch.setattr(deep, "fresh", noted)

@@ -400,7 +400,7 @@ def test_a_board_refuses_what_does_not_verify(file: Path, tmp_path: Path) -> Non
 def test_runs_that_a_plugin_puts_beside_the_verified_ones_are_not_added(entry: Path, tmp_path: Path) -> None:
     """Its code runs while its own policy is examined."""
 
-    def examined(record: FinishedRun) -> Examined:
+    def examined(record: FinishedRun, _: object) -> Examined:
         planted = record.directory.parents[1] / "planted" / record.directory.name
         shutil.copytree(record.directory, planted, dirs_exist_ok=True)
         return Examined(())
