@@ -161,25 +161,19 @@ def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
         faults += _first_point_faults(evaluator, record.evaluation, policy)
     first, fixed = _fixed_arrays(policy), {}
     notes: list[Fault] = []
-    held_out: HeldOut | None = None
-    for best in (True, False):
+    for best, file in ((True, BEST), (False, FINAL)):
         try:
             _load(policy, read_weights(record, best=best))
         except Exception as error:  # names, shapes or types that are not the network's
             message = f"not the weights of the configured network ({error})"
-            return Examined((*faults, Fault(BEST if best else FINAL, "", message)), as_elsewhere)
-        fixed[BEST if best else FINAL] = _fixed_arrays(policy)
+            return Examined((*faults, Fault(file, "", message)), as_elsewhere)
+        fixed[file] = _fixed_arrays(policy)
         faults += _play_faults(record, policy, evaluator, best=best, near=near)
-        for chance, fault, seed, returns in _anew(record, policy, evaluator, best=best):
-            if not best and held_out is None:
-                # The first look is at the scored play in new episodes.
-                held_out = held_out_of(record, seed, returns)
-                faults += _held_out_faults(policy, evaluator, told, returns)
-            if chance < MOST_BY_CHANCE:
-                faults.append(fault)
-            elif chance < RARE:
-                once = f"{fault.message}; chance alone does that once in {1 / chance:,.0f} times"
-                notes.append(replace(fault, message=once))
+        looks = list(_anew(record, policy, evaluator, best=best))
+        faults += [look.fault for look in looks if look.chance < MOST_BY_CHANCE]
+        notes += [_rare(look) for look in looks if MOST_BY_CHANCE <= look.chance < RARE]
+    # The first look at the final policy is at the scored play in new episodes.
+    faults += _held_out_faults(policy, evaluator, told, looks[0].returns)
     faults += sharing_faults(record, policy, near=near)
     faults += identity_faults(record, policy.scheme)
     if not policy.scheme.needs_identity_phase:
@@ -189,24 +183,36 @@ def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
         labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
         faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
-        origin, steps = "the identity phase of this seed", record.sharing.identity_steps
-        config = network_only(record.config, record.config.learner.num_lanes)
-        try:
-            prepared = prepared_again(config, policy.scheme.group_source, steps)
-        except LongerPhaseError:
-            longer = Fault("sharing.json", "identity_steps", f"{steps:,}; {origin} takes more")
-            faults += [] if as_elsewhere else [longer]
-            notes += [_elsewhere(longer)] if as_elsewhere else []
-        else:
-            if prepared is None:
-                message = f"{origin} is too long to be run again, or takes too much memory; verify it without --deep"
-                faults.append(Fault("sharing.json", "identity_steps", message))
-            elif as_elsewhere:
-                notes += map(_elsewhere, _fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=False))
-            else:
-                faults += _fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=True)
-                faults += _first_point_faults(evaluator, record.evaluation, prepared)
+        found = _phase_faults(record, policy, evaluator, fixed, as_elsewhere=as_elsewhere)
+        faults += found[0]
+        notes += found[1]
+    held_out = held_out_of(record, looks[0].seed, looks[0].returns)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy), held_out)
+
+
+def _phase_faults(
+    record: FinishedRun, policy: Any, evaluator: Evaluator, fixed: Mapping[str, Weights], *, as_elsewhere: bool
+) -> tuple[list[Fault], list[Fault]]:
+    """Run the identity phase again; return faults, and what would be one here and is a note elsewhere."""
+    origin, steps = "the identity phase of this seed", record.sharing.identity_steps
+    config = network_only(record.config, record.config.learner.num_lanes)
+    try:
+        prepared = prepared_again(config, policy.scheme.group_source, steps)
+    except LongerPhaseError:
+        found = [Fault("sharing.json", "identity_steps", f"{steps:,}; {origin} takes more")]
+    else:
+        if prepared is None:
+            message = f"{origin} is too long to be run again, or takes too much memory; verify it without --deep"
+            return [Fault("sharing.json", "identity_steps", message)], []
+        found = list(_fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=not as_elsewhere))
+        if not as_elsewhere:
+            found += _first_point_faults(evaluator, record.evaluation, prepared)
+    return ([], [*map(_elsewhere, found)]) if as_elsewhere else (found, [])
+
+
+def _rare(look: Anew) -> Fault:
+    once = f"{look.fault.message}; chance alone does that once in {1 / look.chance:,.0f} times"
+    return replace(look.fault, message=once)
 
 
 def _elsewhere(fault: Fault) -> Fault:

@@ -114,32 +114,20 @@ def verify_directory(
         raise ConfigError(f"{directory} is not a directory; give the --out of a run, or a submitted file.")
     verdict = Verdict(target or str(directory), deep=deep is not None)
     alone = (directory / SUMS).exists()
-    found = [directory] if alone else sorted(_run_directories(directory, verdict))
+    if alone:
+        found = {"/".join(directory.resolve().parts[-3:]): directory}
+    else:
+        found = {path.relative_to(directory).as_posix(): path for path in sorted(_run_directories(directory, verdict))}
     if not found and not complete:
         raise ConfigError(f"{directory} holds no runs; give the --out of a run, or one run directory.")
-    records, sound, places = [], [], {}
-    rows: Counter[str] = Counter()
-    left = most_decisions
-    digested: set[Game] = set()
-    for path in found:
-        run = "/".join(path.resolve().parts[-3:]) if alone else path.relative_to(directory).as_posix()
-        row = run.rpartition("/")[0]
-        record, outcome, spent = _verify_run(path, run, left, digested, deep is not None, rows[row])
-        left -= spent
-        rows[row] += 1
-        places[run] = len(verdict.runs)
-        verdict.runs.append(outcome)
-        if record is not None:
-            records.append(record)
-        if record is not None and not outcome.faults:
-            sound.append(record)
+    records, sound = _verify_runs(found, verdict, most_decisions)
     held_out = {} if alone else _held_out(directory, sound, verdict)
     places_of_files = [directory / name for name in (SUITE_FILE, HELD_OUT, REVEALED)]
     places_of_files += [record.directory for record in sound]
     kept = {} if deep is None else {place: _contents(place) for place in places_of_files}
     if deep is not None:
         # After the last check that needs no code of theirs.
-        sound = _verify_deeply(sound, deep, verdict, places, held_out)
+        sound = _verify_deeply(sound, deep, verdict, held_out)
         sound = _unchanged(directory, sound, kept, verdict)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
@@ -151,24 +139,47 @@ def verify_directory(
                 f"{ARCHIVE}/ is there and was not verified: a report shows its runs apart, and says so"
             )
     _unchanged(directory, sound, kept, verdict)
+    verdict.notes += _notes(records, verdict.deep)
+    return verdict
+
+
+def _verify_runs(
+    found: Mapping[str, Path], verdict: Verdict, most_decisions: int
+) -> tuple[list[RunRecord], list[RunRecord]]:
+    """Verify run by run, by name; return the records that can be read, and those of them that are sound."""
+    records, sound = [], []
+    rows: Counter[str] = Counter()
+    left = most_decisions
+    digested: set[Game] = set()
+    for run, path in found.items():
+        row = run.rpartition("/")[0]
+        record, outcome, spent = _verify_run(path, run, left, digested, verdict.deep, rows[row])
+        left -= spent
+        rows[row] += 1
+        verdict.runs.append(outcome)
+        if record is not None:
+            records.append(record)
+            sound += [] if outcome.faults else [record]
+    return records, sound
+
+
+def _notes(records: list[RunRecord], deep: bool) -> Iterator[str]:
+    """Yield what a reader should know of schemes, light runs and tasks."""
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
-            verdict.notes.append(
-                f"{scheme.label} has settings of its own; a board takes it under a label that is no built-in scheme"
-            )
+            yield f"{scheme.label} has settings of its own; a board takes it under a label that is no built-in scheme"
     light = sum(record.light for record in records)
     if light:
-        verdict.notes.append(light_note(light, len(records)))
+        yield light_note(light, len(records))
     for task in {record.config.task.name: record.config.task for record in records}.values():
         if task.name not in builtin_tasks():
-            verdict.notes.append(f"task {task.name} is not built in: its reference scores are those of its author")
+            yield f"task {task.name} is not built in: its reference scores are those of its author"
         fewest = min(task.eval_episodes, task.absolute_episodes)
-        if verdict.deep and fewest < FEWEST_EPISODES:
-            verdict.notes.append(
+        if deep and fewest < FEWEST_EPISODES:
+            yield (
                 f"task {task.name} is evaluated in {fewest} episodes: with fewer than {FEWEST_EPISODES} a "
                 "policy that was fitted to them may not be found"
             )
-    return verdict
 
 
 def light_note(light: int, runs: int) -> str:
@@ -211,17 +222,14 @@ def _held_out(directory: Path, sound: list[RunRecord], verdict: Verdict) -> dict
 
 
 def _verify_deeply(
-    sound: list[RunRecord],
-    deep: ExtraChecks,
-    verdict: Verdict,
-    places: dict[str, int],
-    held_out: Mapping[str, HeldOut],
+    sound: list[RunRecord], deep: ExtraChecks, verdict: Verdict, held_out: Mapping[str, HeldOut]
 ) -> list[RunRecord]:
     """Play the stored policies of sound runs, and return the runs that are still sound."""
     from adaps_agents.schemes.registry import is_builtin, scheme_class
     from baselines.leaderboard.verify.apart import needs_plugin
 
     answers, elsewhere, formed, left = {}, [], [], []
+    places = {outcome.run: place for place, outcome in enumerate(verdict.runs)}
     # Code of a plug-in could change the files of runs that are still to be examined: its own runs come last.
     for record in sorted(sound, key=lambda record: needs_plugin(record.config)):
         run = record.config.run_id
