@@ -34,6 +34,8 @@ FIRST_SEED = 1 << 49
 
 # What normal tails call more usual is not dealt.
 _USUAL = 1e-2
+# The sum of the ranks of more episodes is as good as normal, and takes long to be convolved.
+_CONVOLVED = 1_000
 _DRAWS, _DRAWN_AT_ONCE = 1 << 18, 1 << 22
 
 
@@ -167,6 +169,11 @@ def _chance_of_ranks_again(recorded: NDArray[np.float64], others: NDArray[np.flo
     """
     # Twice a rank is a whole number, so the distribution of the sum is one convolution after the other.
     ranks = np.rint(2 * rankdata(np.concatenate([recorded[None], others]), axis=0)).astype(np.int64)
+    # Episodes that always end alike tell nothing.
+    ranks = ranks[:, (ranks != ranks[0]).any(axis=0)]
+    if ranks.shape[1] > _CONVOLVED:
+        above = ranks[0].sum() - ranks.mean(axis=0).sum()
+        return float(norm.sf(above / np.sqrt(ranks.var(axis=0).sum())))
     chances = np.ones(1)
     for episode in ranks.T:
         chances = np.convolve(chances, np.bincount(episode) / len(ranks))

@@ -40,7 +40,7 @@ from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
-from baselines.leaderboard.verify.weights import BEST, FINAL, _pair_faults
+from baselines.leaderboard.verify.weights import BEST, FINAL, _array_faults, _pair_faults
 
 FUPS = "one/fups_id/seed-0"
 HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
@@ -447,6 +447,18 @@ def test_no_agents_are_told_apart_by_the_order_of_their_sums(runs: Path, monkeyp
     monkeypatch.setattr(SharingPolicy, "logits", by_parity)
     assert_it_hangs_on_rounding(record, policy)
     assert all(tensor.dtype != torch.float64 for tensor in policy.state_dict().values())
+
+
+def test_layers_whose_sums_could_overflow_are_a_fault() -> None:
+    """In float64, too, it takes many layers: the order of a sum then tells agents of one network apart."""
+    deep_one = {f"scheme.actor_net.weights.{layer}": np.full((1, 3, 3), 3e37, np.float32) for layer in range(6)}
+    (fault,) = _array_faults(FINAL, deep_one)
+    assert "its sums could overflow: its layers enlarge what they read by up to 1e228; at most 1e200" in str(fault)
+    of_the_critic = {name.replace("actor", "critic"): array for name, array in deep_one.items()}
+    shallow = dict(list(deep_one.items())[:5])
+    honest = {name: np.full((1, 64, 64), 0.5, np.float32) for name in deep_one}
+    for arrays in (of_the_critic, shallow, honest, {"scheme.labels": np.arange(3)}):
+        assert list(_array_faults(FINAL, arrays)) == []
 
 
 def test_a_phase_is_run_again_whatever_its_settings_would_allow() -> None:

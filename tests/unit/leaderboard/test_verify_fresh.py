@@ -188,6 +188,21 @@ def test_chances_are_those_of_dealing_at_random() -> None:
     assert max(below) < 130, "as rare as they say, or rarer"
 
 
+def test_ranks_of_very_many_episodes_are_not_convolved() -> None:
+    """A hundred thousand would take hours; the normal tail of so many is the exact one."""
+    rng = np.random.default_rng(6)
+    played = rng.normal(size=(5, 1_100))
+    played[0] += 0.12
+    exact = fresh._chance_of_ranks_again(played[0, :1_000], played[1:, :1_000])
+    usual = fresh._chance_of_ranks_again(played[0], played[1:])
+    assert 1e-5 < usual < 5 * exact < 1e-2
+    many = rng.normal(size=(3, 200_000))
+    assert 1e-3 < fresh._chance_of_ranks_again(many[0], many[1:]) < 1.0
+    still = np.zeros((3, 200_000))
+    still[:, :4] = [[1.0] * 4, [0.0] * 4, [0.0] * 4]
+    assert fresh._chance_of_ranks_again(still[0], still[1:]) == pytest.approx(1 / 81)
+
+
 def test_many_returns_are_judged_by_normal_tails() -> None:
     """Equal returns are no gap."""
     rng, many = np.random.default_rng(1), np.random.default_rng(2).normal(size=(5, 300))
