@@ -82,8 +82,10 @@ def curves(board: Board, task: str) -> str:
 
 
 def scores(*boards: Board) -> str:
-    """Return scores by scheme and task, with intervals."""
-    return by_task(boards, lambda row: interval(row.iqm, row.ci_low, row.ci_high, row.rank == 1))
+    """Return scores by scheme and task, with intervals; the best of the first board are bold."""
+    return by_task(
+        boards, lambda row: interval(row.iqm, row.ci_low, row.ci_high, row.rank == 1 and row in boards[0].rows)
+    )
 
 
 def areas(board: Board) -> str:

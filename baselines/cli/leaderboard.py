@@ -397,17 +397,23 @@ def export(
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write all finished runs, episode by episode, in the JSON format that marl-eval reads."""
+    """Write finished runs, episode by episode, in the JSON format that marl-eval reads.
+
+    It wants the same schemes and seeds on every task: there are those of the suite, and what else has all of them.
+    """
     from baselines.leaderboard.errors import OutputDirectoryError
     from baselines.leaderboard.files import canonical_json, make_directory, replace_file
     from baselines.leaderboard.report.data.marl_eval_file import marl_eval
 
     if out.exists() and not force:
         raise OutputDirectoryError(f"{out} exists; give another name, or --force to replace it.")
-    data = canonical_json(marl_eval(directory))
+    exported = marl_eval(directory)
+    data = canonical_json(exported)
     make_directory(out.parent)
     replace_file(out, data)
-    typer.echo(f"{len(data):,} bytes: {out}")
+    (tasks,) = exported.values()
+    schemes = max(map(len, tasks.values()), default=0)
+    typer.echo(f"{counted(len(tasks), 'task')}, {counted(schemes, 'scheme')}, {len(data):,} bytes: {out}")
 
 
 @app.command()

@@ -172,10 +172,20 @@ def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:
     """A row belongs to one submission, and the name of a built-in scheme to that scheme with its default settings.
 
+    Seeds are not chosen: they deal the hidden types, and with some of many a random partition is the right one.
     Rows of built-in schemes are whole: a few finished runs among failed ones would keep others off the board.
     """
     rows = {_row(record) for record in standing}
     finished = {_row(record) for record in fresh if record.status == "done"}
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for record in fresh:
+        seeds.setdefault(_row(record), set()).add(record.config.seed)
+    for row, chosen in seeds.items():
+        if row not in rows and chosen != set(range(len(chosen))):
+            raise ConfigMismatchError(
+                f"the row {'/'.join(row)} has the seeds {sorted(chosen)[:8]}, chosen by its author; nothing was added. "
+                "On a board they are 0, 1, 2 and so on."
+            )
     for record in fresh:
         if record.config.protocol != PROTOCOL:
             raise ConfigMismatchError(

@@ -50,6 +50,16 @@ def test_the_search_tries_the_same_settings_for_every_scheme(repository: Path) -
     assert min(suite.seeds) >= 1000, "none of a board's"
 
 
+def test_longer_runs_of_the_dial_change_nothing_but_their_length(repository: Path) -> None:
+    suite, short = load_suite(str(repository / "examples/dial-long.toml")), load_suite("dial")
+    tasks = {task.name: task for task in short.tasks}
+    for task in suite.tasks:
+        like = tasks[task.name].model_copy(update={"budget": 1_000_000, "eval_points": 11, "absolute_episodes": 32})
+        assert task == like
+    assert suite.learner == short.learner
+    assert min(suite.seeds) >= 1000, "none of a board's"
+
+
 def test_every_task_belongs_to_a_suite() -> None:
     used = {task.name for name in list_suites() for task in load_suite(name).tasks}
     assert used == set(builtin_tasks())

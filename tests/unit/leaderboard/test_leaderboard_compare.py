@@ -148,6 +148,19 @@ def test_marl_eval_export(fabricated: Path) -> None:
     assert metrics == {frozenset({"return", "score"})}, "marl-eval wants every metric everywhere"
 
 
+def test_what_is_added_takes_nothing_from_the_export(fabricated: Path, make_suite: Callable[..., SuiteConfig]) -> None:
+    """A row of other seeds, or of a task of its own, on a board."""
+    before = marl_eval(fabricated)
+    alone = make_suite(schemes=["nops"], scheme_settings={}, seeds=[7]).runs()[0]
+    fabricate_run(fabricated, alone, 0.5)
+    elsewhere = alone.model_copy(update={"task": alone.task.model_copy(update={"name": "three"})})
+    fabricate_run(fabricated, elsewhere, 0.5)
+    assert marl_eval(fabricated) == before
+    for config in make_suite(schemes=["fups"], scheme_settings={}).runs():
+        fabricate_run(fabricated, config, 0.5)
+    assert list(marl_eval(fabricated)["adaps"]["one"]) == ["adaps", "fups", "fups_id"]
+
+
 def test_the_commands(fabricated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*words: str | Path) -> int:
         with pytest.raises(SystemExit) as stop:

@@ -441,6 +441,15 @@ def test_a_row_belongs_to_one_submission(entering: Path, tmp_path: Path) -> None
     refused(whole, board, message)
 
 
+def test_nobody_chooses_the_seeds_of_a_row(entering: Path, tmp_path: Path) -> None:
+    """With some seeds of many, a random partition is that of the hidden types."""
+    cut_to_seed(entering, 1)
+    file = packed(entering, tmp_path / "second.zip")
+    with pytest.raises(ConfigMismatchError, match=r"has the seeds \[1\], chosen by its author; nothing was added"):
+        add_submission(file, tmp_path / "board")
+    assert not find_runs(tmp_path / "board")
+
+
 def test_a_label_stands_for_one_scheme_on_all_tasks(
     entry: Path, tmp_path: Path, make_suite: Callable[..., SuiteConfig]
 ) -> None:

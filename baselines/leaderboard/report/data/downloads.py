@@ -43,7 +43,7 @@ def downloads(board: Board) -> dict[str, str | bytes]:
         "board.json": pretty_json(rows),
         "aggregate.json": pretty_json([_rounded(asdict(row)) for row in board.totals]),
         "improvement.csv": csv_rows([_rounded(row) for row in _improvements(board)]),
-        "marl-eval.json": canonical_json(marl_eval_of(done, episodes=False)),
+        "marl-eval.json": canonical_json(marl_eval_of(done, board.suite, episodes=False)),
         "board.tex": latex_tables(board),
         "board.md": markdown_board(board),
         "readme.md": markdown_table(board),
