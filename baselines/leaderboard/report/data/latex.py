@@ -7,16 +7,9 @@ from collections.abc import Sequence
 
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.columns import (
-    AREA,
-    HELD_OUT,
-    INTERVAL,
-    RANK,
-    REVEALED,
-    RUNS,
-    SCHEME,
+    LATEX_COLUMNS,
+    LATEX_TOTAL_COLUMNS,
     SCORE,
-    TOTAL_RUNS,
-    TRAINABLE,
     AnyRow,
     Column,
     present,
@@ -26,9 +19,6 @@ from baselines.leaderboard.statistics.scores import RANKED_RUNS
 from baselines.text import printable
 
 __all__ = ["latex_table", "latex_tables"]
-
-_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, AREA, RUNS, TRAINABLE)
-_TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, TOTAL_RUNS, TRAINABLE)
 
 _ESCAPES = str.maketrans(
     {
@@ -56,7 +46,7 @@ def latex_tables(board: Board) -> str:
     """Return the tables, for the package ``booktabs``: the best score is bold, those that share rank 1 are marked."""
     tables = []
     if board.totals:
-        tables.append(_table("All tasks", "all-tasks", _TOTAL_COLUMNS, board.totals))
+        tables.append(_table("All tasks", "all-tasks", LATEX_TOTAL_COLUMNS, board.totals))
     tables += [_task_table(board, task) for task in board.task_names()]
     return _PACKAGE + "\n".join(tables)
 
@@ -70,7 +60,7 @@ def _task_table(board: Board, task: str) -> str:
     rows = board.rows_of(task)
     scored = next((row.scored for row in rows if row.scored), None)
     title = task if scored is None else f"{task}, {scored} play"
-    return _table(title, task, _COLUMNS, rows)
+    return _table(title, task, LATEX_COLUMNS, rows)
 
 
 def escaped(text: str) -> str:

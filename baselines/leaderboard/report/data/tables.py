@@ -17,11 +17,10 @@ from rich.table import Table
 from baselines.leaderboard.report.data.board import Board
 from baselines.leaderboard.report.data.columns import (
     COST_COLUMNS,
-    HELD_OUT,
     LEGEND,
+    ON_SOME_BOARDS,
     README_COLUMNS,
     README_TOTAL_COLUMNS,
-    REVEALED,
     SCHEME,
     SCORE_COLUMNS,
     TOTAL_COLUMNS,
@@ -109,7 +108,7 @@ def csv_rows(rows: Sequence[dict[str, Any]]) -> str:
 
 def _without_empty(columns: Sequence[Column], rows: Sequence[AnyRow]) -> list[Column]:
     """Return the columns, without those of held-out and revealed episodes where there are none, as on most boards."""
-    return [column for column in columns if column not in (HELD_OUT, REVEALED) or present([column], rows)]
+    return [column for column in columns if column not in ON_SOME_BOARDS or present([column], rows)]
 
 
 def _fitting(columns: Sequence[Column], tables: Sequence[Sequence[AnyRow]], console: Console) -> list[Column]:
