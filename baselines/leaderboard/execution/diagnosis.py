@@ -30,7 +30,7 @@ _LARGEST_POOL, _SMALLEST_POOL = 512, 16
 # Distributions that are compared, pairs of agents times observations.
 _COMPARISONS = 1 << 22
 # Values of the state that a scripted policy looks at in the time of a decision of a network.
-_LOOKED_AT = 1 << 5
+_LOOKED_AT = 1 << 3
 
 
 def sharing_of(config: RunConfig, policy: Any, env_steps: int, agent_types: NDArray[np.int64]) -> Sharing:
@@ -104,10 +104,14 @@ def pool_bytes(env: BatchedEnv) -> int:
 def scripted_work(env: BatchedEnv) -> int:
     """Return how many decisions of single agents the scripted policy's part of the common observations counts as.
 
-    Planners walk over the whole board for each robot, or for each food, of which an observation has entries.
+    Planners walk over the whole board for each robot, or for each food. An observation has entries of these, but need
+    not have those of all: what is not 0 in a state counts, too.
     """
-    values = sum(array.size for array in env.get_state().values()) // env.num_envs
-    return _LANES * min(env.max_cycles, _STEPS) * values * max(env.obs_dim, env.num_agents) // _LOOKED_AT
+    env.reset(seed=REFERENCE_SEED_START)
+    state = env.get_state().values()
+    values = sum(array.size for array in state) // env.num_envs
+    things = max(int(np.count_nonzero(array)) for array in state) // env.num_envs
+    return _LANES * min(env.max_cycles, _STEPS) * values * max(things, env.obs_dim, env.num_agents) // _LOOKED_AT
 
 
 def _pairs(number: int) -> int:

@@ -49,7 +49,7 @@ DIGEST = 800 * 4 * 64
 """Decisions that the rollout of the digest counts as, with four agents."""
 EPISODE = 50 * 4 + 324 // 64
 """Those of an episode of 50 steps with four agents, and of making its lane."""
-OBSERVED = 6 * 512 + 400 * 25 * 8 // 32
+OBSERVED = 6 * 512 + 400 * 25 * 8 // 8
 """Those of the common observations: 512 for each of six pairs; 400 steps, 25 values and 8 entries of each."""
 
 Weights = dict[str, np.ndarray]
@@ -643,9 +643,11 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
 
 def test_the_work_of_a_planner_is_counted() -> None:
     """It walks over the whole board for each food: 20 of them took a quarter of an hour, and 2,000 a day."""
-    for side, foods, most in ((20, 10, 1 << 20), (100, 50, 1 << 26), (1024, 2_000, None)):
-        env = make_batched("LBF-8x8-2p-2f-coop", 1, field_size=[side, side], max_num_food=foods, players=4)
-        assert scripted_work(env) < most if most else scripted_work(env) > runset.MOST_DECISIONS
+    for side, foods, most in ((20, 10, 1 << 21), (100, 50, 1 << 27), (1024, 2_000, None)):
+        for blind in ({}, {"grid_observation": True, "sight": 1}):
+            params = {"field_size": [side, side], "max_num_food": foods, "players": 4, **blind}
+            env = make_batched("LBF-8x8-2p-2f-coop", 1, **params)
+            assert scripted_work(env) < most if most else scripted_work(env) > runset.MOST_DECISIONS
 
 
 @pytest.mark.parametrize("params", [{"groups": [10_000] * 10}, {"groups": [100, 100], "num_landmarks": 10_000}])
