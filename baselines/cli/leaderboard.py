@@ -350,6 +350,10 @@ def add(
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the board, for its title; default: the one it has.")] = None,
+    new_tasks: Annotated[
+        bool,
+        typer.Option("--new-tasks", help="Take tasks that the board has not; their first runs fix their settings."),
+    ] = False,
     most_decisions: MostDecisions = None,
 ) -> None:
     """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
@@ -363,7 +367,7 @@ def add(
     from baselines.leaderboard.verify.submissions import add_submission
 
     most = most_decisions or MOST_DECISIONS
-    addition = add_submission(file, board, deep=_deep_checks(deep), name=name, most_decisions=most)
+    addition = add_submission(file, board, deep=_deep_checks(deep), name=name, new_tasks=new_tasks, most_decisions=most)
     if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)

@@ -66,6 +66,7 @@ def add_submission(
     *,
     deep: ExtraChecks | None = None,
     name: str | None = None,
+    new_tasks: bool = False,
     most_decisions: int = MOST_DECISIONS,
 ) -> Addition:
     """Verify a submitted file, copy its runs into ``board`` and write its report; nothing changes unless all of it can.
@@ -75,13 +76,14 @@ def add_submission(
         board: directory of the board.
         deep: further checks for each finished run. The held-out episodes of these give the score of a run, once.
         name: of the board, the title of its pages; None keeps the one that it has. Submissions cannot choose it.
+        new_tasks: whether it may bring tasks that the board has not, and so fix their budget, learner and evaluation.
         most_decisions: see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
 
     Raises:
         ConfigError: there is no such file, or the name is none.
         ConfigMismatchError: the board has another run under the same name, or one that cannot be compared, or the
-            submission adds to a row or a label of the board or takes the name of a built-in scheme, or the board's
-            scores are held-out ones and ``deep`` is missing.
+            submission adds to a row or a label of the board or takes the name of a built-in scheme, it brings a task
+            and ``new_tasks`` is missing, or the board's scores are held-out ones and ``deep`` is.
         DamagedRecordError: a run of the board itself is damaged, or its held-out scores are.
         DirectoryLockedError, OutputDirectoryError: the board is in use or cannot be written.
     """
@@ -103,7 +105,7 @@ def add_submission(
             with directory_lock(board):
                 remove_stale_partials(board)
                 _carry_out(board)
-                return _merge(directory, board, verdict, name)
+                return _merge(directory, board, verdict, name, new_tasks)
     except SubmissionError as error:
         return Addition(Verdict(str(file), deep=deep is not None, faults=error.faults))
 
@@ -115,7 +117,7 @@ def _unplayable(verdict: Verdict) -> Iterator[Fault]:
             yield Fault(run.run, "", "light, without the weights that --deep plays; submit the full record")
 
 
-def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> Addition:
+def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None, new_tasks: bool) -> Addition:
     standing = {record.config.run_id: record for record in map(read_run, find_runs(board))}
     held_out = read_held_out(board, standing.values())
     if held_out and not verdict.deep:
@@ -134,6 +136,8 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
     fresh = [record for record in offered if record.config.run_id not in standing]
     _check_rows(list(standing.values()), fresh)
     _check_labels(list(standing.values()), fresh)
+    if standing and not new_tasks:
+        _check_tasks(read_suite_file(board), list(standing.values()), fresh)
     if addition.added:
         _check_open(directory, board, standing=bool(standing))
     try:
@@ -167,6 +171,17 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None) -> 
 def _suite_of_board(suite: SuiteConfig | None) -> SuiteConfig | None:
     """Return a board's suite from that of its first addition, whose name and description are the author's to choose."""
     return None if suite is None else suite.model_copy(update={"name": DEFAULT_NAME, "description": ""})
+
+
+def _check_tasks(suite: SuiteConfig | None, standing: list[RunRecord], fresh: list[RunRecord]) -> None:
+    """Who brings a task fixes its budget, learner and evaluation for all who follow: that is for the keeper to do."""
+    known = {record.config.task.name for record in standing} | {task.name for task in (suite.tasks if suite else ())}
+    for record in fresh:
+        if record.config.task.name not in known:
+            raise ConfigMismatchError(
+                f"the board has no task {record.config.task.name}; nothing was added. The first runs of a task fix its "
+                "budget, learner and evaluation for all who follow: add them with --new-tasks if these are yours."
+            )
 
 
 def _check_rows(standing: list[RunRecord], fresh: list[RunRecord]) -> None:

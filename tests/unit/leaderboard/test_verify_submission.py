@@ -502,7 +502,8 @@ def test_a_label_belongs_to_one_submission_on_all_tasks(entered_runs: Path, entr
     )
     refused(stranger, board, message)
     baseline = handed_in("baseline", "two", schemes=("fups_id",))
-    assert len(add_submission(baseline, board).added) == 2, "built-in schemes are anybody's"
+    refused(baseline, board, r"the board has no task two; nothing was added.*--new-tasks if these are yours")
+    assert len(add_submission(baseline, board, new_tasks=True).added) == 2, "built-in schemes are anybody's"
     with_their_records = handed_in("with their records", "one", "two", schemes=("tiny",))
     refused(with_their_records, board, message)
     assert add_submission(entry, board).added == [], "the same again is no news"
@@ -582,11 +583,11 @@ def test_what_is_added_first_gives_a_board_its_suite(entry: Path, built_in: Path
     first = add_submission(entry, board, name="mine").verdict.notes
     assert any("the board takes the tasks of its totals from this submission" in note for note in first)
     suite = (board / SUITE_FILE).read_bytes()
-    assert len(add_submission(built_in, board).added) == 1
+    assert len(add_submission(built_in, board, new_tasks=True).added) == 1
     assert (board / SUITE_FILE).read_bytes() == suite
     (board / SUITE_FILE).unlink()
     shutil.rmtree(board / "BPS-1")
-    add_submission(built_in, board)
+    add_submission(built_in, board, new_tasks=True)
     assert read_suite_file(board) is None, "a board that has runs and no suite stays without one"
 
 
