@@ -183,14 +183,14 @@ def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
         labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
         faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
-        found = _phase_faults(record, policy, evaluator, fixed, as_elsewhere=as_elsewhere)
+        found = _phase_again(record, policy, evaluator, fixed, as_elsewhere=as_elsewhere)
         faults += found[0]
         notes += found[1]
     held_out = held_out_of(record, looks[0].seed, looks[0].returns)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy), held_out)
 
 
-def _phase_faults(
+def _phase_again(
     record: FinishedRun, policy: Any, evaluator: Evaluator, fixed: Mapping[str, Weights], *, as_elsewhere: bool
 ) -> tuple[list[Fault], list[Fault]]:
     """Run the identity phase again; return faults, and what would be one here and is a note elsewhere."""

@@ -168,6 +168,11 @@ def _notes(records: list[RunRecord], deep: bool) -> Iterator[str]:
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
             yield f"{scheme.label} has settings of its own; a board takes it under a label that is no built-in scheme"
+        elif scheme.settings.get("identity"):
+            yield (
+                f"{scheme.label} looks for groups by settings of its own: among many, some find groups by "
+                "chance that are right for these seeds"
+            )
     light = sum(record.light for record in records)
     if light:
         yield light_note(light, len(records))
