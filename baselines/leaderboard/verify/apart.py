@@ -59,11 +59,11 @@ def _encoded(found: Examined) -> list[Any]:
     data = None if answers is None else [list(answers.shape), base64.b64encode(answers.tobytes()).decode("ascii")]
     faults, notes = ([astuple(fault) for fault in each] for each in (found.faults, found.notes))
     held_out = None if found.held_out is None else found.held_out.model_dump(mode="json")
-    return [faults, found.as_elsewhere, notes, data, held_out]
+    return [faults, found.as_elsewhere, notes, data, held_out, found.other_deals]
 
 
 def _decoded(message: Any) -> Examined:
-    faults, as_elsewhere, notes, data, held_out = message
+    faults, as_elsewhere, notes, data, held_out, deals = message
     answers = None
     if data is not None:
         rows, columns = data[0]
@@ -72,4 +72,4 @@ def _decoded(message: Any) -> Examined:
             raise ValueError("no answers")
     told = [tuple(Fault(*map(str, fault)) for fault in each) for each in (faults, notes)]
     played = None if held_out is None else HeldOut.model_validate(held_out)
-    return Examined(told[0], bool(as_elsewhere), told[1], answers, played)
+    return Examined(told[0], bool(as_elsewhere), told[1], answers, played, tuple(map(float, deals)))

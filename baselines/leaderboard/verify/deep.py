@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.export.weights import weights_header
 from adaps_agents.schemes.mask_mapping import MappingConfig
@@ -34,7 +35,7 @@ from baselines.leaderboard.records.held_out import HeldOut, held_out_of
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
-from baselines.leaderboard.spec.config import HELD_OUT, RunConfig
+from baselines.leaderboard.spec.config import HELD_OUT, MAX_RUN_SEED, RunConfig
 from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
 from baselines.leaderboard.verify.checks import WIDENED, actor_weights, layer_sizes
 from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_faults
@@ -83,6 +84,9 @@ FIXED_APART = 1e-4
 
 On the machine that the run names it is equal: large weights could read hidden types from the last digits.
 """
+
+OTHER_DEALS, LONGER = 8, 4
+"""With how many other seeds a phase with settings of its own is run, and how many times as long it may take there."""
 
 ROUNDED = 0.02
 """By how many standard deviations of an episode the mean of held-out ones may differ: elsewhere, they are rounded."""
@@ -187,7 +191,8 @@ def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
         faults += found[0]
         notes += found[1]
     held_out = held_out_of(record, looks[0].seed, looks[0].returns)
-    return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy), held_out)
+    deals = () if faults else tuple(_other_deals(record, policy.scheme.group_source))
+    return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy), held_out, deals)
 
 
 def _phase_again(
@@ -208,6 +213,21 @@ def _phase_again(
         if not as_elsewhere:
             found += _first_point_faults(evaluator, record.evaluation, prepared)
     return ([], [*map(_elsewhere, found)]) if as_elsewhere else (found, [])
+
+
+def _other_deals(record: FinishedRun, source: Any) -> Iterator[float]:
+    """Yield the ARI of the groups that the phase finds with other seeds, if it has settings of its own."""
+    if not record.config.scheme.settings or source is None or not source.looks:
+        return
+    for seed in np.random.default_rng().choice(MAX_RUN_SEED, OTHER_DEALS, replace=False).tolist():
+        config = network_only(record.config.model_copy(update={"seed": seed}), record.config.learner.num_lanes)
+        try:
+            prepared = prepared_again(config, source, LONGER * record.sharing.identity_steps)
+        except LongerPhaseError:
+            continue
+        if prepared is not None:
+            labels = prepared.state_dict()[_LABELS].numpy()
+            yield float(adjusted_rand_score(open_environment(config).agent_types, labels))
 
 
 def _rare(look: Anew) -> Fault:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from baselines.leaderboard.files import sha256_hex
 from baselines.leaderboard.records.artifacts import encode_arrays
 from baselines.leaderboard.records.reader import (
@@ -27,7 +29,15 @@ from baselines.leaderboard.verify.copies import (
 from baselines.leaderboard.verify.verdict import Fault
 from baselines.leaderboard.verify.weights import FINAL
 
-__all__ = ["alike_rows", "copied_answers", "doubled_runs", "equal_play", "set_notes", "unequal_diagnostics"]
+__all__ = [
+    "alike_rows",
+    "copied_answers",
+    "doubled_runs",
+    "equal_play",
+    "lucky_groups",
+    "set_notes",
+    "unequal_diagnostics",
+]
 
 Row = tuple[str, str]
 
@@ -82,6 +92,35 @@ def alike_rows(records: list[RunRecord], answers: Mapping[str, Values]) -> Itera
                     "schemes do the same here, or the weights of one were handed in as the other's"
                 )
         others.append(record)
+
+
+def lucky_groups(records: list[RunRecord], deals: Mapping[str, tuple[float, ...]]) -> Iterator[tuple[float, Fault]]:
+    """Yield, for rows whose phases were run with other seeds, how rarely chance alone makes their groups so right.
+
+    Seeds are known and deal the types, so that among many settings some find groups that are right for them alone.
+
+    Args:
+        records: the runs.
+        deals: ARI of the groups found with other seeds, by run.
+    """
+    from baselines.leaderboard.verify.fresh import chance_of  # it needs torch, as what found these does
+
+    rows: dict[Row, list[FinishedRun]] = {}
+    for record in records:
+        if isinstance(record, FinishedRun) and deals.get(record.config.run_id) and record.sharing.ari is not None:
+            rows.setdefault(_row(record), []).append(record)
+    for (task, scheme), runs in rows.items():
+        own = np.array([run.sharing.ari for run in runs], np.float64)
+        others = np.concatenate([deals[run.config.run_id] for run in runs])
+        yield (
+            chance_of(own, others),
+            Fault(
+                f"{task}/{scheme}",
+                "",
+                f"its groups agree with the hidden types by an ARI of {own.mean():.2f} on average; with {len(others)} "
+                f"other seeds its identity phase finds groups of {others.mean():.2f}",
+            ),
+        )
 
 
 def unequal_diagnostics(records: list[RunRecord]) -> Iterator[Fault]:

@@ -44,6 +44,7 @@ from baselines.leaderboard.verify.run_and_set import (
     copied_answers,
     doubled_runs,
     equal_play,
+    lucky_groups,
     set_notes,
     unequal_diagnostics,
 )
@@ -168,11 +169,6 @@ def _notes(records: list[RunRecord], deep: bool) -> Iterator[str]:
     for scheme in {record.config.scheme.label: record.config.scheme for record in records}.values():
         if checks.own_settings(scheme):
             yield f"{scheme.label} has settings of its own; a board takes it under a label that is no built-in scheme"
-        elif scheme.settings.get("identity"):
-            yield (
-                f"{scheme.label} looks for groups by settings of its own: among many, some find groups by "
-                "chance that are right for these seeds"
-            )
     light = sum(record.light for record in records)
     if light:
         yield light_note(light, len(records))
@@ -232,8 +228,9 @@ def _verify_deeply(
     """Play the stored policies of sound runs, and return the runs that are still sound."""
     from adaps_agents.schemes.registry import is_builtin, scheme_class
     from baselines.leaderboard.verify.apart import needs_plugin
+    from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE, RARE
 
-    answers, elsewhere, formed, left = {}, [], [], []
+    answers, deals, elsewhere, formed, left = {}, {}, [], [], []
     places = {outcome.run: place for place, outcome in enumerate(verdict.runs)}
     # Code of a plug-in could change the files of runs that are still to be examined: its own runs come last.
     for record in sorted(sound, key=lambda record: needs_plugin(record.config)):
@@ -256,10 +253,14 @@ def _verify_deeply(
         if is_builtin(scheme) and scheme_class(scheme).acts_in_training:
             formed.append(run)
         verdict.notes += map(str, _named(run, examined.notes))
+        deals[run] = examined.other_deals
         if examined.answers is not None:
             answers[run] = examined.answers
     verdict.faults += copied_answers(left, answers)
     verdict.notes += alike_rows(left, answers)
+    for chance, fault in lucky_groups(left, deals):
+        verdict.faults += [fault] if chance < MOST_BY_CHANCE else []
+        verdict.notes += [str(fault)] if MOST_BY_CHANCE <= chance < RARE else []
     if elsewhere:
         verdict.notes.append(
             f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here: "

@@ -54,6 +54,7 @@ class Examined:
         notes: what is no fault: it would be one if the run named this machine and this software, or is rare by chance.
         answers: how its agents act, see :func:`~baselines.leaderboard.verify.copies.answers_of`; None if unknown.
         held_out: how the final policy does in episodes that were drawn just now; None if it was not played.
+        other_deals: ARI of the groups that its identity phase finds with other seeds; of settings of its own alone.
     """
 
     faults: tuple[Fault, ...]
@@ -61,6 +62,7 @@ class Examined:
     notes: tuple[Fault, ...] = ()
     answers: NDArray[np.float32] | None = None
     held_out: HeldOut | None = None
+    other_deals: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -166,20 +166,6 @@ def test_a_board_is_told_of_scores_that_do_not_compare(submitted: Path, another:
     assert not any("do not compare" in note for note in addition.verdict.notes)
 
 
-def test_an_identity_phase_with_settings_of_its_own_is_noted(honest_runs: Path, tmp_path: Path) -> None:
-    """Seeds are known: among many settings of a short phase, some find groups by chance that are right for them."""
-    runs = shutil.copytree(honest_runs, tmp_path / "runs")
-    told = "mine looks for groups by settings of its own"
-    assert not any("looks for groups" in note for note in verify_directory(runs).notes)
-    shutil.rmtree(runs / "one/fups_id")
-    shutil.move(runs / "one/adaps", runs / "one/mine")
-    for run in (runs / "one/mine").iterdir():
-        edit_config(run, lambda config: config["scheme"].update(label="mine"))
-        edit_json(run, "sharing.json", lambda sharing: sharing.update(scheme="mine"))
-    (runs / "suite.json").unlink()
-    assert any(told in note for note in verify_directory(runs).notes)
-
-
 def test_a_run_that_was_taken_off_the_board_is_forgotten(board: Path, submitted: Path) -> None:
     shutil.rmtree(board / RUN)
     assert collect_board(board).rows[0].held_out_episodes == EPISODES

@@ -487,6 +487,42 @@ def test_a_phase_that_goes_on_after_its_recorded_end_is_a_fault(
     assert "the identity phase of this seed takes more" in str(fault)
 
 
+@pytest.mark.parametrize(("others", "faults", "notes"), [(400, 1, 0), (40, 0, 1), (2, 0, 0)])
+def test_groups_that_are_right_for_known_seeds_alone_are_told(
+    honest_runs: Path, others: int, faults: int, notes: int
+) -> None:
+    """Among many settings of a phase, some find groups by chance that are right for the seeds of a row."""
+    found = verify_directory(honest_runs, deep=lambda *_: deep.Examined((), other_deals=(-0.5,) * others))
+    told = "its groups agree with the hidden types by an ARI of 0.00 on average; with"
+    assert [told in str(fault) for fault in found.all_faults] == [True] * faults
+    assert sum(told in note for note in found.notes) == notes
+    same = verify_directory(honest_runs, deep=lambda *_: deep.Examined((), other_deals=(0.0,) * others))
+    assert same.verified
+    assert not any("ARI" in note for note in same.notes)
+
+
+def test_a_phase_with_settings_of_its_own_is_run_with_other_seeds(
+    honest_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    honest = deep.prepared_again
+
+    def noted(config: Any, source: Any, steps: int) -> Any:
+        seeds.append(config.seed)
+        if len(seeds) == 3:
+            raise groups.LongerPhaseError
+        return honest(config, source, steps)
+
+    monkeypatch.setattr(deep, "prepared_again", noted)
+    record = read_run(honest_runs / "one/adaps/seed-0")
+    found = deep_checks(record)  # type: ignore[arg-type]
+    assert found.other_deals == (0.0,) * 7, "one group for two types"
+    assert len(set(seeds)) == 1 + deep.OTHER_DEALS
+    assert seeds[0] == 0
+    assert apart._decoded(apart._encoded(found)).other_deals == found.other_deals
+    assert deep_checks(read_run(honest_runs / FUPS)).other_deals == ()  # type: ignore[arg-type]
+
+
 def test_weights_are_of_the_networks_types(runs: Path) -> None:
     """What float64 holds can be infinite once it is loaded."""
 
