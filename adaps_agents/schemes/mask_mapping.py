@@ -33,6 +33,10 @@ BINARISATIONS = {
     "sparse": ("top_k", "bernoulli"),
 }
 PAPER_KEEP = 0.5
+
+LEAST_KEEP = 1e-3
+"""Smallest share of neurons kept: ``rescale`` multiplies by its inverse."""
+
 # With fewer neurons per layer, groups learn more slowly, however little masks overlap (docs/explanation/results.md).
 SMALLEST_AUTO_WIDTH = 32
 NORMALISATIONS = ("z_score", "centre", "l2", "none")
@@ -91,9 +95,9 @@ class MappingConfig:
         if self.keep is None:
             object.__setattr__(self, "keep", "auto" if self.codes == "disjoint" else PAPER_KEEP)
         if isinstance(self.keep, str) and self.keep != "auto":
-            raise InvalidParameterError(f"keep is {self.keep!r}; give a share in (0, 1], or 'auto'.")
+            raise InvalidParameterError(f"keep is {self.keep!r}; give a share from {LEAST_KEEP} to 1, or 'auto'.")
         if self.keep != "auto":
-            check_number("keep", self.keep, above=0.0, high=1.0)
+            check_number("keep", self.keep, low=LEAST_KEEP, high=1.0)
         if self.binarisation in ("threshold", "soft") and self.keep != PAPER_KEEP:
             raise InvalidParameterError(
                 f"keep is {self.keep!r} with binarisation={self.binarisation!r}, which leaves it to the mapping how "

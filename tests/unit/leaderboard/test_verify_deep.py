@@ -177,10 +177,10 @@ def all_zero(weights: Weights) -> None:
 
 def overflow(weights: Weights) -> None:
     """Infinity less infinity: all weights are finite, no logit is a number."""
-    weights["scheme.actor_net.weights.0"][:] = 3e38
-    weights["scheme.actor_net.biases.0"][:] = 3e38
-    weights[HEAD][:] = 3e38
-    weights[HEAD][:, :, ::2] = -3e38
+    weights["scheme.actor_net.weights.0"][:] = 1e20
+    weights["scheme.actor_net.biases.0"][:] = 1e20
+    weights[HEAD][:] = 1e20
+    weights[HEAD][:, :, ::2] = -1e20
 
 
 ATTACKS: dict[str, tuple[Edit, str]] = {
@@ -453,9 +453,9 @@ def test_layers_whose_sums_could_overflow_are_a_fault() -> None:
     """In float64, too, it takes many layers: the order of a sum then tells agents of one network apart."""
     deep_one = {f"scheme.actor_net.weights.{layer}": np.full((1, 3, 3), 3e37, np.float32) for layer in range(6)}
     (fault,) = _array_faults(FINAL, deep_one)
-    assert "its sums could overflow: its layers enlarge what they read by up to 1e228; at most 1e200" in str(fault)
+    assert "its sums could overflow: its layers enlarge what they read by up to 1e228; at most 1e100" in str(fault)
     of_the_critic = {name.replace("actor", "critic"): array for name, array in deep_one.items()}
-    shallow = dict(list(deep_one.items())[:5])
+    shallow = dict(list(deep_one.items())[:2])
     honest = {name: np.full((1, 64, 64), 0.5, np.float32) for name in deep_one}
     for arrays in (of_the_critic, shallow, honest, {"scheme.labels": np.arange(3)}):
         assert list(_array_faults(FINAL, arrays)) == []
