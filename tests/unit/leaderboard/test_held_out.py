@@ -76,7 +76,7 @@ def playing(returns: float) -> ExtraChecks:
     return lambda record, _: Examined((), held_out=held_out_of(record, 1, np.full(EPISODES, returns)))
 
 
-def test_the_score_of_a_board_is_that_of_held_out_episodes(honest_board: Path, tmp_path: Path) -> None:
+def test_the_score_of_a_board_is_that_of_held_out_episodes(honest_board: Path) -> None:
     stored = read_held_out(honest_board, map(read_run, find_runs(honest_board)))
     assert [entry.episodes for entry in stored.values()] == [EPISODES] * 2
     (row,) = collect_board(honest_board).rows
@@ -143,9 +143,7 @@ def test_the_same_submission_brings_the_scores_that_are_missing(submitted: Path,
     assert collect_board(board).rows[0].iqm == pytest.approx(0.5), "no second draw"
 
 
-def test_recorded_and_held_out_scores_are_not_mixed(
-    submitted: Path, board: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recorded_and_held_out_scores_are_not_mixed(submitted: Path, board: Path) -> None:
     before = snapshot(board)
     with pytest.raises(ConfigMismatchError, match=r"those of held-out episodes.*Add it with --deep"):
         add_submission(submitted, board)
