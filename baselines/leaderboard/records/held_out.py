@@ -5,7 +5,7 @@ The episodes of a record are public while it is made, so a policy can be fitted 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,10 @@ from baselines.leaderboard.records.metadata_files import MetadataFile, decode_me
 from baselines.leaderboard.records.reader import FinishedRun, RunRecord, find_runs, listed_digests, read_run
 from baselines.leaderboard.spec.config import HELD_OUT, StoredModel
 
-__all__ = ["HeldOut", "copy_held_out", "held_out_of", "read_held_out", "write_held_out"]
+__all__ = ["MOST_LUCK", "HeldOut", "copy_held_out", "held_out_of", "read_held_out", "write_held_out"]
+
+MOST_LUCK = 0.1
+"""By how much the ARI of a row with a rank may lie above that of its identity phase with other seeds."""
 
 _MAX_BYTES = 16 << 20
 _POLICY = "policy.safetensors"
@@ -29,23 +32,27 @@ _POLICY = "policy.safetensors"
 class HeldOut(StoredModel):
     """Mean team return of a run's final policy in held-out episodes, played as its task is scored.
 
-    ``weights`` is the SHA-256 of the policy; the episodes and their noise follow from ``seed``.
+    ``weights`` is the SHA-256 of the policy; the episodes and their noise follow from ``seed``. ``ari`` is how well the
+    groups agree with the hidden types that its identity phase finds with other run seeds, which follow from ``seed``,
+    too: their mean adjusted Rand index, None where no such phases were run.
     """
 
     weights: str = Field(pattern="^[0-9a-f]{64}$")
     seed: Annotated[int, Field(ge=0, lt=1 << 62)]
     episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     mean: Score
+    ari: Annotated[float, Field(ge=-1, le=1)] | None = None
 
 
 class _File(MetadataFile):
     runs: dict[str, HeldOut]
 
 
-def held_out_of(record: FinishedRun, seed: int, returns: NDArray[np.float64]) -> HeldOut:
-    """Return what is stored of a run's returns ``[N]`` in the held-out episodes of a seed."""
+def held_out_of(record: FinishedRun, seed: int, returns: NDArray[np.float64], aris: Sequence[float] = ()) -> HeldOut:
+    """Return what is stored of returns ``[N]`` in the held-out episodes of a seed, and of the ARIs of other phases."""
     weights = listed_digests(record.directory)[_POLICY]
-    return HeldOut(weights=weights, seed=seed, episodes=len(returns), mean=float(returns.mean()))
+    ari = float(np.mean(aris)) if len(aris) else None
+    return HeldOut(weights=weights, seed=seed, episodes=len(returns), mean=float(returns.mean()), ari=ari)
 
 
 def read_held_out(out: Path, records: Iterable[RunRecord]) -> dict[str, HeldOut]:

@@ -91,6 +91,9 @@ OTHER_DEALS, LONGER = 8, 4
 ROUNDED = 0.02
 """By how many standard deviations of an episode the mean of held-out ones may differ: elsewhere, they are rounded."""
 
+SAME_ARI = 1e-9
+"""By how much a mean of ARIs may differ on the machine that a run names."""
+
 _LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
 
@@ -178,20 +181,23 @@ def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
         notes += [_rare(look) for look in looks if MOST_BY_CHANCE <= look.chance < RARE]
     # The first look at the final policy is at the scored play in new episodes.
     faults += _held_out_faults(policy, evaluator, told, looks[0].returns)
+    source = policy.scheme.group_source
+    if told is not None and not as_elsewhere:
+        faults += _held_out_ari_faults(told, [*_other_deals(record, source, told.seed)])
     faults += sharing_faults(record, policy, near=near)
     faults += identity_faults(record, policy.scheme)
     if not policy.scheme.needs_identity_phase:
         # Seeds draw the same everywhere: torch 2.4 and 2.13 do, whatever the instruction set.
         faults += _fixed_faults(fixed, first, "this seed", exact=near)
-    elif policy.scheme.group_source is not None and not policy.scheme.group_source.looks:
+    elif source is not None and not source.looks:
         labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
         faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
         found = _phase_again(record, policy, evaluator, fixed, as_elsewhere=as_elsewhere)
         faults += found[0]
         notes += found[1]
-    held_out = held_out_of(record, looks[0].seed, looks[0].returns)
-    deals = () if faults else tuple(_other_deals(record, policy.scheme.group_source))
+    deals = () if faults else tuple(_other_deals(record, source, looks[0].seed))
+    held_out = held_out_of(record, looks[0].seed, looks[0].returns, deals)
     return Examined(tuple(faults), as_elsewhere, tuple(notes), _answers(record.config, policy), held_out, deals)
 
 
@@ -215,15 +221,20 @@ def _phase_again(
     return ([], [*map(_elsewhere, found)]) if as_elsewhere else (found, [])
 
 
-def _other_deals(record: FinishedRun, source: Any) -> Iterator[float]:
-    """Yield the ARI of the groups that the phase finds with other seeds, if it has settings of its own."""
+def _other_deals(record: FinishedRun, source: Any, seed: int) -> Iterator[float]:
+    """Yield the ARI of the groups that the phase finds with other run seeds, if it has settings of its own.
+
+    They follow from ``seed``. One that takes much longer found nothing, as a random partition does: its ARI is 0.
+    """
     if not record.config.scheme.settings or source is None or not source.looks:
         return
-    for seed in np.random.default_rng().choice(MAX_RUN_SEED, OTHER_DEALS, replace=False).tolist():
-        config = network_only(record.config.model_copy(update={"seed": seed}), record.config.learner.num_lanes)
+    steps = record.sharing.identity_steps
+    for other in np.random.default_rng([seed, 1]).choice(MAX_RUN_SEED, OTHER_DEALS, replace=False).tolist():
+        config = network_only(record.config.model_copy(update={"seed": other}), record.config.learner.num_lanes)
         try:
-            prepared = prepared_again(config, source, LONGER * record.sharing.identity_steps)
+            prepared = prepared_again(config, source, steps, longest=LONGER * steps)
         except LongerPhaseError:
+            yield 0.0
             continue
         if prepared is not None:
             labels = prepared.state_dict()[_LABELS].numpy()
@@ -401,6 +412,14 @@ def _held_out_faults(
     elif chance_of(returns, others) < MOST_BY_CHANCE:
         message = f"{told.mean:.6g} on average; in {len(others)} episodes that were drawn just now, its weights get"
         yield Fault(FINAL, "", f"{HELD_OUT}: {message} {others.mean():.6g}")
+
+
+def _held_out_ari_faults(told: HeldOut, aris: list[float]) -> Iterator[Fault]:
+    """Hold the ARI that a board stores to that of the same phases, run again."""
+    mean = float(np.mean(aris)) if aris else None
+    if (mean is None) != (told.ari is None) or not abs((mean or 0.0) - (told.ari or 0.0)) <= SAME_ARI:
+        message = f"an ARI of {told.ari} with other seeds; their {len(aris)} identity phases find {mean}"
+        yield Fault(FINAL, "", f"{HELD_OUT}: {message}")
 
 
 def _same_kind_of_machine(record: FinishedRun) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_PHASE_MOVES",
     "MAX_PHASE_ROUNDS",
     "MAX_SOLVED",
+    "MAX_TESTED",
     "LongerPhaseError",
     "prepared_again",
 ]
@@ -50,6 +51,9 @@ MAX_KEPT_NUMBERS = 1 << 27
 
 MAX_CLUSTERED = 512
 """Agents of a phase that clusters by K-means, which may try every number of groups, each with several starts."""
+
+MAX_TESTED = 1_024
+"""Agents of a phase that looks by tests, which may take every two groups for different ones."""
 
 MAX_SOLVED = 1 << 36
 """Multiplications of the regressions of its tests and gates: for each agent one system of all entries and squares."""
@@ -89,13 +93,14 @@ class _Limited(VecEnvWrapper):
         return self.venv.step_wait()
 
 
-def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
+def prepared_again(config: RunConfig, source: Any, steps: int, *, longest: int | None = None) -> Any:
     """Return the policy as it is when training begins, its groups found again; None if that would cost too much.
 
     Args:
         config: of the run, its learner cut down to what the phase depends on.
         source: where the scheme takes its groups from; None of a scheme that has a phase of its own.
         steps: environment steps that the phase took, as recorded.
+        longest: how many it may take here; None for as many.
 
     Raises:
         LongerPhaseError: the phase takes more steps.
@@ -115,7 +120,7 @@ def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
         if rows * max(1, (encoder.hidden + encoder.latent) // 64) ** 2 > MAX_ENCODED_ROWS:
             return None
         keeps_all = not (settings.tests and source.looks)
-        if not settings.tests and env.num_agents > MAX_CLUSTERED:
+        if env.num_agents > (MAX_TESTED if settings.tests else MAX_CLUSTERED):
             return None
         if keeps_all and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
             return None
@@ -125,6 +130,6 @@ def prepared_again(config: RunConfig, source: Any, steps: int) -> Any:
         return None
     model = build_model(config)
     # The first step of the training follows the last one of the phase.
-    model.env = _Limited(model.env, -(-steps // lanes) + 1)
+    model.env = _Limited(model.env, -(-(longest or steps) // lanes) + 1)
     model.learn(budget, _Stop())
     return model.policy

@@ -228,7 +228,7 @@ def _verify_deeply(
     """Play the stored policies of sound runs, and return the runs that are still sound."""
     from adaps_agents.schemes.registry import is_builtin, scheme_class
     from baselines.leaderboard.verify.apart import needs_plugin
-    from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE, RARE
+    from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE
 
     answers, deals, elsewhere, formed, left = {}, {}, [], [], []
     places = {outcome.run: place for place, outcome in enumerate(verdict.runs)}
@@ -259,8 +259,10 @@ def _verify_deeply(
     verdict.faults += copied_answers(left, answers)
     verdict.notes += alike_rows(left, answers)
     for chance, fault in lucky_groups(left, deals):
-        verdict.faults += [fault] if chance < MOST_BY_CHANCE else []
-        verdict.notes += [str(fault)] if MOST_BY_CHANCE <= chance < RARE else []
+        if chance < MOST_BY_CHANCE:
+            verdict.faults.append(fault)
+        else:
+            verdict.notes.append(f"{fault}: on a board it has no rank")
     if elsewhere:
         verdict.notes.append(
             f"{len(elsewhere)} runs ({elsewhere[0]}) name another machine, other packages or another commit than here: "

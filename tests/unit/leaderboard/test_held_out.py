@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import run_cli
-from fabricate import snapshot
+from fabricate import fabricate_suite, snapshot
 from tamper import edit_config, edit_json
 
 from baselines.leaderboard.errors import ConfigMismatchError, DamagedRecordError
 from baselines.leaderboard.execution.plan import read_suite_file, write_suite_file
-from baselines.leaderboard.records.held_out import HeldOut, held_out_of, read_held_out
-from baselines.leaderboard.records.reader import find_runs, read_run
+from baselines.leaderboard.records.held_out import HeldOut, held_out_of, read_held_out, write_held_out
+from baselines.leaderboard.records.reader import FinishedRun, find_runs, read_run
 from baselines.leaderboard.report import collect_board, latex_tables, markdown_table, write_report
 from baselines.leaderboard.report.data.tables import markdown_board
+from baselines.leaderboard.spec.config import SuiteConfig
+from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.verify import apart, deep, fresh, pack_submission, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.runset import ExtraChecks
@@ -197,6 +199,7 @@ def edited(**changes: object) -> Callable[[Path], object]:
         (edited(episodes=0), "greater than or equal to 1"),
         (edited(seed=-1), "greater than or equal to 0"),
         (edited(weights="0" * 64), "it tells of another policy.safetensors"),
+        (edited(ari=1.5), "less than or equal to 1"),
         (edited(more=1), "more"),
         (lambda board: (board / FILE).write_bytes(b"["), "Expecting value"),
         (lambda board: (board / FILE).write_bytes(b"0" * (17 << 20)), "bytes"),
@@ -210,6 +213,42 @@ def test_tampering_is_named(board: Path, tamper: Callable[[Path], object], messa
     with pytest.raises(DamagedRecordError, match=r"damaged .*held_out\.json.*add the submissions again"):
         collect_board(board)
     assert run_cli("leaderboard", "report", board) == 2
+
+
+@pytest.mark.parametrize(("ari", "rank"), [(0.89, None), (0.91, 1), (None, 1)])
+def test_a_row_whose_groups_are_right_for_its_seeds_alone_has_no_rank(
+    tmp_path: Path, suite: SuiteConfig, ari: float | None, rank: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among many settings of an identity phase, some find the types of the seeds that everybody knows by chance."""
+    monkeypatch.setattr(stats, "RANKED_RUNS", 2)
+    fabricate_suite(tmp_path, suite)
+    played = {}
+    for record in map(read_run, find_runs(tmp_path)):
+        assert isinstance(record, FinishedRun)
+        aris = [ari] if ari is not None and record.config.run_id.startswith("one/adaps") else []
+        played[record.config.run_id] = held_out_of(record, 1, record.evaluation.greedy[-1], aris)
+    write_held_out(tmp_path, played)
+    board = collect_board(tmp_path)
+    rows = {(row.task, row.scheme): row for row in board.rows}
+    lucky = rows["one", "adaps"]
+    assert (lucky.rank, lucky.improvement is None, lucky.held_out_ari) == (rank, rank is None, ari)
+    assert (rows["one", "fups_id"].rank, rows["two", "adaps"].rank) == (1 + (rank or 0), 1)
+    assert {row.scheme: row.rank for row in board.totals} == {"fups_id": 1 + (rank or 0), "adaps": rank}
+    for text in (markdown_table(board), markdown_board(board)):
+        assert ("| held-out ARI" in text) == (ari is not None)
+        assert ("| 0.89 (no rank) |" in text) == (rank is None)
+    assert run_cli("leaderboard", "report", tmp_path) == 0
+
+
+@pytest.mark.parametrize("changes", [{"ari": 0.5}, {"ari": None}])
+def test_another_ari_than_its_phases_find_is_named(honest_runs: Path, changes: dict[str, float | None]) -> None:
+    record = read_run(honest_runs / "one/adaps/seed-0")
+    own = deep_checks(record).held_out  # type: ignore[arg-type]
+    assert own is not None
+    assert deep_checks(record, own).faults == ()  # type: ignore[arg-type]
+    (fault,) = deep_checks(record, own.model_copy(update=changes)).faults  # type: ignore[arg-type]
+    told = f"an ARI of {changes['ari']} with other seeds; their 8 identity phases find 0.0"
+    assert fault.message == f"held_out.json: {told}"
 
 
 @pytest.mark.parametrize("changes", [{"mean": -150.0}, {"episodes": 2}])

@@ -487,7 +487,7 @@ def test_a_phase_that_goes_on_after_its_recorded_end_is_a_fault(
     assert "the identity phase of this seed takes more" in str(fault)
 
 
-@pytest.mark.parametrize(("others", "faults", "notes"), [(400, 1, 0), (40, 0, 1), (2, 0, 0)])
+@pytest.mark.parametrize(("others", "faults", "notes"), [(400, 1, 0), (2, 0, 1)])
 def test_groups_that_are_right_for_known_seeds_alone_are_told(
     honest_runs: Path, others: int, faults: int, notes: int
 ) -> None:
@@ -496,9 +496,10 @@ def test_groups_that_are_right_for_known_seeds_alone_are_told(
     told = "its groups agree with the hidden types by an ARI of 0.00 on average; with"
     assert [told in str(fault) for fault in found.all_faults] == [True] * faults
     assert sum(told in note for note in found.notes) == notes
-    same = verify_directory(honest_runs, deep=lambda *_: deep.Examined((), other_deals=(0.0,) * others))
-    assert same.verified
-    assert not any("ARI" in note for note in same.notes)
+    for about in (0.0, -0.09):
+        same = verify_directory(honest_runs, deep=lambda *_, ari=about: deep.Examined((), other_deals=(ari,) * others))
+        assert same.verified or about
+        assert not any("ARI" in note for note in same.notes)
 
 
 def test_a_phase_with_settings_of_its_own_is_run_with_other_seeds(
@@ -507,18 +508,22 @@ def test_a_phase_with_settings_of_its_own_is_run_with_other_seeds(
     seeds: list[int] = []
     honest = deep.prepared_again
 
-    def noted(config: Any, source: Any, steps: int) -> Any:
+    def noted(config: Any, source: Any, steps: int, **limits: Any) -> Any:
         seeds.append(config.seed)
         if len(seeds) == 3:
             raise groups.LongerPhaseError
-        return honest(config, source, steps)
+        return honest(config, source, steps, **limits)
 
     monkeypatch.setattr(deep, "prepared_again", noted)
     record = read_run(honest_runs / "one/adaps/seed-0")
     found = deep_checks(record)  # type: ignore[arg-type]
-    assert found.other_deals == (0.0,) * 7, "one group for two types"
+    assert found.other_deals == (0.0,) * deep.OTHER_DEALS, "one group for two types, or none in time"
+    assert found.held_out is not None
+    assert found.held_out.ari == 0.0
     assert len(set(seeds)) == 1 + deep.OTHER_DEALS
     assert seeds[0] == 0
+    assert [*deep._other_deals(record, build_model(record.config).policy.scheme.group_source, found.held_out.seed)]
+    assert seeds[1 : 1 + deep.OTHER_DEALS] == seeds[1 + deep.OTHER_DEALS :], "they follow from the seed"
     assert apart._decoded(apart._encoded(found)).other_deals == found.other_deals
     assert deep_checks(read_run(honest_runs / FUPS)).other_deals == ()  # type: ignore[arg-type]
 

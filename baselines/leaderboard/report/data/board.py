@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,7 +167,7 @@ def board_of(
         done = {group.scheme: group for group in own if group.done}
         if name in scored and done:
             comparisons[name], scores = _compare(name, done, scored[name])
-            of_task = _placed(of_task, scores, name, comparisons[name], {group.scheme for group in own if group.failed})
+            of_task = _placed(of_task, scores, name, comparisons[name], _out_of_place(of_task))
         rows += sorted(of_task, key=_best_first)
     totals, overall = _totals(groups, scored, suite, rows)
     problems, archived = found.problems, found.archived
@@ -179,14 +179,14 @@ _ALL = "all tasks"
 
 
 def _placed(
-    rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons, incomplete: set[str]
+    rows: list[_Row], scores: Mapping[str, stats.Scores], name: str, compared: Comparisons, out_of_place: set[str]
 ) -> list[_Row]:
     """Return the rows with their ranks and their improvements over the baseline, as far as they have scores.
 
-    Schemes with failed runs have neither: the rest of their runs may be the better ones.
+    Schemes that are out of place have neither.
     """
-    ranked = [row for row in rows if row.iqm is not None and _enough(row) and row.scheme not in incomplete]
-    scores = {scheme: own for scheme, own in scores.items() if scheme not in incomplete}
+    ranked = [row for row in rows if row.iqm is not None and _enough(row) and row.scheme not in out_of_place]
+    scores = {scheme: own for scheme, own in scores.items() if scheme not in out_of_place}
     ranks = stats.tie_ranks(
         [or_nan(row.iqm) for row in ranked],
         [or_nan(row.ci_low) for row in ranked],
@@ -195,6 +195,11 @@ def _placed(
     rank_of = {row.scheme: rank for row, rank in zip(ranked, ranks, strict=True)}
     pairs = {row.scheme: compare_with_baseline(scores, row.scheme, name, compared.improvement) for row in rows}
     return [replace(row, rank=rank_of.get(row.scheme), **_fields(pairs[row.scheme])) for row in rows]
+
+
+def _out_of_place(rows: Iterable[BoardRow]) -> set[str]:
+    """Return schemes whose runs, or whose groups, may be better ones than most that their settings lead to."""
+    return {row.scheme for row in rows if row.failed or row.lucky}
 
 
 def _enough(row: Row) -> bool:
@@ -228,8 +233,8 @@ def _totals(
         total_row(scheme, own, [row for row in rows if row.scheme == scheme and row.task in names])
         for scheme, own in scores.items()
     ]
-    incomplete = {group.scheme for group in groups if group.failed and group.task in names}
-    return sorted(_placed(totals, scores, _ALL, overall, incomplete), key=_best_first), overall
+    out_of_place = _out_of_place(row for row in rows if row.task in names)
+    return sorted(_placed(totals, scores, _ALL, overall, out_of_place), key=_best_first), overall
 
 
 def _total_tasks(names: list[str], suite: SuiteConfig | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from baselines.leaderboard.records.held_out import MOST_LUCK
 from baselines.leaderboard.report.data.archive import ArchiveRow
 from baselines.leaderboard.report.data.comparisons import BASELINE
 from baselines.leaderboard.report.data.rows import GAP_ERRORS, BoardRow, TotalRow
@@ -149,6 +150,12 @@ def _revealed(row: BoardRow) -> str:
     return f"{decimal(row.revealed_iqm, 3)} (gap {row.revealed_difference:+.3f} ± {row.revealed_error:.3f})"
 
 
+def _held_out_ari(row: BoardRow) -> str:
+    if row.held_out_ari is None:
+        return ""
+    return decimal(row.held_out_ari, 2) + " (no rank)" * row.lucky
+
+
 def _types(row: BoardRow | TotalRow) -> str:
     return "told" if row.told_types else "given" if row.given_groups else ""
 
@@ -206,6 +213,16 @@ ARI = _number(
     best_high=True,
     light_mark=TOLD,
 )
+HELD_OUT_ARI = Column(
+    "held-out ARI",
+    "the same of the partitions that the identity phase finds with other seeds, where its settings are the author's; a "
+    f"row whose ARI is more than {MOST_LUCK} higher has no rank",
+    _held_out_ari,
+    "held_out_ari",
+    best_high=True,
+    mark=DEEP,
+    light_mark=TOLD,
+)
 TYPES = Column(
     "types",
     "told: the scheme is handed the hidden types, so that its ARI is 1 by definition; given: it is handed its groups",
@@ -244,6 +261,7 @@ SCORE_COLUMNS = (
     ),
     BETTER,
     ARI,
+    HELD_OUT_ARI,
     TYPES,
     RUNS,
 )
@@ -282,12 +300,14 @@ COST_COLUMNS = (
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, MEDIAN, MEAN, GAP, BETTER, TYPES, TRAINABLE, FLOPS, CPU)
 
-ON_SOME_BOARDS = (HELD_OUT, REVEALED)
+ON_SOME_BOARDS = (HELD_OUT, REVEALED, HELD_OUT_ARI)
 """Left out where no row has them; other columns of a table that keeps empty ones stay."""
 
-LATEX_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, *ON_SOME_BOARDS, AREA, RUNS, TRAINABLE)
+LATEX_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, AREA, RUNS, TRAINABLE)
 
-README_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, *ON_SOME_BOARDS, ARI, TYPES, RUNS, TRAINABLE, CPU)
+README_COLUMNS = (
+    RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, ARI, HELD_OUT_ARI, TYPES, RUNS, TRAINABLE, CPU,
+)  # fmt: skip
 
 TOTAL_RUNS = _count("runs", "finished runs", "runs")
 

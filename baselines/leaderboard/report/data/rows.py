@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.leaderboard.records.artifacts import Evaluation
+from baselines.leaderboard.records.held_out import MOST_LUCK
 from baselines.leaderboard.records.reader import RunRecord
 from baselines.leaderboard.records.revealed import RevealedSet
 from baselines.leaderboard.report.data.collect import Group
@@ -47,6 +48,10 @@ class BoardRow:
     return at the budget, of greedy or sampled play as ``scored`` says unless the name does; ``ci_low`` and ``ci_high``
     are the ends of the 95 % interval of ``iqm``. ``held_out_episodes`` is how many held-out episodes a run's score
     rests on; None where it rests on the recorded ones. docs/explanation/protocol.md explains the fields.
+
+    Attributes:
+        lucky: whether the groups agree with the hidden types by more than :data:`MOST_LUCK` better than those that the
+            identity phase finds with other seeds.
     """
 
     task: str
@@ -89,6 +94,7 @@ class BoardRow:
     flops_per_decision: int | None
     ari: float | None
     ari_min: float | None
+    held_out_ari: float | None = None
     told_types: bool | None
     given_groups: bool
     snd: float | None
@@ -103,6 +109,10 @@ class BoardRow:
     tuning_env_steps: int | None
     protocol: str | None
     context_digest: str | None
+
+    @property
+    def lucky(self) -> bool:
+        return self.ari is not None and self.held_out_ari is not None and self.ari - self.held_out_ari > MOST_LUCK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +186,7 @@ def board_row(group: Group, task: TaskConfig | None, revealed: RevealedSet | Non
         flops_per_decision=count("flops_per_decision"),
         ari=mean([entry.ari for entry in sharing]),
         ari_min=minimum([entry.ari for entry in sharing]),
+        held_out_ari=mean([played.ari for played in group.held_out.values()]),
         told_types=_any_true(told),
         given_groups=any(isinstance(record.config.scheme.settings.get("labels"), list) for record in group.done),
         snd=mean([entry.diagnostics.snd for entry in sharing if entry.diagnostics is not None]),
