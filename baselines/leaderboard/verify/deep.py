@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from adaps_agents.export.weights import weights_header
-from adaps_agents.schemes.mask_mapping import MappingConfig
 from adaps_agents.schemes.registry import is_builtin
-from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.execution.diagnosis import common_observations, comparisons, pool_bytes
 from baselines.leaderboard.execution.evaluation import Evaluator
 from baselines.leaderboard.execution.learner import build_model, network_only
@@ -37,7 +35,7 @@ from baselines.leaderboard.records.reader import FinishedRun, read_actions, read
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import HELD_OUT, MAX_RUN_SEED, RunConfig
 from baselines.leaderboard.verify.apart import examined_apart, needs_plugin
-from baselines.leaderboard.verify.checks import WIDENED, actor_weights, layer_sizes
+from baselines.leaderboard.verify.checks import actor_weights, layer_sizes
 from baselines.leaderboard.verify.choices import MORE_LANES, actions_of, choice_faults
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.copies import Values, answers_of
@@ -51,7 +49,7 @@ from baselines.leaderboard.verify.fresh import (
     fresh,
     held_out_returns,
 )
-from baselines.leaderboard.verify.groups import LongerPhaseError, prepared_again
+from baselines.leaderboard.verify.groups import MAX_PHASE_BYTES, OTHER_DEALS, LongerPhaseError, chosen, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
 from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
@@ -67,12 +65,6 @@ MAX_EPISODE_BYTES = 1 << 30
 They are not played in parts: other batches round otherwise.
 """
 
-MAX_MAPPED = 1 << 40
-"""Multiplications of the masks' mapping: units of both networks x hidden^2 x draws.
-
-The defaults need 2^27 with two layers of 64.
-"""
-
 MAX_COMPARED = 1 << 28
 """Probabilities of two agents that are compared: pairs of agents x observations x actions.
 
@@ -85,8 +77,8 @@ FIXED_APART = 1e-4
 On the machine that the run names it is equal: large weights could read hidden types from the last digits.
 """
 
-OTHER_DEALS, LONGER = 8, 4
-"""With how many other seeds a phase with settings of its own is run, and how many times as long it may take there."""
+LONGER = 4
+"""How many times as long a phase with settings of the author's may take with other seeds."""
 
 ROUNDED = 0.02
 """By how many standard deviations of an episode the mean of held-out ones may differ: elsewhere, they are rounded."""
@@ -213,7 +205,7 @@ def _phase_again(
         found = [Fault("sharing.json", "identity_steps", f"{steps:,}; {origin} takes more")]
     else:
         if prepared is None:
-            message = f"{origin} is too long to be run again, or takes too much memory; verify it without --deep"
+            message = f"{origin} takes more memory than {MAX_PHASE_BYTES >> 20:,} MiB; verify it without --deep"
             return [Fault("sharing.json", "identity_steps", message)], []
         found = list(_fixed_faults(fixed, _fixed_arrays(prepared), origin, exact=not as_elsewhere))
         if not as_elsewhere:
@@ -222,11 +214,11 @@ def _phase_again(
 
 
 def _other_deals(record: FinishedRun, source: Any, seed: int) -> Iterator[float]:
-    """Yield the ARI of the groups that the phase finds with other run seeds, if it has settings of its own.
+    """Yield the ARI of the groups that the phase finds with other run seeds, if its settings are the author's.
 
     They follow from ``seed``. One that takes much longer found nothing, as a random partition does: its ARI is 0.
     """
-    if not record.config.scheme.settings or source is None or not source.looks:
+    if not chosen(record.config) or source is None or not source.looks:
         return
     steps = record.sharing.identity_steps
     for other in np.random.default_rng([seed, 1]).choice(MAX_RUN_SEED, OTHER_DEALS, replace=False).tolist():
@@ -287,27 +279,12 @@ def _size_faults(config: RunConfig) -> Iterator[Fault]:
             "config.learner.net_arch",
             f"private networks would have {units:,} weights; at most {MAX_NETWORK_UNITS:,} are built",
         )
-    if (drawn := _mapping_cost(config, env)) > MAX_MAPPED:
-        message = f"drawing its masks takes up to {drawn:,} multiplications; at most {MAX_MAPPED:,} are made"
-        yield Fault("config.json", "config.scheme.settings", message)
     if (compared := comparisons(env.num_agents) * env.num_actions) > MAX_COMPARED:
         message = (
             f"every two of {env.num_agents:,} agents are compared, {compared:,} probabilities in all; at most "
             f"{MAX_COMPARED:,} are. Only without --deep can so large a team be verified"
         )
         yield Fault("config.json", "config.task.params", message)
-
-
-def _mapping_cost(config: RunConfig, env: BatchedEnv) -> int:
-    """Return how many multiplications it takes at most to draw the mapping from codes to masks: it is orthogonal."""
-    settings = config.scheme.settings
-    numbers = [settings.get(name, getattr(MappingConfig, name)) for name in ("hidden", "max_redraws")]
-    if config.scheme.name not in WIDENED or not all(isinstance(number, int) for number in numbers):
-        return 0  # what is no number is refused when it is built
-    hidden, draws = numbers
-    whole = settings.get("units") in ("weights", "both")
-    units = actor_weights(config, env) if whole else sum(layer_sizes(config, env)[1:-1])
-    return 2 * units * hidden**2 * draws
 
 
 def _header_faults(record: FinishedRun, model: Any) -> Iterator[Fault]:

@@ -6,57 +6,36 @@ a run that was handed the hidden types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
+from adaps_agents.identity.encoder import EncoderConfig
+from adaps_agents.schemes.mask_mapping import MappingConfig
+from adaps_agents.schemes.registry import is_builtin, make_scheme
+from adaps_envs.core.batched import BatchedEnv
 from baselines.leaderboard.execution.learner import build_model
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.spec.config import RunConfig
+from baselines.leaderboard.verify.checks import WIDENED, actor_weights, layer_sizes
 
-__all__ = [
-    "MAX_BEGUN_BYTES",
-    "MAX_CLUSTERED",
-    "MAX_ENCODED_ROWS",
-    "MAX_KEPT_NUMBERS",
-    "MAX_PHASE_BYTES",
-    "MAX_PHASE_MOVES",
-    "MAX_PHASE_ROUNDS",
-    "MAX_SOLVED",
-    "MAX_TESTED",
-    "LongerPhaseError",
-    "prepared_again",
-]
+__all__ = ["MAX_PHASE_BYTES", "OTHER_DEALS", "LongerPhaseError", "chosen", "phase_decisions", "prepared_again"]
 
-MAX_PHASE_MOVES = 1 << 27
-"""Actions of single agents in the random play of an identity phase that is run again."""
-
-MAX_PHASE_ROUNDS = 1 << 20
-"""Steps of all lanes at once in that play: each takes its time, however few agents it moves."""
-
-MAX_ENCODED_ROWS = 1 << 28
-"""Rows that its autoencoder may be trained on, all minibatches together, times the square of its width over 64."""
-
-_SMALL_BATCH = 256
+OTHER_DEALS = 8
+"""With how many other seeds a phase is run whose settings are the author's."""
 
 MAX_PHASE_BYTES = 1 << 30
-"""What all lanes of its environment may take."""
+"""What all lanes of a phase that is run again may take, and its observations, regressions and minibatches, each."""
 
-MAX_BEGUN_BYTES = 1 << 38
-"""What all episodes that it begins take, one after the other: a large board takes longer to make than to step."""
-
-MAX_KEPT_NUMBERS = 1 << 27
-"""Observation entries of a phase that keeps all of its steps; one that looks by tests has a bound of its own."""
-
-MAX_CLUSTERED = 512
-"""Agents of a phase that clusters by K-means, which may try every number of groups, each with several starts."""
-
-MAX_TESTED = 1_024
-"""Agents of a phase that looks by tests, which may take every two groups for different ones."""
-
-MAX_SOLVED = 1 << 36
-"""Multiplications of the regressions of its tests and gates: for each agent one system of all entries and squares."""
+# Work in decisions of single agents, each of which takes some 0.4 us; measured on one core.
+_ROUND = 1 << 8  # one step of all lanes, however few agents it moves
+_LEAST_ROW, _WEIGHTS_A_ROW, _SMALL_BATCH = 4, 1 << 11, 256  # a row of a minibatch; a small one takes as long
+_CODE = 1 << 6  # entries of a code that make clustering take twice as long as no entry
+_TREE = 1 << 6  # Ward's tree with N / 2 silhouettes takes so much less time than K-means with as many numbers
+_TESTED, _STEPS_TESTED = 1 << 11, 1 << 14  # tests of two agents, in so many steps
+_MULTIPLICATIONS = 1 << 11
 
 
 class _Stop(BaseCallback):
@@ -93,8 +72,65 @@ class _Limited(VecEnvWrapper):
         return self.venv.step_wait()
 
 
+def chosen(config: RunConfig) -> bool:
+    """Whether the settings of a run's identity phase are its author's, who may have searched them."""
+    return isinstance(config.scheme.settings.get("identity"), Mapping)
+
+
+def phase_decisions(config: RunConfig, env: BatchedEnv, steps: int) -> int:
+    """Return as how many decisions of single agents the identity phase of a run counts, with all other seeds.
+
+    Args:
+        config: of the run.
+        env: its environment.
+        steps: environment steps that the phase took, as recorded.
+    """
+    if not is_builtin(config.scheme.name):
+        return 0  # code from outside takes what it takes
+    try:
+        scheme = make_scheme(config.scheme.name, **config.scheme.settings)
+        mapped = _mapping_cost(config, env) // _MULTIPLICATIONS
+    except Exception:  # settings that no scheme has; named when it is built
+        return 0
+    if not scheme.needs_identity_phase:
+        return 2 * mapped
+    agents, lanes = env.num_agents, config.learner.num_lanes
+    begun = (lanes + steps // env.max_cycles) * lane_bytes(env) // _CODE
+    work = mapped + steps * agents * max(1, env.obs_dim // _CODE) + steps // lanes * _ROUND + begun
+    work += agents * (2 * env.obs_dim) ** 3 // _MULTIPLICATIONS
+    source = scheme.group_source
+    if source is not None:
+        encoder, rounds = source.config.encoder, max(1, steps // _STEPS_TESTED)
+        rows = encoder.updates * encoder.batch_size
+        if encoder.passes is not None:
+            rows = encoder.passes * steps * agents
+        rows *= max(1, _SMALL_BATCH // encoder.batch_size)
+        work += rows * max(_LEAST_ROW, _encoder_weights(encoder, env) // _WEIGHTS_A_ROW)
+        numbers = agents if source.config.num_groups == "auto" else 1
+        clustered = agents**2 * numbers * (_CODE + encoder.latent) // _CODE
+        work += clustered // _TREE + agents**2 * rounds * _TESTED if source.config.tests else clustered
+    return work * (1 + OTHER_DEALS * chosen(config)) + mapped
+
+
+def _encoder_weights(encoder: EncoderConfig, env: BatchedEnv) -> int:
+    hidden, latent, seen = encoder.hidden, encoder.latent, env.obs_dim
+    into = env.num_agents + 2 * latent + latent + seen + env.num_actions + hidden + seen + 1
+    return hidden * into
+
+
+def _mapping_cost(config: RunConfig, env: BatchedEnv) -> int:
+    """Return how many multiplications it takes at most to draw the mapping from codes to masks: it is orthogonal."""
+    settings = config.scheme.settings
+    if config.scheme.name not in WIDENED:
+        return 0
+    hidden, draws = (int(settings.get(name, getattr(MappingConfig, name))) for name in ("hidden", "max_redraws"))
+    whole = settings.get("units") in ("weights", "both")
+    units = actor_weights(config, env) if whole else sum(layer_sizes(config, env)[1:-1])
+    return 2 * units * hidden**2 * draws
+
+
 def prepared_again(config: RunConfig, source: Any, steps: int, *, longest: int | None = None) -> Any:
-    """Return the policy as it is when training begins, its groups found again; None if that would cost too much.
+    """Return the policy as it is when training begins, its groups found again; None if that takes too much memory.
 
     Args:
         config: of the run, its learner cut down to what the phase depends on.
@@ -105,31 +141,18 @@ def prepared_again(config: RunConfig, source: Any, steps: int, *, longest: int |
     Raises:
         LongerPhaseError: the phase takes more steps.
     """
-    lanes, budget = config.learner.num_lanes, config.task.budget
-    env = open_environment(config)
-    if env.num_agents * (2 * env.obs_dim) ** 3 > MAX_SOLVED:
-        return None
-    settings = getattr(source, "config", None)
-    if settings is not None:
-        encoder = settings.encoder
-        rows = encoder.updates * encoder.batch_size
-        if encoder.passes is not None:
-            rows = encoder.passes * steps * env.num_agents
-        # A small minibatch takes as long as one of so many rows.
-        rows *= max(1, _SMALL_BATCH // encoder.batch_size)
-        if rows * max(1, (encoder.hidden + encoder.latent) // 64) ** 2 > MAX_ENCODED_ROWS:
-            return None
-        keeps_all = not (settings.tests and source.looks)
-        if env.num_agents > (MAX_TESTED if settings.tests else MAX_CLUSTERED):
-            return None
-        if keeps_all and settings.env_steps * env.num_agents * env.obs_dim > MAX_KEPT_NUMBERS:
-            return None
-    lane = lane_bytes(env)
-    long = steps * env.num_agents > MAX_PHASE_MOVES or steps // lanes > MAX_PHASE_ROUNDS
-    if long or lanes * lane > MAX_PHASE_BYTES or (lanes + steps // env.max_cycles) * lane > MAX_BEGUN_BYTES:
+    lanes, env = config.learner.num_lanes, open_environment(config)
+    needed = [lanes * lane_bytes(env), env.num_agents * (2 * env.obs_dim) ** 2 * 8]
+    if source is not None:
+        settings, encoder = source.config, source.config.encoder
+        # The layers of a minibatch and what their gradients need.
+        needed.append(encoder.batch_size * (encoder.hidden + encoder.latent + env.obs_dim) * 4 * 8)
+        if not (settings.tests and source.looks):
+            needed.append(settings.env_steps * env.num_agents * env.obs_dim * 8)  # every observation, and the next
+    if max(needed) > MAX_PHASE_BYTES:
         return None
     model = build_model(config)
     # The first step of the training follows the last one of the phase.
     model.env = _Limited(model.env, -(-(longest or steps) // lanes) + 1)
-    model.learn(budget, _Stop())
+    model.learn(config.task.budget, _Stop())
     return model.policy

@@ -35,7 +35,7 @@ from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
 from baselines.leaderboard.report.data.archive import ARCHIVE
 from baselines.leaderboard.report.data.collect import check_comparable
-from baselines.leaderboard.spec.config import HELD_OUT, REVEALED, SuiteConfig
+from baselines.leaderboard.spec.config import HELD_OUT, REVEALED, RunConfig, SuiteConfig
 from baselines.leaderboard.spec.loading import builtin_tasks
 from baselines.leaderboard.verify import checks
 from baselines.leaderboard.verify.revealed import revealed_faults
@@ -352,8 +352,8 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     """Return how many decisions of single agents a run takes, at most: those of the episodes that are played.
 
     Where networks decide or observations are long, those of a large one count as many. The rollout of the game's
-    ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared and
-    what the scripted policy does to find these.
+    ``digest`` counts as well and, where networks are looked at, each observation on which two agents are compared,
+    what the scripted policy does to find these, and what its identity phase takes.
     """
     env, task = open_environment(record.config), record.config.task
     episodes = task.eval_episodes + task.absolute_episodes
@@ -366,13 +366,22 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
     lane = env.max_cycles * env.num_agents * each + lane_bytes(env) // _BYTES_PER_DECISION
-    return episodes * lane + rollout + (_observed(env) if deep else 0)
+    decisions = episodes * lane + rollout
+    if deep:
+        decisions += _observed(env) + _phase_decisions(record.config, env, record.sharing.identity_steps)
+    return decisions
 
 
 def _plays() -> int:
     from baselines.leaderboard.verify.fresh import PLAYS  # it needs torch, as the deep checks do
 
     return PLAYS
+
+
+def _phase_decisions(config: RunConfig, env: BatchedEnv, steps: int) -> int:
+    from baselines.leaderboard.verify.groups import phase_decisions  # it needs torch, as the deep checks do
+
+    return phase_decisions(config, env, steps)
 
 
 def _observed(env: BatchedEnv) -> int:

@@ -35,7 +35,7 @@ from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
-from baselines.leaderboard.verify import apart, courses, deep, groups, runset, verify_directory
+from baselines.leaderboard.verify import MOST_DECISIONS, apart, courses, deep, groups, runset, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
 from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
@@ -539,17 +539,40 @@ def test_weights_are_of_the_networks_types(runs: Path) -> None:
     assert_only_deep_notices(runs / FUPS, "float64; the network has torch.float32")
 
 
-def test_an_identity_phase_that_is_too_long_to_be_run_again_is_a_fault(
+def test_an_identity_phase_that_takes_too_much_memory_is_a_fault(
     honest_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its groups would be the word of its author, who chooses the settings."""
-    phase = ("MAX_PHASE_MOVES", "MAX_PHASE_ROUNDS", "MAX_PHASE_BYTES", "MAX_BEGUN_BYTES")
-    for name in (*phase, "MAX_ENCODED_ROWS", "MAX_SOLVED"):
-        with monkeypatch.context() as patch:
-            patch.setattr(groups, name, 1)
-            (fault,) = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).all_faults
-        assert "is too long to be run again" in str(fault), name
+    monkeypatch.setattr(groups, "MAX_PHASE_BYTES", 1)
+    (fault,) = verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).all_faults
+    assert "the identity phase of this seed takes more memory than" in str(fault)
+    monkeypatch.undo()
     assert verify_directory(honest_runs / "one/adaps/seed-0", deep=deep_checks).verified
+
+
+@pytest.mark.parametrize(
+    ("identity", "steps", "agents"),
+    [
+        pytest.param({}, 1 << 30, 4, id="long play"),
+        pytest.param({"encoder": {"updates": 1 << 27, "batch_size": 1}}, 400, 4, id="small minibatches"),
+        pytest.param({"encoder": {"updates": 1, "hidden": 4096, "batch_size": 1 << 16}}, 400, 4, id="wide layers"),
+        pytest.param({"encoder": {"passes": 1 << 20}}, 1 << 12, 4, id="passes"),
+        pytest.param({"method": "paper", "encoder": {"updates": 1}}, 400, 1_000, id="K-means of many"),
+        pytest.param({"method": "paper", "encoder": {"updates": 1, "latent": 4096}}, 400, 256, id="long codes"),
+        pytest.param({"encoder": {"updates": 1}}, 400, 2_000, id="tests of many"),
+    ],
+)
+def test_what_an_identity_phase_takes_counts_as_decisions(identity: dict[str, Any], steps: int, agents: int) -> None:
+    """Settings can ask for hours, so a phase is run again only if the decisions of all runs allow it."""
+    config = SuiteConfig.model_validate(suite_data(schemes=[{"name": "seps", "settings": {"identity": identity}}]))
+    own = config.runs()[0]
+    preset = own.scheme.model_copy(update={"settings": {"identity": "seps-original"}})
+    plain = own.model_copy(update={"scheme": preset})
+    env = make_batched(own.task.env, 1, groups=[agents])
+    assert groups.phase_decisions(own, env, steps) > MOST_DECISIONS
+    assert groups.phase_decisions(plain, open_environment(own), 400) < 1 << 27, "it is run with its own seed alone"
+    unknown = own.scheme.model_copy(update={"settings": {"identity": {"no such": 1}}})
+    assert groups.phase_decisions(own.model_copy(update={"scheme": unknown}), env, steps) == 0
 
 
 @pytest.mark.parametrize(
@@ -660,11 +683,14 @@ def test_a_wide_network_after_few_updates_does_not_tie() -> None:
 def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
     """Two rows of two runs of nine episodes; the deep check plays 615 more each.
 
-    It also compares six pairs of agents on 512 observations, which the scripted policy has to find. Of two runs of a
-    row, with networks of eight neurons, one is compared with the other.
+    It also compares six pairs of agents on 512 observations, which the scripted policy has to find, and runs identity
+    phases of 400 steps. Of two runs of a row, with networks of eight neurons, one is compared with the other.
     """
-    for checks, episodes, compared in ((None, 9, 0), (deep_checks, 624, OBSERVED)):
-        decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8
+    record = read_run(honest_runs / "one/adaps/seed-0")
+    phase = groups.phase_decisions(record.config, open_environment(record.config), 400)
+    assert 9 * 400 * 4 < phase < 1 << 20
+    for checks, episodes, compared, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED, 2 * phase)):
+        decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8 + phases
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
         short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
@@ -733,41 +759,31 @@ def test_layers_that_a_scheme_widens_are_counted(honest_runs: Path, monkeypatch:
     assert "private networks would have" in fault.message
 
 
-def test_masks_that_are_drawn_again_and_again_are_counted(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_that_are_drawn_again_and_again_are_counted(honest_runs: Path) -> None:
     """Orthogonal matrices of large layers, a thousand times over, would take hours."""
-    monkeypatch.setattr(deep, "build_model", lambda config: pytest.fail("it is built"))
     record = read_run(honest_runs / "one/adaps/seed-0")
+    env = open_environment(record.config)
     for more, costs in (
         ({}, False),
         ({"hidden": 4096, "max_redraws": 1000, "units": "weights"}, True),
         ({"hidden": "x"}, False),
     ):
-        scheme = record.config.scheme.model_copy(update={"settings": more})
+        scheme = record.config.scheme.model_copy(update={"settings": {"labels": "each", **more}})
         config = record.config.model_copy(update={"scheme": scheme})
-        assert any("drawing its masks" in fault.message for fault in deep._size_faults(config)) is costs
+        assert (groups.phase_decisions(config, env, 0) > MOST_DECISIONS // 2) is costs
 
 
-def test_small_minibatches_of_an_identity_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many updates with one row each take as long as with hundreds."""
-    monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
-    source = GroupSource(identity={"env_steps": 400, "encoder": {"updates": 1 << 27, "batch_size": 1}})
-    data = suite_data(schemes=["adaps"])
-    config = SuiteConfig.model_validate(data).runs()[0]
-    assert groups.prepared_again(config, source, 400) is None
-
-
-def test_observations_that_a_phase_keeps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observations_that_a_phase_keeps_take_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """K-means looks at all steps at once, which may be more than the memory holds."""
     monkeypatch.setattr(groups, "build_model", lambda config: pytest.fail("it is run again"))
-    source = GroupSource(identity={"env_steps": 1 << 23, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
+    source = GroupSource(identity={"env_steps": 1 << 24, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
     data = suite_data(schemes=["seps"])
     config = SuiteConfig.model_validate({**data, "tasks": [{**data["tasks"][0], "budget": 1 << 24}]}).runs()[0]
-    assert groups.prepared_again(config, source, 1 << 23) is None
-    monkeypatch.setattr(groups, "MAX_CLUSTERED", 1)
-    clustered = GroupSource(identity={"env_steps": 400, "method": "paper", "patience": 1, "encoder": {"updates": 1}})
-    assert groups.prepared_again(config, clustered, 400) is None
-    given = GroupSource(labels=[0, 0, 1, 1], identity={"env_steps": 1 << 23, "encoder": {"updates": 1}})
-    assert groups.prepared_again(config, given, 1 << 23) is None
+    assert groups.prepared_again(config, source, 1 << 24) is None
+    given = GroupSource(labels=[0, 0, 1, 1], identity={"env_steps": 1 << 24, "encoder": {"updates": 1}})
+    assert groups.prepared_again(config, given, 1 << 24) is None
+    wide = GroupSource(identity={"encoder": {"updates": 1, "hidden": 4096, "batch_size": 1 << 16}})
+    assert groups.prepared_again(config, wide, 400) is None
 
 
 def test_what_training_forms_is_noted_and_masks_of_any_type_load(tmp_path: Path) -> None:
