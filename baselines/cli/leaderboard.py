@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from baselines.leaderboard.report import Board
     from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
     from baselines.leaderboard.verify import Verdict
-    from baselines.leaderboard.verify.runset import ExtraChecks
+    from baselines.leaderboard.verify.runset import ExtraChecks, Trainer
 
 __all__ = ["app"]
 
@@ -36,6 +36,11 @@ MostDecisions = Annotated[
     int | None, typer.Option(min=1, help="Agents' decisions that are played, of all runs; default: 2^32.")
 ]
 
+Retrain = Annotated[
+    int, typer.Option(min=0, help="With --deep: runs of each row, drawn now, that are trained again; 0: none.")
+]
+
+TRAINING_SECONDS = 3_600.0
 EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
 EXIT_ELSEWHERE = 3
@@ -167,23 +172,25 @@ def verify(
         ),
     ],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+    retrain: Retrain = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
     most_decisions: MostDecisions = None,
 ) -> None:
     """Check files, hashes, seeds and counts, and replay the recorded actions: the returns must come out.
 
-    Needs neither weights nor torch, except for --deep. Exit codes: 0 everything verifies, 1 it does not and every fault
+    Needs neither weights nor torch, except for --deep, which plays the policies and trains a drawn run of each row
+    again. Exit codes: 0 everything verifies, 1 it does not and every fault
     was named, 2 there is nothing to verify. Of a folder, each
     file has the limit of --most-decisions to itself, and --json gives a list.
     """
     from baselines.leaderboard.verify import MOST_DECISIONS, submissions_in, verify_directory, verify_submission
 
-    checks, most = _deep_checks(deep), most_decisions or MOST_DECISIONS
+    checks, trainer, most = _deep_checks(deep), _trainer(deep, retrain), most_decisions or MOST_DECISIONS
     if files := submissions_in(target):
-        verdicts = [verify_submission(file, deep=checks, most_decisions=most) for file in files]
+        verdicts = [verify_submission(file, deep=checks, trainer=trainer, most_decisions=most) for file in files]
     else:
         look = verify_directory if target.is_dir() else verify_submission
-        verdicts = [look(target, deep=checks, most_decisions=most)]
+        verdicts = [look(target, deep=checks, trainer=trainer, most_decisions=most)]
     if as_json:
         told = [verdict.to_json() for verdict in verdicts]
         typer.echo(json.dumps(told if files else told[0], indent=2))
@@ -205,7 +212,7 @@ def retrain_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="New directory for the new runs; default: none is kept.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; default: one a core.")] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds after which a run is given up.")] = 3_600.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds after which a run is given up.")] = TRAINING_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Train some finished runs again from their configurations, and compare the bytes of all files that repeat.
@@ -349,6 +356,7 @@ def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `submit`.")],
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
+    retrain: Retrain = 1,
     name: Annotated[str | None, typer.Option(help="Name of the board, for its title; default: the one it has.")] = None,
     new_tasks: Annotated[
         bool,
@@ -358,7 +366,8 @@ def add(
 ) -> None:
     """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
 
-    With --deep, the score of each run is the one in held-out episodes, which are drawn now.
+    With --deep, the score of each run is the one in held-out episodes, which are drawn now, and a drawn run of each
+    row is trained again.
 
     Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
     names or rows.
@@ -366,8 +375,10 @@ def add(
     from baselines.leaderboard.verify import MOST_DECISIONS
     from baselines.leaderboard.verify.submissions import add_submission
 
-    most = most_decisions or MOST_DECISIONS
-    addition = add_submission(file, board, deep=_deep_checks(deep), name=name, new_tasks=new_tasks, most_decisions=most)
+    addition = add_submission(
+        file, board, deep=_deep_checks(deep), trainer=_trainer(deep, retrain), name=name, new_tasks=new_tasks,
+        most_decisions=most_decisions or MOST_DECISIONS,
+    )  # fmt: skip
     if addition.report is None:
         _print_verdict(addition.verdict, as_json=False)
         raise typer.Exit(EXIT_FAULTS)
@@ -506,6 +517,16 @@ def _deep_checks(deep: bool) -> ExtraChecks | None:
     from baselines.leaderboard.verify.deep import deep_checks
 
     return deep_checks
+
+
+def _trainer(deep: bool, count: int) -> Trainer | None:
+    if not deep or count == 0:
+        return None
+    from rich.console import Console
+
+    from baselines.leaderboard.verify.retrain import drawn_of_each_row
+
+    return drawn_of_each_row(count, console=Console(stderr=True, width=140), seconds=TRAINING_SECONDS)
 
 
 def _print_verdict(verdict: Verdict, as_json: bool) -> None:

@@ -34,7 +34,8 @@ class HeldOut(StoredModel):
 
     ``weights`` is the SHA-256 of the policy; the episodes and their noise follow from ``seed``. ``ari`` is how well the
     groups agree with the hidden types that its identity phase finds with other run seeds, which follow from ``seed``,
-    too: their mean adjusted Rand index, None where no such phases were run.
+    too: their mean adjusted Rand index, None where no such phases were run. ``retrained``: it was drawn to be trained
+    again, with the same bytes.
     """
 
     weights: str = Field(pattern="^[0-9a-f]{64}$")
@@ -42,6 +43,7 @@ class HeldOut(StoredModel):
     episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     mean: Score
     ari: Annotated[float, Field(ge=-1, le=1)] | None = None
+    retrained: bool = False
 
 
 class _File(MetadataFile):

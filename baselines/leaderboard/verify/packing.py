@@ -29,7 +29,7 @@ from baselines.leaderboard.records.npz import check_zip_directory
 from baselines.leaderboard.records.revealed import SALT_FILE, revealed_files
 from baselines.leaderboard.records.run_files import LIGHT_FILES, LIGHT_SUMS, RUN_FILES, SUMS, max_bytes
 from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
-from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, Trainer, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
 __all__ = ["SubmissionError", "pack_submission", "submissions_in", "unpacked_submission", "verify_submission"]
@@ -125,13 +125,19 @@ def submissions_in(folder: Path) -> list[Path]:
     return files if all(file.is_file() and file.name.endswith((".zip", ".zip.xz")) for file in files) else []
 
 
-def verify_submission(file: Path, *, deep: ExtraChecks | None = None, most_decisions: int = MOST_DECISIONS) -> Verdict:
+def verify_submission(
+    file: Path,
+    *,
+    deep: ExtraChecks | None = None,
+    trainer: Trainer | None = None,
+    most_decisions: int = MOST_DECISIONS,
+) -> Verdict:
     """Verify a submitted file: the archive, then its runs, all of which its suite must name and have.
 
     Args:
         file: made by ``submit``.
         deep: further checks for each finished run.
-        most_decisions: see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
+        trainer: see :func:`~baselines.leaderboard.verify.runset.verify_directory`, as is ``most_decisions``.
 
     Raises:
         ConfigError: there is no such file.
@@ -140,7 +146,7 @@ def verify_submission(file: Path, *, deep: ExtraChecks | None = None, most_decis
     try:
         with unpacked_submission(file) as directory:
             return verify_directory(
-                directory, complete=True, deep=deep, target=str(file), most_decisions=most_decisions
+                directory, complete=True, deep=deep, trainer=trainer, target=str(file), most_decisions=most_decisions
             )
     except SubmissionError as error:
         return Verdict(str(file), deep=deep is not None, faults=error.faults)

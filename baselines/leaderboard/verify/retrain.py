@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from baselines.leaderboard.execution.local_engine import WorkerPool, available_c
 from baselines.leaderboard.execution.plan import Job, JobOptions, JobState
 from baselines.leaderboard.execution.probe import probe
 from baselines.leaderboard.execution.progress import ProgressDisplay, duration
+from baselines.leaderboard.execution.replay import open_environment
 from baselines.leaderboard.execution.suite_runner import run_jobs
 from baselines.leaderboard.files import make_directory, writing
 from baselines.leaderboard.records.provenance import provenance_of
@@ -39,10 +41,18 @@ from baselines.leaderboard.records.reader import (
 )
 from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
+from baselines.leaderboard.verify.checks import rollout_steps
 from baselines.leaderboard.verify.compare import different_leaves
+from baselines.leaderboard.verify.runset import Trainer
+from baselines.leaderboard.verify.verdict import Fault
 from baselines.text import printable
 
-__all__ = ["Retrained", "draw_runs", "retrain"]
+__all__ = ["Retrained", "draw_runs", "drawn_of_each_row", "retrain"]
+
+MAX_ROLLOUT_BYTES = 1 << 30
+"""What the rollouts of a run that deep verification trains again may take; `retrain` is asked for, and has no limit."""
+
+_NUMBERS_KEPT = 16  # of each agent and step: actions, rewards, values, ...
 
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"})
@@ -76,20 +86,74 @@ class Retrained:
         """Yield it as lines for a terminal; text from records cannot control it."""
         word = "FAULT" if self.verdict == "fault" else self.verdict
         yield printable(f"{word:<9} {self.run}: {len(self.same)} of {len(REPRODUCIBLE_FILES)} files are the same")
-        for name in self.different if self.verdict == "fault" else ():
-            yield printable(f"fault: {self.run}/{name}: not the bytes that its configuration gives here")
+        for fault in self.faults():
+            yield printable(f"fault: {self.run}/{fault}")
         if self.verdict == "elsewhere":
             yield printable(f"note: {self.run} cannot be compared by bytes; different: {', '.join(self.different)}")
             for part in self.provenance:
                 yield printable(f"note: {self.run}: {part}")
-        for remark in self.remarks if self.verdict != "same" else ():
-            yield printable(f"note: {self.run}: {remark}")
-        if self.scores is not None and self.difference is not None and self.verdict != "same":
+        for note in self.notes():
+            yield printable(f"note: {note}")
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield the files that are not what training gives, where that is a fault."""
+        for name in self.different if self.verdict == "fault" else ():
+            yield Fault(name, "", "not the bytes that its configuration gives here")
+
+    def notes(self) -> Iterator[str]:
+        """Yield why it ended as it did and how it scores, unless all files are the same."""
+        if self.verdict == "same":
+            return
+        for remark in self.remarks:
+            yield f"{self.run}: {remark}"
+        if self.scores is not None and self.difference is not None:
             (recorded, again), (mean, error) = self.scores, self.difference
-            yield printable(
-                f"note: {self.run}: {recorded:.3f} recorded, {again:.3f} again; paired difference {mean:+.3f} with a "
+            yield (
+                f"{self.run}: {recorded:.3f} recorded, {again:.3f} trained again; paired difference {mean:+.3f} with a "
                 f"standard error of {error:.3f} over the episodes"
             )
+
+
+def drawn_of_each_row(count: int, *, console: Console, seconds: float) -> Trainer:
+    """Return what trains some runs of each row again, drawn at that moment.
+
+    Args:
+        count: how many of each row.
+        console: where the estimate and the progress are shown.
+        seconds: after which training ends; runs that are left are told as given up.
+    """
+
+    def train(records: list[FinishedRun]) -> list[Retrained]:
+        rng = np.random.default_rng()
+        rows: dict[tuple[str, str], list[FinishedRun]] = {}
+        for record in records:
+            rows.setdefault((record.config.task.name, record.config.scheme.label), []).append(record)
+        drawn = [row[place] for row in rows.values() for place in rng.permutation(len(row))[:count]]
+        large = [record for record in drawn if _rollout_bytes(record) > MAX_ROLLOUT_BYTES]
+        left = [record for record in drawn if _rollout_bytes(record) <= MAX_ROLLOUT_BYTES]
+        rng.shuffle(left)
+        if left:
+            _tell_cost(left, console, available_cores(), f"training again ends after {duration(seconds)}")
+        found, end = [], time.monotonic() + seconds
+        while left and (rest := end - time.monotonic()) > 0:
+            some, left = left[: available_cores()], left[available_cores() :]
+            found += _trained(some, console=console, seconds=rest)
+        found += [_given_up(record, f"its rollouts take {_rollout_bytes(record) >> 20:,} MiB") for record in large]
+        return found + [_given_up(record, f"{duration(seconds)} had passed") for record in left]
+
+    return train
+
+
+def _rollout_bytes(record: FinishedRun) -> int:
+    """Return what the rollouts of a run's learner take about: observations, those of a critic, what is kept of them."""
+    env, learner = open_environment(record.config), record.config.learner
+    numbers = env.num_agents * (2 * env.obs_dim + _NUMBERS_KEPT)
+    return rollout_steps(record.config) * learner.num_lanes * numbers * np.dtype(np.float32).itemsize
+
+
+def _given_up(record: FinishedRun, reason: str) -> Retrained:
+    remark = f"not trained again: {reason}"
+    return Retrained(record.config.run_id, "elsewhere", (), REPRODUCIBLE_FILES, (), remarks=(remark,))
 
 
 def draw_runs(directory: Path, count: int, seed: int, named: Sequence[str] = ()) -> tuple[list[Path], int]:
@@ -139,15 +203,27 @@ def retrain(
         DamagedRecordError: a record cannot be read.
     """
     records = [record for record in map(read_run, paths) if isinstance(record, FinishedRun)]
+    at_once = min(jobs or available_cores(), len(records))
+    _tell_cost(records, console, at_once, f"a run that takes more than {duration(seconds)} is given up (--timeout)")
+    return _trained(records, console=console, out=out, jobs=jobs, seconds=seconds)
+
+
+def _tell_cost(records: Sequence[FinishedRun], console: Console, at_once: int, limit: str) -> None:
+    todo = [Job(record.config, record.directory, JobState.OPEN) for record in records]
+    for line in [*estimate_rest(todo, records, probe).lines(min(at_once, len(todo))), limit]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _trained(
+    records: Sequence[FinishedRun], *, console: Console, out: Path | None = None, jobs: int | None = None,
+    seconds: float,
+) -> list[Retrained]:  # fmt: skip
     recorded = {record.config.run_id: listed_digests(record.directory) for record in records}
     found: dict[str, Retrained] = {}
     with _place(out) as place:
         options = JobOptions(timeout=seconds)
         todo = [Job(each.config, place / each.config.run_id, JobState.OPEN, options) for each in records]
         at_once = min(jobs or available_cores(), len(todo))
-        cost = estimate_rest(todo, records, probe).lines(at_once)
-        for line in [*cost, f"a run that takes more than {duration(seconds)} is given up (--timeout)"]:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
         # Code of a plug-in could write into the files of other runs: those are trained and compared before.
         for foreign in (False, True):
             pairs = [pair for pair in zip(records, todo, strict=True) if needs_plugin(pair[0].config) is foreign]

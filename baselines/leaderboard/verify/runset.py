@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -51,7 +52,10 @@ from baselines.leaderboard.verify.run_and_set import (
 from baselines.leaderboard.verify.verdict import Examined, Fault, RunVerdict, Verdict
 from baselines.leaderboard.verify.weights import check_weights
 
-__all__ = ["MOST_DECISIONS", "ExtraChecks", "verify_directory"]
+if TYPE_CHECKING:
+    from baselines.leaderboard.verify.retrain import Retrained
+
+__all__ = ["MOST_DECISIONS", "ExtraChecks", "Trainer", "verify_directory"]
 
 Game = tuple[str, bytes]
 
@@ -60,6 +64,9 @@ ExtraChecks = Callable[[FinishedRun, HeldOut | None], Examined]
 
 See :mod:`baselines.leaderboard.verify.deep`.
 """
+
+Trainer = Callable[[list[FinishedRun]], "list[Retrained]"]
+"""Trains some of the runs that passed all checks again, and tells what came of each."""
 
 MOST_DECISIONS = 1 << 32
 """Decisions of single agents in the episodes of all runs together, unless the caller allows more.
@@ -96,6 +103,7 @@ def verify_directory(
     *,
     complete: bool = False,
     deep: ExtraChecks | None = None,
+    trainer: Trainer | None = None,
     target: str | None = None,
     most_decisions: int = MOST_DECISIONS,
 ) -> Verdict:
@@ -105,6 +113,8 @@ def verify_directory(
         directory: output directory of ``run``, or one run directory.
         complete: whether runs of the suite that are missing, and runs beside it, are faults; else they are notes.
         deep: further checks for each finished run.
+        trainer: trains some of the runs again that pass these, see
+            :func:`~baselines.leaderboard.verify.retrain.drawn_of_each_row`.
         target: what to call it in the verdict; default: its path.
         most_decisions: decisions of single agents that are played, of all runs together; runs beyond are refused.
 
@@ -129,6 +139,8 @@ def verify_directory(
     if deep is not None:
         # After the last check that needs no code of theirs.
         sound = _verify_deeply(sound, deep, verdict, held_out)
+        if trainer is not None:
+            sound = _train_again(sound, trainer, verdict)
         sound = _unchanged(directory, sound, kept, verdict)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
@@ -274,6 +286,22 @@ def _verify_deeply(
             "these can hold the hidden types, and `retrain` alone checks them"
         )
     return left
+
+
+def _train_again(sound: list[RunRecord], trainer: Trainer, verdict: Verdict) -> list[RunRecord]:
+    """Let some runs be trained again; return the runs that are still sound."""
+    places = {outcome.run: place for place, outcome in enumerate(verdict.runs)}
+    for found in trainer([record for record in sound if isinstance(record, FinishedRun) and not record.light]):
+        outcome = verdict.runs[places[found.run]]
+        if found.verdict == "same":
+            held_out = outcome.held_out and outcome.held_out.model_copy(update={"retrained": True})
+            outcome = replace(outcome, retrained=True, held_out=held_out)
+        elif found.verdict == "fault":
+            outcome = replace(outcome, faults=_named(found.run, found.faults()))
+        else:
+            verdict.notes += found.notes()
+        verdict.runs[places[found.run]] = outcome
+    return [record for record in sound if not verdict.runs[places[record.config.run_id]].faults]
 
 
 def _contents(place: Path) -> dict[Path, str]:

@@ -35,7 +35,7 @@ from baselines.leaderboard.spec.config import HELD_OUT, NAME_PATTERN, PROTOCOL, 
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
-from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, Trainer, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
 
 __all__ = ["Addition", "add_submission"]
@@ -65,6 +65,7 @@ def add_submission(
     board: Path,
     *,
     deep: ExtraChecks | None = None,
+    trainer: Trainer | None = None,
     name: str | None = None,
     new_tasks: bool = False,
     most_decisions: int = MOST_DECISIONS,
@@ -75,6 +76,7 @@ def add_submission(
         file: made by ``submit``.
         board: directory of the board.
         deep: further checks for each finished run. The held-out episodes of these give the score of a run, once.
+        trainer: trains some runs again, see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
         name: of the board, the title of its pages; None keeps the one that it has. Submissions cannot choose it.
         new_tasks: whether it may bring tasks that the board has not, and so fix their budget, learner and evaluation.
         most_decisions: see :func:`~baselines.leaderboard.verify.runset.verify_directory`.
@@ -95,7 +97,7 @@ def add_submission(
     try:
         with unpacked_submission(file) as directory:
             verdict = verify_directory(
-                directory, complete=True, deep=deep, target=str(file), most_decisions=most_decisions
+                directory, complete=True, deep=deep, trainer=trainer, target=str(file), most_decisions=most_decisions
             )
             if deep is not None:
                 verdict.faults += _unplayable(verdict)

@@ -77,6 +77,7 @@ class RunVerdict:
         light: whether its weights and the actions of its absolute episodes were left out.
         recorded: mean return of the scored play at the last evaluation step; None if the run did not finish.
         held_out: the same in episodes that were drawn just now, by ``--deep``.
+        retrained: whether it was drawn to be trained again, with the same bytes.
     """
 
     run: str
@@ -86,6 +87,7 @@ class RunVerdict:
     light: bool = False
     recorded: float | None = None
     held_out: HeldOut | None = None
+    retrained: bool = False
 
 
 @dataclass
@@ -133,6 +135,7 @@ class Verdict:
                     "light": run.light,
                     "recorded_return": run.recorded,
                     "held_out": None if run.held_out is None else run.held_out.model_dump(mode="json"),
+                    "retrained": run.retrained,
                 }
                 for run in self.runs
             ],
@@ -148,7 +151,8 @@ class Verdict:
             word = "FAULT" if run.faults else "ok"
             held = run.held_out
             drawn = f"; return {run.recorded:.6g}, {held.mean:.6g} in {held.episodes} held-out episodes" if held else ""
-            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {light}{episodes}{drawn}")
+            again = "; trained again: the same" if run.retrained else ""
+            yield printable(f"{word:<6} {run.run}: {run.status or 'unreadable'}, {light}{episodes}{drawn}{again}")
         for fault in self.all_faults:
             yield f"fault: {fault}"
         for note in self.notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from contextlib import suppress
@@ -15,6 +16,7 @@ import torch
 from commands import run_cli
 from fabricate import suite_data
 from replant import noisy, replant
+from rich.console import Console
 from tamper import append_member, edit_json, edit_returns
 
 from baselines.leaderboard.execution.job import execute_job
@@ -31,6 +33,7 @@ from baselines.leaderboard.records.reader import (
     read_weights,
 )
 from baselines.leaderboard.records.writer import RunWriter
+from baselines.leaderboard.report import collect_board, markdown_table
 from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig
 from baselines.leaderboard.verify import pack_submission, retrain, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
@@ -91,6 +94,70 @@ def test_a_disguised_copy_passes_deep_and_fails_here(
     assert (other["run"], other["verdict"]) == (OTHER, "fault")
     assert {"policy.safetensors", "policy_best.safetensors", "evaluation.npz"} <= set(other["different"])
     assert "config.json" in other["same"]
+
+
+def test_deep_verification_trains_drawn_runs_of_each_row_again(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = ("leaderboard", "verify", copied, "--deep")
+    assert run_cli(*deep, "--retrain", "0") == 0
+    assert "trained again" not in capsys.readouterr().out
+    assert run_cli(*deep, "--retrain", "2") == 1
+    told = capsys.readouterr().out
+    assert f"fault: {OTHER}/policy.safetensors: not the bytes that its configuration gives here" in told
+    assert f"ok     {ONE}: " in told.partition("trained again: the same")[0]
+    assert run_cli("leaderboard", "verify", copied / ONE, "--deep", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["retrained"] is True
+
+
+def test_a_board_says_how_many_runs_were_trained_again(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack_submission(trained, tmp_path / "all.zip")
+    board = tmp_path / "board"
+    assert run_cli("leaderboard", "board", "add", tmp_path / "all.zip", "--board", board, "--deep") == 0
+    (row,) = collect_board(board).rows
+    assert row.retrained == 1
+    assert "| retrained" in markdown_table(collect_board(board))
+    stored = json.loads((board / "held_out.json").read_bytes())["runs"]
+    assert sorted(entry["retrained"] for entry in stored.values()) == [False, True]
+
+
+def test_one_run_of_each_row_is_drawn(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(retrain, "_trained", lambda records, **_: drawn.extend(records) or [])
+    own = [read_run(trained / run) for run in (ONE, OTHER)]
+    fups = [replace(each, config=each.config.model_copy(update={"scheme": SchemeConfig(name="fups")})) for each in own]
+    for count, expected in ((1, 2), (5, 4)):
+        train = retrain.drawn_of_each_row(count, console=Console(stderr=True), seconds=60.0)
+        assert train([*own, *fups]) == []  # type: ignore[list-item]
+        assert len(drawn) == expected
+        drawn.clear()
+    assert train([]) == []
+    for _ in range(40):
+        retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=60.0)(own)  # type: ignore[arg-type]
+    assert len({record.config.run_id for record in drawn}) == 2, "the draw is another each time"
+
+
+def test_training_again_has_limits(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Budgets and rollouts are their author's choice: a file must not take days, or fill the memory."""
+    monkeypatch.setattr(retrain, "_trained", lambda records, **_: pytest.fail("it is trained"))
+    record = read_run(trained / ONE)
+    (late,) = retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=0.0)([record])  # type: ignore[list-item]
+    assert [*late.notes()] == [f"{ONE}: not trained again: 0 s had passed"]
+    monkeypatch.setattr(retrain, "MAX_ROLLOUT_BYTES", 1 << 10)
+    (large,) = retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=60.0)([record])  # type: ignore[list-item]
+    assert [*large.notes()] == [f"{ONE}: not trained again: its rollouts take 0 MiB"]
+
+
+def test_deep_verification_tells_scores_where_bytes_cannot_be_compared(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in (ONE, OTHER):
+        edit_json(copied / run, "provenance.json", lambda value: value.update(processor="an abacus"))
+    shutil.rmtree(copied / ONE)
+    assert run_cli("leaderboard", "verify", copied, "--deep") == 0
+    assert re.search(rf"note: {OTHER}: -?[\d.]+ recorded, -?[\d.]+ trained again; paired", capsys.readouterr().out)
 
 
 def test_what_names_another_machine_is_never_the_same(

@@ -233,6 +233,9 @@ TYPES = Column(
     light_mark=TOLD,
 )
 RUNS = Column("runs", "finished runs; light, failed and open ones are named", _runs, "runs", best_high=True)
+RETRAINED = _count(
+    "retrained", "runs that were trained again when the row was added, with the same bytes", "retrained", mark=TOLD
+)
 TRAINABLE = _count("trainable", "trainable parameters, actor and critic", "trainable_parameters", mark=DEEP)
 FLOPS = _count("FLOPs", "floating-point operations of one agent's decision", "flops_per_decision", mark=DEEP)
 CPU = _number("CPU s", "processor seconds of a run, evaluation included (mean)", "cpu_seconds", 1, mark=TOLD)
@@ -264,6 +267,7 @@ SCORE_COLUMNS = (
     HELD_OUT_ARI,
     TYPES,
     RUNS,
+    RETRAINED,
 )
 
 COST_COLUMNS = (
@@ -300,13 +304,13 @@ COST_COLUMNS = (
 
 TOTAL_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, AREA, MEDIAN, MEAN, GAP, BETTER, TYPES, TRAINABLE, FLOPS, CPU)
 
-ON_SOME_BOARDS = (HELD_OUT, REVEALED, HELD_OUT_ARI)
+ON_SOME_BOARDS = (HELD_OUT, REVEALED, HELD_OUT_ARI, RETRAINED)
 """Left out where no row has them; other columns of a table that keeps empty ones stay."""
 
 LATEX_COLUMNS = (RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, AREA, RUNS, TRAINABLE)
 
 README_COLUMNS = (
-    RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, ARI, HELD_OUT_ARI, TYPES, RUNS, TRAINABLE, CPU,
+    RANK, SCHEME, SCORE, INTERVAL, HELD_OUT, REVEALED, ARI, HELD_OUT_ARI, TYPES, RUNS, RETRAINED, TRAINABLE, CPU,
 )  # fmt: skip
 
 TOTAL_RUNS = _count("runs", "finished runs", "runs")

@@ -61,6 +61,7 @@ class BoardRow:
     failed: int
     open: int
     light: int
+    retrained: int | None = None
     iqm: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
@@ -174,6 +175,7 @@ def board_row(group: Group, task: TaskConfig | None, revealed: RevealedSet | Non
         failed=group.failed,
         open=group.open,
         light=sum(record.light for record in group.done),
+        retrained=sum(played.retrained for played in group.held_out.values()) if group.held_out else None,
         held_out_episodes=_held_out_episodes(group),
         return_mean=mean(returns),
         return_std=spread(returns),
