@@ -41,6 +41,10 @@ Retrain = Annotated[
 ]
 
 TRAINING_SECONDS = 3_600.0
+RetrainSeconds = Annotated[
+    float, typer.Option(min=0, help="Processor seconds, by their records, that the runs of --retrain may take in all.")
+]
+
 EXIT_FAILED_RUNS = 1
 EXIT_FAULTS = 1
 EXIT_ELSEWHERE = 3
@@ -173,6 +177,7 @@ def verify(
     ],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     retrain: Retrain = 1,
+    retrain_seconds: RetrainSeconds = TRAINING_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
     most_decisions: MostDecisions = None,
 ) -> None:
@@ -185,7 +190,11 @@ def verify(
     """
     from baselines.leaderboard.verify import MOST_DECISIONS, submissions_in, verify_directory, verify_submission
 
-    checks, trainer, most = _deep_checks(deep), _trainer(deep, retrain), most_decisions or MOST_DECISIONS
+    checks, trainer, most = (
+        _deep_checks(deep),
+        _trainer(deep, retrain, retrain_seconds),
+        most_decisions or MOST_DECISIONS,
+    )
     if files := submissions_in(target):
         verdicts = [verify_submission(file, deep=checks, trainer=trainer, most_decisions=most) for file in files]
     else:
@@ -357,6 +366,7 @@ def add(
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
     retrain: Retrain = 1,
+    retrain_seconds: RetrainSeconds = TRAINING_SECONDS,
     name: Annotated[str | None, typer.Option(help="Name of the board, for its title; default: the one it has.")] = None,
     new_tasks: Annotated[
         bool,
@@ -375,8 +385,9 @@ def add(
     from baselines.leaderboard.verify import MOST_DECISIONS
     from baselines.leaderboard.verify.submissions import add_submission
 
+    trainer = _trainer(deep, retrain, retrain_seconds)
     addition = add_submission(
-        file, board, deep=_deep_checks(deep), trainer=_trainer(deep, retrain), name=name, new_tasks=new_tasks,
+        file, board, deep=_deep_checks(deep), trainer=trainer, name=name, new_tasks=new_tasks,
         most_decisions=most_decisions or MOST_DECISIONS,
     )  # fmt: skip
     if addition.report is None:
@@ -519,14 +530,14 @@ def _deep_checks(deep: bool) -> ExtraChecks | None:
     return deep_checks
 
 
-def _trainer(deep: bool, count: int) -> Trainer | None:
+def _trainer(deep: bool, count: int, seconds: float) -> Trainer | None:
     if not deep or count == 0:
         return None
     from rich.console import Console
 
     from baselines.leaderboard.verify.retrain import drawn_of_each_row
 
-    return drawn_of_each_row(count, console=Console(stderr=True, width=140), seconds=TRAINING_SECONDS)
+    return drawn_of_each_row(count, console=Console(stderr=True, width=140), seconds=seconds)
 
 
 def _print_verdict(verdict: Verdict, as_json: bool) -> None:

@@ -54,12 +54,14 @@ class JobOptions:
         loggers: names of :mod:`baselines.leaderboard.execution.loggers`.
         logs: directory for the files of the loggers; None takes ``logs`` in the output directory.
         timeout: seconds after which a run that has not ended is recorded as failed; None lets it take its time.
+        memory: bytes of data that its process may hold, on Linux; None lets it take what there is.
     """
 
     checkpoint_seconds: float = 30.0
     loggers: tuple[str, ...] = ()
     logs: Path | None = None
     timeout: float | None = None
+    memory: int | None = None
 
 
 DEFAULT_OPTIONS = JobOptions()

@@ -99,6 +99,10 @@ class _Worker:
         if env_plugin or not is_builtin(job.config.scheme.name):
             self._answer("single use")
         os.environ[PLUGINS_VARIABLE] = env_plugin
+        if job.options.memory is not None and sys.platform == "linux":
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, (job.options.memory, resource.RLIM_INFINITY))
         progress = Throttle(lambda steps: self._answer("progress", steps if isinstance(steps, str) else int(steps)))
         config = RunConfig.model_validate(job.config.model_dump(mode="json"))
         try:

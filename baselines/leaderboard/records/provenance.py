@@ -20,7 +20,7 @@ from baselines.leaderboard.records.metadata_files import Costs, Git, Provenance
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.text import storable
 
-__all__ = ["CostMeter", "provenance_of"]
+__all__ = ["CostMeter", "provenance_of", "same_kind_of_machine", "same_software"]
 
 _PACKAGES = (
     "adaps",
@@ -68,6 +68,20 @@ def provenance_of(config: RunConfig, *, digest: bool = True) -> Provenance:
         cores=os.cpu_count(),
         variables={name: storable(os.environ[name], 200) for name in _VARIABLES if os.environ.get(name)},
     )
+
+
+def same_kind_of_machine(config: RunConfig, there: Provenance) -> bool:
+    """Whether a record names this processor, its arithmetic and this torch, which decide how sums are rounded."""
+    here = provenance_of(config, digest=False)
+    machines = [(each.processor, each.machine, each.packages.get("torch")) for each in (here, there)]
+    return machines[0] == machines[1]
+
+
+def same_software(config: RunConfig, there: Provenance) -> bool:
+    """Whether a record names the packages and the commit that are installed here."""
+    here = provenance_of(config, digest=False)
+    commits = [None if each.git is None else each.git.commit for each in (here, there)]
+    return here.packages == there.packages and commits[0] == commits[1]
 
 
 @dataclass

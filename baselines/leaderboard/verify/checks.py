@@ -39,7 +39,6 @@ __all__ = [
     "environment_faults",
     "layer_sizes",
     "own_settings",
-    "rollout_steps",
 ]
 
 # Means of the same numbers, added up by another version of numpy.
@@ -67,12 +66,6 @@ def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
     sizes = layer_sizes(config, env)
     unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 2
     return sum(left * right for left, right in pairwise(sizes)) + unit
-
-
-def rollout_steps(config: RunConfig) -> int:
-    """Return how many steps of all lanes a rollout of a run's learner has; what is no number counts as one."""
-    steps = config.learner.settings.get("n_steps", _ROLLOUT_STEPS[config.learner.algorithm])
-    return steps if isinstance(steps, int) and 0 < steps <= _LONGEST_ROLLOUT else 1
 
 
 def check_task(config: RunConfig) -> Iterator[Fault]:
@@ -237,8 +230,9 @@ def _check_steps(config: RunConfig, evaluation: Evaluation, sharing: Sharing) ->
     A point is due with the first step of all lanes that reaches its mark, the last one after the last rollout.
     """
     marks = np.array(evaluation_marks(config.task), np.int64)
+    rollout = config.learner.settings.get("n_steps", _ROLLOUT_STEPS[config.learner.algorithm])
     strides = np.full(len(marks), config.learner.num_lanes, np.int64)
-    strides[-1] *= rollout_steps(config)
+    strides[-1] *= rollout if isinstance(rollout, int) and 0 < rollout <= _LONGEST_ROLLOUT else 1
     spent = sharing.identity_steps
     expected = spent + -(-np.maximum(marks - spent, 0) // strides) * strides
     for place in np.flatnonzero(evaluation.steps != expected)[:1]:

@@ -30,7 +30,7 @@ from baselines.leaderboard.records.artifacts import (
     decode_weights_metadata,
 )
 from baselines.leaderboard.records.held_out import HeldOut, held_out_of
-from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.provenance import same_kind_of_machine, same_software
 from baselines.leaderboard.records.reader import FinishedRun, read_actions, read_weights
 from baselines.leaderboard.records.revealed import RevealedPlay
 from baselines.leaderboard.spec.config import HELD_OUT, MAX_RUN_SEED, RunConfig
@@ -136,7 +136,7 @@ def revealed_choice_faults(record: FinishedRun, play: RevealedPlay, first_seed: 
             return  # named by the other deep checks, as is what cannot be built or loaded
         policy = build_model(network_only(record.config)).policy
         _load(policy, read_weights(record))
-        near = _same_kind_of_machine(record)
+        near = same_kind_of_machine(record.config, record.provenance)
         actions = FinalActions(play.actions, play.lengths)
         yield from choice_faults(record.config, policy, FINAL, "final", actions, near=near, first_seed=first_seed)
     except Exception as error:
@@ -146,8 +146,8 @@ def revealed_choice_faults(record: FinishedRun, play: RevealedPlay, first_seed: 
 
 
 def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
-    near, same_software = _same_kind_of_machine(record), _same_software(record)
-    as_elsewhere = not (near and same_software)
+    near = same_kind_of_machine(record.config, record.provenance)
+    as_elsewhere = not (near and same_software(record.config, record.provenance))
     try:
         model = build_model(network_only(record.config))
     except Exception as error:  # whatever a scheme raises on settings that it does not know
@@ -397,19 +397,3 @@ def _held_out_ari_faults(told: HeldOut, aris: list[float]) -> Iterator[Fault]:
     if (mean is None) != (told.ari is None) or not abs((mean or 0.0) - (told.ari or 0.0)) <= SAME_ARI:
         message = f"an ARI of {told.ari} with other seeds; their {len(aris)} identity phases find {mean}"
         yield Fault(FINAL, "", f"{HELD_OUT}: {message}")
-
-
-def _same_kind_of_machine(record: FinishedRun) -> bool:
-    here = provenance_of(record.config, digest=False)
-    there = record.provenance
-    return (here.processor, here.machine, here.packages.get("torch")) == (
-        there.processor,
-        there.machine,
-        there.packages.get("torch"),
-    )
-
-
-def _same_software(record: FinishedRun) -> bool:
-    here, there = provenance_of(record.config, digest=False), record.provenance
-    commits = [None if each.git is None else each.git.commit for each in (here, there)]
-    return here.packages == there.packages and commits[0] == commits[1]

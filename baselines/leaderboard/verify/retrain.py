@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import random
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +26,10 @@ from baselines.leaderboard.execution.local_engine import WorkerPool, available_c
 from baselines.leaderboard.execution.plan import Job, JobOptions, JobState
 from baselines.leaderboard.execution.probe import probe
 from baselines.leaderboard.execution.progress import ProgressDisplay, duration
-from baselines.leaderboard.execution.replay import open_environment
+from baselines.leaderboard.execution.signals import end_on_signal
 from baselines.leaderboard.execution.suite_runner import run_jobs
 from baselines.leaderboard.files import make_directory, writing
-from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine, same_software
 from baselines.leaderboard.records.reader import (
     REPRODUCIBLE_FILES,
     FinishedRun,
@@ -41,7 +40,6 @@ from baselines.leaderboard.records.reader import (
 )
 from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
-from baselines.leaderboard.verify.checks import rollout_steps
 from baselines.leaderboard.verify.compare import different_leaves
 from baselines.leaderboard.verify.runset import Trainer
 from baselines.leaderboard.verify.verdict import Fault
@@ -49,10 +47,14 @@ from baselines.text import printable
 
 __all__ = ["Retrained", "draw_runs", "drawn_of_each_row", "retrain"]
 
-MAX_ROLLOUT_BYTES = 1 << 30
-"""What the rollouts of a run that deep verification trains again may take; `retrain` is asked for, and has no limit."""
+MAX_MEMORY = 4 << 30
+"""What the process of a run may hold that deep verification trains again; `retrain` is asked for, and has no limit."""
 
-_NUMBERS_KEPT = 16  # of each agent and step: actions, rewards, values, ...
+LEAST_SECONDS = 30
+"""As how many seconds of training a run counts at least: its process takes some to begin."""
+
+SECONDS_MORE, TIMES_AS_LONG = 120, 4
+"""A run is given up that takes so much longer than its record says, on a machine that may be busy."""
 
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"})
@@ -90,15 +92,18 @@ class Retrained:
             yield printable(f"fault: {self.run}/{fault}")
         if self.verdict == "elsewhere":
             yield printable(f"note: {self.run} cannot be compared by bytes; different: {', '.join(self.different)}")
-            for part in self.provenance:
-                yield printable(f"note: {self.run}: {part}")
+        for part in self.provenance if self.different else ():
+            yield printable(f"note: {self.run}: {part}")
         for note in self.notes():
             yield printable(f"note: {note}")
 
     def faults(self) -> Iterator[Fault]:
-        """Yield the files that are not what training gives, where that is a fault."""
-        for name in self.different if self.verdict == "fault" else ():
-            yield Fault(name, "", "not the bytes that its configuration gives here")
+        """Yield the files that are not what training gives, or why there is none, where that is a fault."""
+        if self.verdict == "fault":
+            for name in self.different:
+                yield Fault(name, "", "not the bytes that its configuration gives here")
+            if not self.different:
+                yield Fault("", "", "; ".join(self.remarks))
 
     def notes(self) -> Iterator[str]:
         """Yield why it ended as it did and how it scores, unless all files are the same."""
@@ -117,10 +122,13 @@ class Retrained:
 def drawn_of_each_row(count: int, *, console: Console, seconds: float) -> Trainer:
     """Return what trains some runs of each row again, drawn at that moment.
 
+    A run that names this machine and what is installed here must come out the same: if it cannot be trained again, that
+    is a fault, too, as its author chooses what training takes.
+
     Args:
         count: how many of each row.
         console: where the estimate and the progress are shown.
-        seconds: after which training ends; runs that are left are told as given up.
+        seconds: of training, by the records, after which no other run is trained.
     """
 
     def train(records: list[FinishedRun]) -> list[Retrained]:
@@ -129,31 +137,47 @@ def drawn_of_each_row(count: int, *, console: Console, seconds: float) -> Traine
         for record in records:
             rows.setdefault((record.config.task.name, record.config.scheme.label), []).append(record)
         drawn = [row[place] for row in rows.values() for place in rng.permutation(len(row))[:count]]
-        large = [record for record in drawn if _rollout_bytes(record) > MAX_ROLLOUT_BYTES]
-        left = [record for record in drawn if _rollout_bytes(record) <= MAX_ROLLOUT_BYTES]
-        rng.shuffle(left)
-        if left:
-            _tell_cost(left, console, available_cores(), f"training again ends after {duration(seconds)}")
-        found, end = [], time.monotonic() + seconds
-        while left and (rest := end - time.monotonic()) > 0:
-            some, left = left[: available_cores()], left[available_cores() :]
-            found += _trained(some, console=console, seconds=rest)
-        found += [_given_up(record, f"its rollouts take {_rollout_bytes(record) >> 20:,} MiB") for record in large]
-        return found + [_given_up(record, f"{duration(seconds)} had passed") for record in left]
+        todo, found, left = [], [], seconds
+        for record in drawn:
+            needed = max(LEAST_SECONDS, record.costs.cpu_seconds or 0.0)
+            if needed > left:
+                found.append(
+                    _given_up(record, f"it takes {needed:,.0f} s, and {left:,.0f} are left of those of all runs")
+                )
+            else:
+                todo.append(record)
+                left -= needed
+        if todo:
+            _tell_cost(todo, console, available_cores(), "runs that take much longer than recorded are given up")
+        with end_on_signal():
+            for start in range(0, len(todo), available_cores()):
+                some = todo[start : start + available_cores()]
+                longest = max(record.costs.cpu_seconds or 0.0 for record in some)
+                again = _trained(
+                    some, console=console, seconds=SECONDS_MORE + TIMES_AS_LONG * longest, memory=MAX_MEMORY
+                )
+                found += map(_must_repeat, some, again)
+        return found
 
     return train
 
 
-def _rollout_bytes(record: FinishedRun) -> int:
-    """Return what the rollouts of a run's learner take about: observations, those of a critic, what is kept of them."""
-    env, learner = open_environment(record.config), record.config.learner
-    numbers = env.num_agents * (2 * env.obs_dim + _NUMBERS_KEPT)
-    return rollout_steps(record.config) * learner.num_lanes * numbers * np.dtype(np.float32).itemsize
+def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
+    """Make it a fault that training did not end, where it must come out the same."""
+    if found.scores is not None or not _repeats_here(record):
+        return found
+    return replace(found, verdict="fault", different=())
+
+
+def _repeats_here(record: FinishedRun) -> bool:
+    known = record.config, record.provenance
+    return same_kind_of_machine(*known) and same_software(*known)
 
 
 def _given_up(record: FinishedRun, reason: str) -> Retrained:
-    remark = f"not trained again: {reason}"
-    return Retrained(record.config.run_id, "elsewhere", (), REPRODUCIBLE_FILES, (), remarks=(remark,))
+    verdict: Any = "fault" if _repeats_here(record) else "elsewhere"
+    remark = f"it was not trained again: {reason}; --retrain-seconds allows more"
+    return Retrained(record.config.run_id, verdict, (), (), (), remarks=(remark,))
 
 
 def draw_runs(directory: Path, count: int, seed: int, named: Sequence[str] = ()) -> tuple[list[Path], int]:
@@ -216,12 +240,12 @@ def _tell_cost(records: Sequence[FinishedRun], console: Console, at_once: int, l
 
 def _trained(
     records: Sequence[FinishedRun], *, console: Console, out: Path | None = None, jobs: int | None = None,
-    seconds: float,
+    seconds: float, memory: int | None = None,
 ) -> list[Retrained]:  # fmt: skip
     recorded = {record.config.run_id: listed_digests(record.directory) for record in records}
     found: dict[str, Retrained] = {}
     with _place(out) as place:
-        options = JobOptions(timeout=seconds)
+        options = JobOptions(timeout=seconds, memory=memory)
         todo = [Job(each.config, place / each.config.run_id, JobState.OPEN, options) for each in records]
         at_once = min(jobs or available_cores(), len(todo))
         # Code of a plug-in could write into the files of other runs: those are trained and compared before.
@@ -265,10 +289,10 @@ def _compared(old: FinishedRun, there: Mapping[str, str], new: RunRecord) -> Ret
         gaps = second - first
         error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
         scores, difference = (float(first.mean()), float(second.mean())), (float(gaps.mean()), error)
-        verdict: Any = "same" if not different else "elsewhere" if provenance else "fault"
+        verdict: Any = "same" if not different else "fault" if _repeats_here(old) else "elsewhere"
         return Retrained(config.run_id, verdict, same, different, provenance, scores, difference, remarks)
     remarks = (f"trained again, it fails: {new.failure.type}: {new.failure.message}", *remarks)
-    verdict = "elsewhere" if provenance or new.failure.type in _NOT_THE_RUNS else "fault"
+    verdict = "fault" if _repeats_here(old) and new.failure.type not in _NOT_THE_RUNS else "elsewhere"
     return Retrained(config.run_id, verdict, same, different, provenance, remarks=remarks)
 
 

@@ -84,8 +84,10 @@ FEWEST_EPISODES = 32
 With 32, a policy that knows four of them may not be found; with 16, four; with eight, three; with three, all.
 """
 
-# Larger networks take their time to decide; those of the built-in suites are smaller.
-_WEIGHTS_PER_DECISION = 1 << 17
+# Larger networks take their time to decide; most of those of the built-in suites are smaller.
+_WEIGHTS_PER_DECISION = 1 << 13
+# A step of all episodes at once takes as long as so many decisions, however few there are, and each network more.
+_DECISIONS_PER_STEP, _DECISIONS_PER_NETWORK = 1 << 8, 1 << 6
 # So do long observations; those of the built-in tasks are shorter.
 _ENTRIES_PER_DECISION = 1 << 6
 # An episode begins with a lane of its own: a large board takes longer to make than a short episode to play.
@@ -389,15 +391,23 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
         # It also plays the first point, greedy and sampled, the last one sampled, and the best one, follows the
         # recorded actions with the weights as they are and, in a batch of twice as many, with changed ones, plays
         # anew, and plays what a board has held out.
-        episodes = task.eval_episodes * (7 + 6 * _plays()) + task.absolute_episodes * 4
+        batches = 7 + 6 * _plays(), 4
+        episodes = task.eval_episodes * batches[0] + task.absolute_episodes * batches[1]
     seen = max(1, env.obs_dim // _ENTRIES_PER_DECISION)
     each = max(seen, checks.actor_weights(record.config, env) // _WEIGHTS_PER_DECISION) if deep else seen
     rollout = LANE_STEPS * env.num_agents * seen * _DECISIONS_PER_DIGESTED if digest else 0
     lane = env.max_cycles * env.num_agents * each + lane_bytes(env) // _BYTES_PER_DECISION
     decisions = episodes * lane + rollout
     if deep:
+        decisions += sum(batches) * env.max_cycles * (_DECISIONS_PER_STEP + _DECISIONS_PER_NETWORK * _networks(record))
         decisions += _observed(env) + _phase_decisions(record.config, env, record.sharing.identity_steps)
     return decisions
+
+
+def _networks(record: FinishedRun) -> int:
+    """Return how many networks decide one after the other: those of groups of unequal sizes."""
+    sizes = Counter(record.sharing.assignment or ())
+    return len(sizes) if len(set(sizes.values())) > 1 else 1
 
 
 def _plays() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import zipfile
 from contextlib import suppress
 from dataclasses import replace
@@ -129,25 +130,46 @@ def test_one_run_of_each_row_is_drawn(trained: Path, monkeypatch: pytest.MonkeyP
     own = [read_run(trained / run) for run in (ONE, OTHER)]
     fups = [replace(each, config=each.config.model_copy(update={"scheme": SchemeConfig(name="fups")})) for each in own]
     for count, expected in ((1, 2), (5, 4)):
-        train = retrain.drawn_of_each_row(count, console=Console(stderr=True), seconds=60.0)
+        train = retrain.drawn_of_each_row(count, console=Console(stderr=True), seconds=600.0)
         assert train([*own, *fups]) == []  # type: ignore[list-item]
         assert len(drawn) == expected
         drawn.clear()
     assert train([]) == []
     for _ in range(40):
-        retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=60.0)(own)  # type: ignore[arg-type]
+        retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=600.0)(own)  # type: ignore[arg-type]
     assert len({record.config.run_id for record in drawn}) == 2, "the draw is another each time"
 
 
 def test_training_again_has_limits(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Budgets and rollouts are their author's choice: a file must not take days, or fill the memory."""
+    """Budgets and options are their author's choice: none may take days, or pass because it does."""
     monkeypatch.setattr(retrain, "_trained", lambda records, **_: pytest.fail("it is trained"))
     record = read_run(trained / ONE)
-    (late,) = retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=0.0)([record])  # type: ignore[list-item]
-    assert [*late.notes()] == [f"{ONE}: not trained again: 0 s had passed"]
-    monkeypatch.setattr(retrain, "MAX_ROLLOUT_BYTES", 1 << 10)
-    (large,) = retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=60.0)([record])  # type: ignore[list-item]
-    assert [*large.notes()] == [f"{ONE}: not trained again: its rollouts take 0 MiB"]
+    train = retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=29.0)
+    (late,) = train([record])  # type: ignore[list-item]
+    (fault,) = late.faults()
+    assert "it takes 30 s, and 29 are left of those of all runs; --retrain-seconds allows more" in str(fault)
+    elsewhere = replace(record, provenance=record.provenance.model_copy(update={"processor": "an abacus"}))
+    (noted,) = train([elsewhere])  # type: ignore[list-item]
+    assert [*noted.faults()] == []
+    assert "it was not trained again" in next(noted.notes())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has the limit")
+def test_a_run_that_fills_the_memory_ends_alone(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(retrain, "MAX_MEMORY", 1 << 20)
+    assert run_cli("leaderboard", "verify", trained / ONE, "--deep") == 1
+    assert f"fault: {ONE}: trained again, it fails: " in capsys.readouterr().out
+
+
+def test_a_run_that_takes_much_longer_than_its_record_says_is_a_fault(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(retrain, "SECONDS_MORE", 1)
+    monkeypatch.setattr(retrain, "TIMES_AS_LONG", 0)
+    assert run_cli("leaderboard", "verify", trained / ONE, "--deep") == 1
+    assert f"fault: {ONE}: trained again, it fails: RunTimedOut: the run had not ended" in capsys.readouterr().out
 
 
 def test_deep_verification_tells_scores_where_bytes_cannot_be_compared(

@@ -32,13 +32,13 @@ from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.files import canonical_json
 from baselines.leaderboard.records.artifacts import FinalActions
-from baselines.leaderboard.records.provenance import provenance_of
+from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
 from baselines.leaderboard.verify import MOST_DECISIONS, apart, courses, deep, groups, runset, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
-from baselines.leaderboard.verify.deep import _same_kind_of_machine, deep_checks
+from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
 from baselines.leaderboard.verify.weights import BEST, FINAL, _array_faults, _pair_faults
 
@@ -49,6 +49,8 @@ DIGEST = 800 * 4 * 64
 """Decisions that the rollout of the digest counts as, with four agents."""
 EPISODE = 50 * 4 + 324 // 64
 """Those of an episode of 50 steps with four agents, and of making its lane."""
+STEPS = (7 + 6 * 24 + 4) * 50 * (256 + 64)
+"""Those that steps of all episodes at once count as, however few there are."""
 OBSERVED = 6 * 512 + 400 * 25 * 8 // 8
 """Those of the common observations: 512 for each of six pairs; 400 steps, 25 values and 8 entries of each."""
 
@@ -290,10 +292,10 @@ def test_parameters_may_come_during_training(honest_runs: Path) -> None:
 
 def test_other_instruction_sets_are_another_processor(honest_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = read_run(honest_runs / FUPS)
-    assert _same_kind_of_machine(record)
+    assert same_kind_of_machine(record.config, record.provenance)
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     assert provenance_of(record.config).processor.endswith(" (ATEN_CPU_CAPABILITY=default)")
-    assert not _same_kind_of_machine(record)
+    assert not same_kind_of_machine(record.config, record.provenance)
 
 
 def test_identity_steps_are_whole_steps_of_all_lanes(honest_runs: Path) -> None:
@@ -689,7 +691,7 @@ def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
     record = read_run(honest_runs / "one/adaps/seed-0")
     phase = groups.phase_decisions(record.config, open_environment(record.config), 400)
     assert 9 * 400 * 4 < phase < 1 << 20
-    for checks, episodes, compared, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED, 2 * phase)):
+    for checks, episodes, compared, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED + STEPS, 2 * phase)):
         decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8 + phases
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
