@@ -104,6 +104,10 @@ class IdentityConfig:
                 raise InvalidParameterError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
         if isinstance(self.encoder, dict):
             object.__setattr__(self, "encoder", EncoderConfig(**self.encoder))
+        if not isinstance(self.encoder, EncoderConfig):
+            raise InvalidParameterError(
+                f"encoder is {self.encoder!r}; give an EncoderConfig, or its fields as a mapping."
+            )
 
     @property
     def tests(self) -> bool:

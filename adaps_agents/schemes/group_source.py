@@ -156,6 +156,10 @@ def identity_config(given: IdentityConfig | Mapping[str, Any] | str | None) -> I
     if isinstance(given, str):
         check_choice("identity", given, PRESETS)
         return PRESETS[given]
+    if not isinstance(given, Mapping):
+        raise InvalidParameterError(
+            f"identity is {given!r}; give a name, an IdentityConfig, or its fields as a mapping."
+        )
     options = dict(given)
     _check_names(options, IdentityConfig)
     if isinstance(options.get("encoder"), Mapping):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from baselines.leaderboard.report import Board
     from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
     from baselines.leaderboard.verify import Verdict
-    from baselines.leaderboard.verify.runset import ExtraChecks, Trainer
+    from baselines.leaderboard.verify.retrain import Trainer
+    from baselines.leaderboard.verify.runset import ExtraChecks
 
 __all__ = ["app"]
 
@@ -535,9 +536,9 @@ def _trainer(deep: bool, count: int, seconds: float) -> Trainer | None:
         return None
     from rich.console import Console
 
-    from baselines.leaderboard.verify.retrain import drawn_of_each_row
+    from baselines.leaderboard.verify.retrain import Trainer
 
-    return drawn_of_each_row(count, console=Console(stderr=True, width=140), seconds=seconds)
+    return Trainer(count, Console(stderr=True, width=140), seconds)
 
 
 def _print_verdict(verdict: Verdict, as_json: bool) -> None:

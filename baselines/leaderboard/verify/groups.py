@@ -6,7 +6,6 @@ a run that was handed the hidden types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
@@ -74,7 +73,8 @@ class _Limited(VecEnvWrapper):
 
 def chosen(config: RunConfig) -> bool:
     """Whether the settings of a run's identity phase are its author's, who may have searched them."""
-    return isinstance(config.scheme.settings.get("identity"), Mapping)
+    identity = config.scheme.settings.get("identity")
+    return identity is not None and not isinstance(identity, str)
 
 
 def phase_decisions(config: RunConfig, env: BatchedEnv, steps: int) -> int:

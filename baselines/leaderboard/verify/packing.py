@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaps_envs.errors import AdapsError
 from baselines.leaderboard.bounds import MAX_SUITE_BYTES
@@ -29,8 +29,11 @@ from baselines.leaderboard.records.npz import check_zip_directory
 from baselines.leaderboard.records.revealed import SALT_FILE, revealed_files
 from baselines.leaderboard.records.run_files import LIGHT_FILES, LIGHT_SUMS, RUN_FILES, SUMS, max_bytes
 from baselines.leaderboard.spec.config import NAME_PATTERN, PROTOCOL, REVEALED, SuiteConfig
-from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, Trainer, verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
+
+if TYPE_CHECKING:
+    from baselines.leaderboard.verify.retrain import Trainer
 
 __all__ = ["SubmissionError", "pack_submission", "submissions_in", "unpacked_submission", "verify_submission"]
 

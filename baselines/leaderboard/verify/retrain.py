@@ -41,11 +41,10 @@ from baselines.leaderboard.records.reader import (
 from baselines.leaderboard.spec.config import PROTOCOL
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES
 from baselines.leaderboard.verify.compare import different_leaves
-from baselines.leaderboard.verify.runset import Trainer
 from baselines.leaderboard.verify.verdict import Fault
-from baselines.text import printable
+from baselines.text import counted, printable
 
-__all__ = ["Retrained", "draw_runs", "drawn_of_each_row", "retrain"]
+__all__ = ["Retrained", "Trainer", "draw_runs", "retrain"]
 
 MAX_MEMORY = 4 << 30
 """What the process of a run may hold that deep verification trains again; `retrain` is asked for, and has no limit."""
@@ -119,47 +118,55 @@ class Retrained:
             )
 
 
-def drawn_of_each_row(count: int, *, console: Console, seconds: float) -> Trainer:
-    """Return what trains some runs of each row again, drawn at that moment.
+@dataclass(frozen=True)
+class Trainer:
+    """Trains some runs of each row again.
 
     A run that names this machine and what is installed here must come out the same: if it cannot be trained again, that
     is a fault, too, as its author chooses what training takes.
 
-    Args:
+    Attributes:
         count: how many of each row.
         console: where the estimate and the progress are shown.
-        seconds: of training, by the records, after which no other run is trained.
+        seconds: that training may take in all, by the records.
     """
 
-    def train(records: list[FinishedRun]) -> list[Retrained]:
+    count: int
+    console: Console
+    seconds: float
+
+    def draw(self, records: Sequence[FinishedRun]) -> list[FinishedRun]:
+        """Return the runs to train, drawn now.
+
+        Raises:
+            ConfigError: they take too long.
+        """
         rng = np.random.default_rng()
         rows: dict[tuple[str, str], list[FinishedRun]] = {}
         for record in records:
             rows.setdefault((record.config.task.name, record.config.scheme.label), []).append(record)
-        drawn = [row[place] for row in rows.values() for place in rng.permutation(len(row))[:count]]
-        todo, found, left = [], [], seconds
-        for record in drawn:
-            needed = max(LEAST_SECONDS, record.costs.cpu_seconds or 0.0)
-            if needed > left:
-                found.append(
-                    _given_up(record, f"it takes {needed:,.0f} s, and {left:,.0f} are left of those of all runs")
-                )
-            else:
-                todo.append(record)
-                left -= needed
-        if todo:
-            _tell_cost(todo, console, available_cores(), "runs that take much longer than recorded are given up")
+        drawn = [row[place] for row in rows.values() for place in rng.permutation(len(row))[: self.count]]
+        needed = sum(max(LEAST_SECONDS, record.costs.cpu_seconds or 0.0) for record in drawn)
+        if needed > self.seconds:
+            raise ConfigError(
+                f"training {counted(len(drawn), 'drawn run')} again takes {needed:,.0f} s by their records, and "
+                f"{self.seconds:,.0f} s are allowed: --retrain-seconds allows more, --retrain 0 trains none"
+            )
+        return drawn
+
+    def train(self, drawn: Sequence[FinishedRun]) -> list[Retrained]:
+        """Train them, as many at once as there are cores."""
+        cores = available_cores()
+        if drawn:
+            _tell_cost(drawn, self.console, cores, "runs that take much longer than recorded are given up")
+        found: list[Retrained] = []
         with end_on_signal():
-            for start in range(0, len(todo), available_cores()):
-                some = todo[start : start + available_cores()]
+            for some in (drawn[start : start + cores] for start in range(0, len(drawn), cores)):
                 longest = max(record.costs.cpu_seconds or 0.0 for record in some)
-                again = _trained(
-                    some, console=console, seconds=SECONDS_MORE + TIMES_AS_LONG * longest, memory=MAX_MEMORY
-                )
+                seconds = SECONDS_MORE + TIMES_AS_LONG * longest
+                again = _trained(some, console=self.console, seconds=seconds, memory=MAX_MEMORY)
                 found += map(_must_repeat, some, again)
         return found
-
-    return train
 
 
 def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
@@ -172,12 +179,6 @@ def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
 def _repeats_here(record: FinishedRun) -> bool:
     known = record.config, record.provenance
     return same_kind_of_machine(*known) and same_software(*known)
-
-
-def _given_up(record: FinishedRun, reason: str) -> Retrained:
-    verdict: Any = "fault" if _repeats_here(record) else "elsewhere"
-    remark = f"it was not trained again: {reason}; --retrain-seconds allows more"
-    return Retrained(record.config.run_id, verdict, (), (), (), remarks=(remark,))
 
 
 def draw_runs(directory: Path, count: int, seed: int, named: Sequence[str] = ()) -> tuple[list[Path], int]:

@@ -53,9 +53,9 @@ from baselines.leaderboard.verify.verdict import Examined, Fault, RunVerdict, Ve
 from baselines.leaderboard.verify.weights import check_weights
 
 if TYPE_CHECKING:
-    from baselines.leaderboard.verify.retrain import Retrained
+    from baselines.leaderboard.verify.retrain import Trainer
 
-__all__ = ["MOST_DECISIONS", "ExtraChecks", "Trainer", "verify_directory"]
+__all__ = ["MOST_DECISIONS", "ExtraChecks", "verify_directory"]
 
 Game = tuple[str, bytes]
 
@@ -64,9 +64,6 @@ ExtraChecks = Callable[[FinishedRun, HeldOut | None], Examined]
 
 See :mod:`baselines.leaderboard.verify.deep`.
 """
-
-Trainer = Callable[[list[FinishedRun]], "list[Retrained]"]
-"""Trains some of the runs that passed all checks again, and tells what came of each."""
 
 MOST_DECISIONS = 1 << 32
 """Decisions of single agents in the episodes of all runs together, unless the caller allows more.
@@ -115,8 +112,7 @@ def verify_directory(
         directory: output directory of ``run``, or one run directory.
         complete: whether runs of the suite that are missing, and runs beside it, are faults; else they are notes.
         deep: further checks for each finished run.
-        trainer: trains some of the runs again that pass these, see
-            :func:`~baselines.leaderboard.verify.retrain.drawn_of_each_row`.
+        trainer: trains some of the runs that pass these again.
         target: what to call it in the verdict; default: its path.
         most_decisions: decisions of single agents that are played, of all runs together; runs beyond are refused.
 
@@ -140,9 +136,10 @@ def verify_directory(
     kept = {} if deep is None else {place: _contents(place) for place in places_of_files}
     if deep is not None:
         # After the last check that needs no code of theirs.
+        drawn = [] if trainer is None else _drawn(sound, trainer, verdict)
         sound = _verify_deeply(sound, deep, verdict, held_out)
         if trainer is not None:
-            sound = _train_again(sound, trainer, verdict)
+            sound = _train_again(sound, trainer, drawn, verdict)
         sound = _unchanged(directory, sound, kept, verdict)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
@@ -290,10 +287,20 @@ def _verify_deeply(
     return left
 
 
-def _train_again(sound: list[RunRecord], trainer: Trainer, verdict: Verdict) -> list[RunRecord]:
-    """Let some runs be trained again; return the runs that are still sound."""
+def _drawn(sound: list[RunRecord], trainer: Trainer, verdict: Verdict) -> list[FinishedRun]:
+    try:
+        return trainer.draw([record for record in sound if isinstance(record, FinishedRun) and not record.light])
+    except ConfigError as error:
+        verdict.faults.append(Fault("", "", str(error)))
+        return []
+
+
+def _train_again(
+    sound: list[RunRecord], trainer: Trainer, drawn: list[FinishedRun], verdict: Verdict
+) -> list[RunRecord]:
+    """Train the drawn runs that are still sound again; return all that are then."""
     places = {outcome.run: place for place, outcome in enumerate(verdict.runs)}
-    for found in trainer([record for record in sound if isinstance(record, FinishedRun) and not record.light]):
+    for found in trainer.train([record for record in drawn if not verdict.runs[places[record.config.run_id]].faults]):
         outcome = verdict.runs[places[found.run]]
         if found.verdict == "same":
             held_out = outcome.held_out and outcome.held_out.model_copy(update={"retrained": True})

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from baselines.leaderboard.errors import ConfigError, ConfigMismatchError
 from baselines.leaderboard.execution.plan import SUITE_FILE, differences, read_suite_file, write_suite_file
@@ -35,8 +36,11 @@ from baselines.leaderboard.spec.config import HELD_OUT, NAME_PATTERN, PROTOCOL, 
 from baselines.leaderboard.spec.loading import BUILTIN_SCHEMES, builtin_tasks
 from baselines.leaderboard.verify.checks import own_settings, spelled
 from baselines.leaderboard.verify.packing import SubmissionError, unpacked_submission
-from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, Trainer, verify_directory
+from baselines.leaderboard.verify.runset import MOST_DECISIONS, ExtraChecks, verify_directory
 from baselines.leaderboard.verify.verdict import Fault, Verdict
+
+if TYPE_CHECKING:
+    from baselines.leaderboard.verify.retrain import Trainer
 
 __all__ = ["Addition", "add_submission"]
 

@@ -232,8 +232,10 @@ def test_standardised_columns_and_constant_ones() -> None:
         ({"encoder": {"updates": 0}}, "updates is 0"),
         ({"encoder": {"passes": 0}}, "passes is 0"),
         ({"encoder": {"targets": "scaled"}}, "targets is 'scaled'"),
+        ({"encoder": [["updates", 3]]}, "encoder is .*as a mapping"),
+        ([["env_steps", 5]], "identity is .*as a mapping"),
     ],
 )
-def test_bad_settings_are_refused_by_name(settings: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_refused_by_name(settings: Any, said: str) -> None:
     with pytest.raises(InvalidParameterError, match=said):
         identity_config(settings)

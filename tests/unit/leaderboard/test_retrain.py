@@ -124,34 +124,21 @@ def test_a_board_says_how_many_runs_were_trained_again(
     assert sorted(entry["retrained"] for entry in stored.values()) == [False, True]
 
 
-def test_one_run_of_each_row_is_drawn(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[Any] = []
-    monkeypatch.setattr(retrain, "_trained", lambda records, **_: drawn.extend(records) or [])
-    own = [read_run(trained / run) for run in (ONE, OTHER)]
+def test_one_run_of_each_row_is_drawn(trained: Path) -> None:
+    own: list[Any] = [read_run(trained / run) for run in (ONE, OTHER)]
     fups = [replace(each, config=each.config.model_copy(update={"scheme": SchemeConfig(name="fups")})) for each in own]
     for count, expected in ((1, 2), (5, 4)):
-        train = retrain.drawn_of_each_row(count, console=Console(stderr=True), seconds=600.0)
-        assert train([*own, *fups]) == []  # type: ignore[list-item]
-        assert len(drawn) == expected
-        drawn.clear()
-    assert train([]) == []
-    for _ in range(40):
-        retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=600.0)(own)  # type: ignore[arg-type]
-    assert len({record.config.run_id for record in drawn}) == 2, "the draw is another each time"
+        assert len(retrain.Trainer(count, Console(), 600.0).draw([*own, *fups])) == expected
+    one = retrain.Trainer(1, Console(), 30.0)
+    assert one.draw([]) == []
+    assert {one.draw(own)[0].config.run_id for _ in range(40)} == {ONE, OTHER}, "the draw is another each time"
 
 
-def test_training_again_has_limits(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Budgets and options are their author's choice: none may take days, or pass because it does."""
-    monkeypatch.setattr(retrain, "_trained", lambda records, **_: pytest.fail("it is trained"))
-    record = read_run(trained / ONE)
-    train = retrain.drawn_of_each_row(1, console=Console(stderr=True), seconds=29.0)
-    (late,) = train([record])  # type: ignore[list-item]
-    (fault,) = late.faults()
-    assert "it takes 30 s, and 29 are left of those of all runs; --retrain-seconds allows more" in str(fault)
-    elsewhere = replace(record, provenance=record.provenance.model_copy(update={"processor": "an abacus"}))
-    (noted,) = train([elsewhere])  # type: ignore[list-item]
-    assert [*noted.faults()] == []
-    assert "it was not trained again" in next(noted.notes())
+def test_training_again_takes_no_longer_than_allowed(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Budgets are their author's choice: no file may take days, and an honest one is told what to ask for."""
+    assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain", "2", "--retrain-seconds", "59") == 1
+    told = "fault: training 2 drawn runs again takes 60 s by their records, and 59 s are allowed: --retrain-seconds"
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system has the limit")

@@ -573,7 +573,10 @@ def test_what_an_identity_phase_takes_counts_as_decisions(identity: dict[str, An
     env = make_batched(own.task.env, 1, groups=[agents])
     assert groups.phase_decisions(own, env, steps) > MOST_DECISIONS
     assert groups.phase_decisions(plain, open_environment(own), 400) < 1 << 27, "it is run with its own seed alone"
-    unknown = own.scheme.model_copy(update={"settings": {"identity": {"no such": 1}}})
+    assert groups.chosen(own)
+    assert not groups.chosen(plain)
+    unknown = own.scheme.model_copy(update={"settings": {"identity": [["no such", 1]]}})
+    assert groups.chosen(own.model_copy(update={"scheme": unknown})), "whatever its form"
     assert groups.phase_decisions(own.model_copy(update={"scheme": unknown}), env, steps) == 0
 
 
