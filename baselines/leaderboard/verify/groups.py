@@ -29,6 +29,8 @@ MAX_PHASE_BYTES = 1 << 30
 """What all lanes of a phase that is run again may take, and its observations, regressions and minibatches, each."""
 
 # Work in decisions of single agents, each of which takes some 0.4 us; measured on one core.
+_ENTRIES = 1 << 6  # of a longer observation count as a decision each
+_BYTES = 1 << 6  # of a lane that an episode begins with
 _ROUND = 1 << 8  # one step of all lanes, however few agents it moves
 _LEAST_ROW, _WEIGHTS_A_ROW, _SMALL_BATCH = 4, 1 << 11, 256  # a row of a minibatch; a small one takes as long
 _CODE = 1 << 6  # entries of a code that make clustering take twice as long as no entry
@@ -95,8 +97,8 @@ def phase_decisions(config: RunConfig, env: BatchedEnv, steps: int) -> int:
     if not scheme.needs_identity_phase:
         return 2 * mapped
     agents, lanes = env.num_agents, config.learner.num_lanes
-    begun = (lanes + steps // env.max_cycles) * lane_bytes(env) // _CODE
-    work = mapped + steps * agents * max(1, env.obs_dim // _CODE) + steps // lanes * _ROUND + begun
+    begun = (lanes + steps // env.max_cycles) * lane_bytes(env) // _BYTES
+    work = mapped + steps * agents * max(1, env.obs_dim // _ENTRIES) + steps // lanes * _ROUND + begun
     work += agents * (2 * env.obs_dim) ** 3 // _MULTIPLICATIONS
     source = scheme.group_source
     if source is not None:

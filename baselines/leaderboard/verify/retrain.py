@@ -173,7 +173,7 @@ def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
     """Make it a fault that training did not end, where it must come out the same."""
     if found.scores is not None or not _repeats_here(record):
         return found
-    return replace(found, verdict="fault", different=())
+    return replace(found, verdict="fault", different=(), remarks=(*found.remarks, "--retrain 0 trains none"))
 
 
 def _repeats_here(record: FinishedRun) -> bool:
