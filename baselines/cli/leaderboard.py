@@ -37,10 +37,6 @@ MostDecisions = Annotated[
     int | None, typer.Option(min=1, help="Agents' decisions that are played, of all runs; default: 2^32.")
 ]
 
-Retrain = Annotated[
-    int, typer.Option(min=0, help="With --deep: runs of each row, drawn now, that are trained again; 0: none.")
-]
-
 TRAINING_SECONDS = 3_600.0
 RetrainSeconds = Annotated[
     float, typer.Option(min=0, help="Processor seconds, by their records, that the runs of --retrain may take in all.")
@@ -177,7 +173,9 @@ def verify(
         ),
     ],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
-    retrain: Retrain = 1,
+    retrain: Annotated[
+        int, typer.Option(min=0, help="With --deep: runs of each row, drawn now, that are trained again; 0: none.")
+    ] = 1,
     retrain_seconds: RetrainSeconds = TRAINING_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
     most_decisions: MostDecisions = None,
@@ -366,7 +364,9 @@ def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `submit`.")],
     board: Annotated[Path, typer.Option(help="Directory of the board; created where it is missing.")],
     deep: Annotated[bool, typer.Option("--deep", help="Play the stored policies, too; needs torch.")] = False,
-    retrain: Retrain = 1,
+    retrain: Annotated[
+        int | None, typer.Option(min=0, help="With --deep: so many drawn runs of each row alone are trained again.")
+    ] = None,
     retrain_seconds: RetrainSeconds = TRAINING_SECONDS,
     name: Annotated[str | None, typer.Option(help="Name of the board, for its title; default: the one it has.")] = None,
     new_tasks: Annotated[
@@ -377,8 +377,8 @@ def add(
 ) -> None:
     """Add a submission to a board, if all of it verifies, and write the board's report again: both or neither.
 
-    With --deep, the score of each run is the one in held-out episodes, which are drawn now, and a drawn run of each
-    row is trained again.
+    With --deep, the score of each run is the one in held-out episodes, which are drawn now, and every run is trained
+    again.
 
     Exit codes: 0 added, 1 it does not verify and nothing was added, 2 wrong use, or the board has other runs of its
     names or rows.
@@ -531,7 +531,7 @@ def _deep_checks(deep: bool) -> ExtraChecks | None:
     return deep_checks
 
 
-def _trainer(deep: bool, count: int, seconds: float) -> Trainer | None:
+def _trainer(deep: bool, count: int | None, seconds: float) -> Trainer | None:
     if not deep or count == 0:
         return None
     from rich.console import Console

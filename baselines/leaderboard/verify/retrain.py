@@ -126,12 +126,12 @@ class Trainer:
     is a fault, too, as its author chooses what training takes.
 
     Attributes:
-        count: how many of each row.
+        count: how many of each row; None takes all.
         console: where the estimate and the progress are shown.
         seconds: that training may take in all, by the records.
     """
 
-    count: int
+    count: int | None
     console: Console
     seconds: float
 

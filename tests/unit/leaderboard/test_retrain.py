@@ -116,18 +116,20 @@ def test_a_board_says_how_many_runs_were_trained_again(
 ) -> None:
     pack_submission(trained, tmp_path / "all.zip")
     board = tmp_path / "board"
-    assert run_cli("leaderboard", "board", "add", tmp_path / "all.zip", "--board", board, "--deep") == 0
+    add = ("leaderboard", "board", "add", tmp_path / "all.zip", "--deep")
+    assert run_cli(*add, "--board", board) == 0
     (row,) = collect_board(board).rows
-    assert row.retrained == 1
+    assert row.retrained == 2
     assert "| retrained" in markdown_table(collect_board(board))
-    stored = json.loads((board / "held_out.json").read_bytes())["runs"]
+    assert run_cli(*add, "--board", tmp_path / "other", "--retrain", "1") == 0
+    stored = json.loads((tmp_path / "other/held_out.json").read_bytes())["runs"]
     assert sorted(entry["retrained"] for entry in stored.values()) == [False, True]
 
 
 def test_one_run_of_each_row_is_drawn(trained: Path) -> None:
     own: list[Any] = [read_run(trained / run) for run in (ONE, OTHER)]
     fups = [replace(each, config=each.config.model_copy(update={"scheme": SchemeConfig(name="fups")})) for each in own]
-    for count, expected in ((1, 2), (5, 4)):
+    for count, expected in ((1, 2), (5, 4), (None, 4)):
         assert len(retrain.Trainer(count, Console(), 600.0).draw([*own, *fups])) == expected
     one = retrain.Trainer(1, Console(), 30.0)
     assert one.draw([]) == []
