@@ -102,7 +102,9 @@ class _Worker:
         if job.options.memory is not None and sys.platform == "linux":
             import resource
 
-            resource.setrlimit(resource.RLIMIT_DATA, (job.options.memory, resource.RLIM_INFINITY))
+            _, most = resource.getrlimit(resource.RLIMIT_DATA)
+            memory = job.options.memory if most == resource.RLIM_INFINITY else min(job.options.memory, most)
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, most))
         progress = Throttle(lambda steps: self._answer("progress", steps if isinstance(steps, str) else int(steps)))
         config = RunConfig.model_validate(job.config.model_dump(mode="json"))
         try:

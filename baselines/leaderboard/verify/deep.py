@@ -52,7 +52,7 @@ from baselines.leaderboard.verify.fresh import (
 from baselines.leaderboard.verify.groups import MAX_PHASE_BYTES, OTHER_DEALS, LongerPhaseError, chosen, prepared_again
 from baselines.leaderboard.verify.measured import identity_faults, sharing_faults
 from baselines.leaderboard.verify.verdict import Examined, Fault
-from baselines.leaderboard.verify.weights import BEST, FINAL, METADATA_KEY
+from baselines.leaderboard.verify.weights import BEST, FINAL, LABELS, METADATA_KEY
 
 __all__ = ["deep_checks", "examine", "revealed_checks", "revealed_choice_faults"]
 
@@ -86,7 +86,7 @@ ROUNDED = 0.02
 SAME_ARI = 1e-9
 """By how much a mean of ARIs may differ on the machine that a run names."""
 
-_LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
+_IDENTITY_STEPS = "scheme.identity_steps"
 _POOL, _MOST_ANSWERS = 256, 1 << 18
 
 
@@ -182,7 +182,7 @@ def _examined(record: FinishedRun, told: HeldOut | None) -> Examined:
         # Seeds draw the same everywhere: torch 2.4 and 2.13 do, whatever the instruction set.
         faults += _fixed_faults(fixed, first, "this seed", exact=near)
     elif source is not None and not source.looks:
-        labels = {file: {_LABELS: arrays[_LABELS]} for file, arrays in fixed.items()}
+        labels = {file: {LABELS: arrays[LABELS]} for file, arrays in fixed.items()}
         faults += _fixed_faults(labels, first, "this seed", exact=True)
     if policy.scheme.needs_identity_phase and not faults:
         found = _phase_again(record, policy, evaluator, fixed, as_elsewhere=as_elsewhere)
@@ -229,7 +229,7 @@ def _other_deals(record: FinishedRun, source: Any, seed: int) -> Iterator[float]
             yield 0.0
             continue
         if prepared is not None:
-            labels = prepared.state_dict()[_LABELS].numpy()
+            labels = prepared.state_dict()[LABELS].numpy()
             yield float(adjusted_rand_score(open_environment(config).agent_types, labels))
 
 
@@ -322,12 +322,12 @@ def _fixed_arrays(policy: Any) -> Weights:
     another. Of a scheme from another package nobody knows what its networks note down.
     """
     scheme, arrays = policy.scheme, policy.state_dict()
-    names = {_LABELS, _IDENTITY_STEPS}
+    names = {LABELS, _IDENTITY_STEPS}
     if not scheme.acts_in_training:
         if is_builtin(policy.scheme_name):
             names = arrays.keys() - {f"scheme.{name}" for name, each in scheme.named_parameters() if each.requires_grad}
     elif not scheme.needs_identity_phase and (scheme.forms_groups or not is_builtin(policy.scheme_name)):
-        names.remove(_LABELS)
+        names.remove(LABELS)
     return {name: arrays[name].numpy().copy() for name in sorted(names)}
 
 

@@ -46,7 +46,7 @@ from baselines.text import counted, printable
 
 __all__ = ["Retrained", "Trainer", "draw_runs", "retrain"]
 
-MAX_MEMORY = 4 << 30
+MAX_MEMORY = 8 << 30
 """What the process of a run may hold that deep verification trains again; `retrain` is asked for, and has no limit."""
 
 LEAST_SECONDS = 30

@@ -8,6 +8,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -31,6 +32,7 @@ from baselines.leaderboard.records.reader import (
     read_actions,
     read_final_actions,
     read_run,
+    read_weights,
 )
 from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
@@ -50,7 +52,7 @@ from baselines.leaderboard.verify.run_and_set import (
     unequal_diagnostics,
 )
 from baselines.leaderboard.verify.verdict import Examined, Fault, RunVerdict, Verdict
-from baselines.leaderboard.verify.weights import check_weights
+from baselines.leaderboard.verify.weights import LABELS, check_weights
 
 if TYPE_CHECKING:
     from baselines.leaderboard.verify.retrain import Trainer
@@ -412,9 +414,13 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
 
 
 def _networks(record: FinishedRun) -> int:
-    """Return how many networks decide one after the other: those of groups of unequal sizes."""
-    sizes = Counter(record.sharing.assignment or ())
-    return len(sizes) if len(set(sizes.values())) > 1 else 1
+    """Return how many networks decide one after the other in what is played: those of groups of unequal sizes."""
+    most = 1
+    for best in () if record.light else (False, True):
+        with suppress(DamagedRecordError):  # named when the weights are checked
+            _, sizes = np.unique(read_weights(record, best=best).get(LABELS, 0), return_counts=True)
+            most = max(most, len(sizes) if len(set(sizes.tolist())) > 1 else 1)
+    return most
 
 
 def _plays() -> int:

@@ -23,7 +23,7 @@ from baselines.leaderboard.records.run_files import RUN_FILES
 from baselines.leaderboard.spec.config import RunConfig
 from baselines.leaderboard.verify.verdict import Fault
 
-__all__ = ["BEST", "FINAL", "METADATA_KEY", "check_weights"]
+__all__ = ["BEST", "FINAL", "LABELS", "METADATA_KEY", "check_weights"]
 
 FINAL, BEST = "policy.safetensors", "policy_best.safetensors"
 
@@ -44,7 +44,7 @@ _CRITIC = "scheme.critic"
 # What the best weights may have more than the final ones, because parameters come and go; and what all may have.
 _TIMES_MORE, _SMALL_BYTES = 8, 1 << 20
 # Buffers that every scheme has; see ``adaps_agents.schemes.base.SharingScheme``.
-_LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
+LABELS, _IDENTITY_STEPS = "scheme.labels", "scheme.identity_steps"
 
 
 def check_weights(record: FinishedRun, files: Mapping[str, bytes], env: BatchedEnv) -> Iterator[Fault]:
@@ -185,9 +185,9 @@ def _identity_faults(file: str, arrays: Weights, sharing: Sharing) -> Iterator[F
 
 def _label_faults(arrays: Weights, sharing: Sharing, num_agents: int) -> Iterator[Fault]:
     """The groups are part of the weights, by whatever name ``sharing.json`` tells them once more."""
-    stored = arrays.get(_LABELS)
+    stored = arrays.get(LABELS)
     if stored is None or stored.shape != (num_agents,) or stored.dtype != np.int64:
-        yield Fault(FINAL, _LABELS, f"missing, or not one whole number for each of {num_agents} agents")
+        yield Fault(FINAL, LABELS, f"missing, or not one whole number for each of {num_agents} agents")
         return
     labels = stored.tolist()
     named = {f"agent_{agent}": group for agent, group in enumerate(labels)}
@@ -198,7 +198,7 @@ def _label_faults(arrays: Weights, sharing: Sharing, num_agents: int) -> Iterato
             told["diagnostics.sharing.groups"] = (sharing.diagnostics.sharing.get("groups"), named)
     for where, (found, rule) in told.items():
         if found is not None and found != rule:
-            yield Fault("sharing.json", where, f"{found!r}; {FINAL} has {_LABELS} = {labels}")
+            yield Fault("sharing.json", where, f"{found!r}; {FINAL} has {LABELS} = {labels}")
 
 
 def _pair_faults(final: Weights, best: Weights, evaluation: Evaluation) -> Iterator[Fault]:

@@ -40,7 +40,7 @@ from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.measured import identity_faults
-from baselines.leaderboard.verify.weights import BEST, FINAL, _array_faults, _pair_faults
+from baselines.leaderboard.verify.weights import BEST, FINAL, LABELS, _array_faults, _pair_faults
 
 FUPS = "one/fups_id/seed-0"
 HEAD, OFFSET = "scheme.actor_net.weights.1", "scheme.actor_net.biases.1"
@@ -853,3 +853,14 @@ def test_honest_runs_pass_whatever_the_number_of_threads(
         finally:
             torch.set_num_threads(before)
         assert verdict.verified, [str(fault) for fault in verdict.all_faults]
+
+
+def test_networks_of_unequal_groups_are_counted_by_the_labels_that_are_played(runs: Path) -> None:
+    """They decide one after the other; what ``sharing.json`` says of them is compared after the play alone."""
+    record = read_run(runs / FUPS)
+    assert runset._networks(record) == 1  # type: ignore[arg-type]
+    for file in (FINAL, BEST):
+        edit_weights(runs / FUPS, file, lambda weights: weights.update({LABELS: np.array([0, 1, 2, 0])}))
+        assert runset._networks(read_run(runs / FUPS)) == 3  # type: ignore[arg-type]
+        edit_weights(runs / FUPS, file, lambda weights: weights.update({LABELS: np.array([0, 1, 1, 0])}))
+        assert runset._networks(read_run(runs / FUPS)) == 1  # type: ignore[arg-type]
