@@ -78,10 +78,14 @@ def same_kind_of_machine(config: RunConfig, there: Provenance) -> bool:
 
 
 def same_software(config: RunConfig, there: Provenance) -> bool:
-    """Whether a record names the packages and the commit that are installed here."""
+    """Whether a record names the packages, the Python and the commit, changed or not, that are installed here.
+
+    Python counts without its last number: 3.12 adds floats otherwise than 3.11. Of an installed package, its version
+    alone tells the code.
+    """
     here = provenance_of(config, digest=False)
-    commits = [None if each.git is None else each.git.commit for each in (here, there)]
-    return here.packages == there.packages and commits[0] == commits[1]
+    known = [(each.packages, each.python.rpartition(".")[0], each.git) for each in (here, there)]
+    return known[0] == known[1]
 
 
 @dataclass

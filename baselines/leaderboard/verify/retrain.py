@@ -28,7 +28,8 @@ from baselines.leaderboard.execution.probe import probe
 from baselines.leaderboard.execution.progress import ProgressDisplay, duration
 from baselines.leaderboard.execution.signals import end_on_signal
 from baselines.leaderboard.execution.suite_runner import run_jobs
-from baselines.leaderboard.files import make_directory, writing
+from baselines.leaderboard.files import make_directory, sha256_hex, writing
+from baselines.leaderboard.records.npz import decode_npz, encode_npz
 from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine, same_software
 from baselines.leaderboard.records.reader import (
     REPRODUCIBLE_FILES,
@@ -277,7 +278,11 @@ def _place(out: Path | None) -> Iterator[Path]:
 
 def _compared(old: FinishedRun, there: Mapping[str, str], new: RunRecord) -> Retrained:
     here = listed_digests(new.directory)
-    same = tuple(name for name in REPRODUCIBLE_FILES if there.get(name) == here.get(name))
+    same = tuple(
+        name
+        for name in REPRODUCIBLE_FILES
+        if here.get(name) in (there.get(name), _packed_here(old.directory / name, there.get(name)))
+    )
     different = tuple(name for name in REPRODUCIBLE_FILES if name not in same)
     provenance, config = tuple(_apart(old)), old.config
     outside = [] if config.scheme.name in BUILTIN_SCHEMES else [config.scheme.name]
@@ -295,6 +300,13 @@ def _compared(old: FinishedRun, there: Mapping[str, str], new: RunRecord) -> Ret
     remarks = (f"trained again, it fails: {new.failure.type}: {new.failure.message}", *remarks)
     verdict = "fault" if _repeats_here(old) and new.failure.type not in _NOT_THE_RUNS else "elsewhere"
     return Retrained(config.run_id, verdict, same, different, provenance, remarks=remarks)
+
+
+def _packed_here(file: Path, recorded: str | None) -> str | None:
+    """Return the hash of recorded arrays as they are written here: another zlib packs the same arrays otherwise."""
+    if file.suffix != ".npz" or not file.is_file() or sha256_hex(data := file.read_bytes()) != recorded:
+        return None
+    return sha256_hex(encode_npz(decode_npz(data)))
 
 
 def _apart(old: FinishedRun) -> Iterator[str]:

@@ -309,6 +309,7 @@ def _train_again(
             outcome = replace(outcome, retrained=True, held_out=held_out)
         elif found.verdict == "fault":
             outcome = replace(outcome, faults=_named(found.run, found.faults()))
+            verdict.notes += [f"{found.run}: {part}" for part in found.provenance]
         else:
             verdict.notes += found.notes()
         verdict.runs[places[found.run]] = outcome

@@ -9,16 +9,18 @@ import sys
 import zipfile
 from contextlib import suppress
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from commands import run_cli
 from fabricate import suite_data
 from replant import noisy, replant
 from rich.console import Console
-from tamper import append_member, edit_json, edit_returns
+from tamper import append_member, arrays_of, edit_arrays, edit_json, edit_returns, mend, npz_info
 
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import Job, write_suite_file
@@ -169,6 +171,31 @@ def test_deep_verification_tells_scores_where_bytes_cannot_be_compared(
     shutil.rmtree(copied / ONE)
     assert run_cli("leaderboard", "verify", copied, "--deep") == 0
     assert re.search(rf"note: {OTHER}: -?[\d.]+ recorded, -?[\d.]+ trained again; paired", capsys.readouterr().out)
+
+
+def test_arrays_that_another_zlib_packed_are_the_same(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither packages nor machine tell which one it was."""
+    run = shutil.copytree(trained / ONE, tmp_path / "runs" / ONE)
+    file = run / "actions.npz"
+    packed, arrays = file.read_bytes(), arrays_of(run, "actions.npz")
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            np.save(member := BytesIO(), array)
+            archive.writestr(npz_info(name), member.getvalue(), compresslevel=1)
+    mend(run)
+    assert file.read_bytes() != packed
+    assert found(capsys, tmp_path / "runs")[0] == 0
+    edit_arrays(run, "actions.npz", lambda arrays: arrays["final"].__setitem__((0, 0, 0), 4))
+    assert (
+        "actions.npz"
+        in retrain._compared(
+            read_run(run),
+            listed_digests(run),
+            read_run(trained / ONE),  # type: ignore[arg-type]
+        ).different
+    )
 
 
 def test_what_names_another_machine_is_never_the_same(

@@ -31,6 +31,7 @@ from baselines.leaderboard.execution.learner import build_model, network_only
 from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.execution.replay import lane_bytes, open_environment
 from baselines.leaderboard.files import canonical_json
+from baselines.leaderboard.records import provenance
 from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine
 from baselines.leaderboard.records.reader import read_run, read_weights
@@ -296,6 +297,21 @@ def test_other_instruction_sets_are_another_processor(honest_runs: Path, monkeyp
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     assert provenance_of(record.config).processor.endswith(" (ATEN_CPU_CAPABILITY=default)")
     assert not same_kind_of_machine(record.config, record.provenance)
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [({}, True), ({"python": "3.99.1"}, False), ({"packages": {}}, False), ({"git": None}, False)],
+)
+def test_other_software_may_give_other_bytes(honest_runs: Path, changes: dict[str, Any], same: bool) -> None:
+    record = read_run(honest_runs / FUPS)
+    # A test may run where there is no checkout.
+    here = record.provenance.model_copy(update={"git": provenance.Git(commit="0" * 40, modified=False)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "_git", lambda: here.git)
+        assert provenance.same_software(record.config, here.model_copy(update=changes)) is same
+        patch.setattr(provenance, "_git", lambda: provenance.Git(commit="0" * 40, modified=True))
+        assert not provenance.same_software(record.config, here)
 
 
 def test_identity_steps_are_whole_steps_of_all_lanes(honest_runs: Path) -> None:
