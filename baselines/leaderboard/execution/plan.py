@@ -55,6 +55,7 @@ class JobOptions:
         logs: directory for the files of the loggers; None takes ``logs`` in the output directory.
         timeout: seconds after which a run that has not ended is recorded as failed; None lets it take its time.
         memory: bytes of data that its process may hold, on Linux; None lets it take what there is.
+        cpu_seconds: processor time after which it fails, where the system counts it; None lets it take its time.
     """
 
     checkpoint_seconds: float = 30.0
@@ -62,6 +63,7 @@ class JobOptions:
     logs: Path | None = None
     timeout: float | None = None
     memory: int | None = None
+    cpu_seconds: float | None = None
 
 
 DEFAULT_OPTIONS = JobOptions()

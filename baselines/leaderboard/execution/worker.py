@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -21,7 +22,7 @@ from adaps_envs.errors import AdapsError
 from adaps_envs.registry import PLUGINS_VARIABLE
 from baselines.leaderboard.errors import OutputDirectoryError
 from baselines.leaderboard.execution.engine import Throttle
-from baselines.leaderboard.execution.plan import Job
+from baselines.leaderboard.execution.plan import Job, JobOptions
 from baselines.leaderboard.spec.config import RunConfig, SuiteConfig
 from baselines.leaderboard.spec.loading import select
 
@@ -99,12 +100,8 @@ class _Worker:
         if env_plugin or not is_builtin(job.config.scheme.name):
             self._answer("single use")
         os.environ[PLUGINS_VARIABLE] = env_plugin
-        if job.options.memory is not None and sys.platform == "linux":
-            import resource
-
-            _, most = resource.getrlimit(resource.RLIMIT_DATA)
-            memory = job.options.memory if most == resource.RLIM_INFINITY else min(job.options.memory, most)
-            resource.setrlimit(resource.RLIMIT_DATA, (memory, most))
+        if sys.platform == "linux":
+            _limit(job.options)
         progress = Throttle(lambda steps: self._answer("progress", steps if isinstance(steps, str) else int(steps)))
         config = RunConfig.model_validate(job.config.model_dump(mode="json"))
         try:
@@ -118,6 +115,25 @@ class _Worker:
 
     def _answer(self, *values: Any) -> None:
         self._connection.send_bytes(json.dumps(values).encode("ascii"))
+
+
+def _limit(options: JobOptions) -> None:
+    """Let this process fail where it takes more memory or processor time than a job may."""
+    import resource
+
+    limits: list[tuple[int, float]] = []
+    if options.memory is not None:
+        limits.append((resource.RLIMIT_DATA, options.memory))
+    if options.cpu_seconds is not None:
+        signal.signal(signal.SIGXCPU, _out_of_time)
+        limits.append((resource.RLIMIT_CPU, time.process_time() + options.cpu_seconds))
+    for kind, wanted in limits:
+        _, most = resource.getrlimit(kind)
+        resource.setrlimit(kind, (int(wanted) if most == resource.RLIM_INFINITY else min(int(wanted), most), most))
+
+
+def _out_of_time(*_: Any) -> None:
+    raise TimeoutError("it takes more processor time than it may")
 
 
 def _public_name(error: AdapsError) -> str:

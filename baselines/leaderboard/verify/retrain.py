@@ -53,11 +53,13 @@ MAX_MEMORY = 8 << 30
 LEAST_SECONDS = 30
 """As how many seconds of training a run counts at least: its process takes some to begin."""
 
-SECONDS_MORE, TIMES_AS_LONG = 120, 4
-"""A run is given up that takes so much longer than its record says, on a machine that may be busy."""
+SECONDS_MORE, TIMES_AS_LONG, BUSY = 120, 4, 20
+"""A run may take so much more processor time than its record says, and so many times that by the clock."""
 
 # Failures that say more about this machine, and what is installed on it, than about the run.
-_NOT_THE_RUNS = frozenset({"MemoryError", "RunTimedOut", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"})
+_NOT_THE_RUNS = frozenset(
+    {"MemoryError", "RunTimedOut", "TimeoutError", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"}
+)
 
 
 @dataclass(frozen=True)
@@ -164,15 +166,20 @@ class Trainer:
         with end_on_signal():
             for some in (drawn[start : start + cores] for start in range(0, len(drawn), cores)):
                 longest = max(record.costs.cpu_seconds or 0.0 for record in some)
-                seconds = SECONDS_MORE + TIMES_AS_LONG * longest
-                again = _trained(some, console=self.console, seconds=seconds, memory=MAX_MEMORY)
+                again = _trained(some, self.console, _limits(SECONDS_MORE + TIMES_AS_LONG * longest))
                 found += map(_must_repeat, some, again)
         return found
 
 
+def _limits(cpu_seconds: float) -> JobOptions:
+    """Return the limits of a run that is trained again; the clock's is for a machine on which nothing goes on."""
+    return JobOptions(timeout=BUSY * cpu_seconds, memory=MAX_MEMORY, cpu_seconds=cpu_seconds)
+
+
 def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
-    """Make it a fault that training did not end, where it must come out the same."""
-    if found.scores is not None or not _repeats_here(record):
+    """Make it a fault that training failed, where it must come out the same; the clock tells of this machine alone."""
+    late = any("RunTimedOut" in remark for remark in found.remarks)
+    if late or found.scores is not None or not _repeats_here(record):
         return found
     return replace(found, verdict="fault", different=(), remarks=(*found.remarks, "--retrain 0 trains none"))
 
@@ -231,7 +238,7 @@ def retrain(
     records = [record for record in map(read_run, paths) if isinstance(record, FinishedRun)]
     at_once = min(jobs or available_cores(), len(records))
     _tell_cost(records, console, at_once, f"a run that takes more than {duration(seconds)} is given up (--timeout)")
-    return _trained(records, console=console, out=out, jobs=jobs, seconds=seconds)
+    return _trained(records, console, JobOptions(timeout=seconds), out=out, jobs=jobs)
 
 
 def _tell_cost(records: Sequence[FinishedRun], console: Console, at_once: int, limit: str) -> None:
@@ -241,13 +248,12 @@ def _tell_cost(records: Sequence[FinishedRun], console: Console, at_once: int, l
 
 
 def _trained(
-    records: Sequence[FinishedRun], *, console: Console, out: Path | None = None, jobs: int | None = None,
-    seconds: float, memory: int | None = None,
+    records: Sequence[FinishedRun], console: Console, options: JobOptions, *, out: Path | None = None,
+    jobs: int | None = None,
 ) -> list[Retrained]:  # fmt: skip
     recorded = {record.config.run_id: listed_digests(record.directory) for record in records}
     found: dict[str, Retrained] = {}
     with _place(out) as place:
-        options = JobOptions(timeout=seconds, memory=memory)
         todo = [Job(each.config, place / each.config.run_id, JobState.OPEN, options) for each in records]
         at_once = min(jobs or available_cores(), len(todo))
         # Code of a plug-in could write into the files of other runs: those are trained and compared before.
