@@ -56,6 +56,9 @@ LEAST_SECONDS = 30
 SECONDS_MORE, TIMES_AS_LONG, BUSY = 120, 4, 20
 """A run may take so much more processor time than its record says, and so many times that by the clock."""
 
+MEASURED = {"sharing.json"}
+"""Files whose last digits follow from the C library, too; `--deep` measures them again by itself."""
+
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset(
     {"MemoryError", "RunTimedOut", "TimeoutError", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"}
@@ -301,7 +304,9 @@ def _compared(old: FinishedRun, there: Mapping[str, str], new: RunRecord) -> Ret
         gaps = second - first
         error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else 0.0
         scores, difference = (float(first.mean()), float(second.mean())), (float(gaps.mean()), error)
-        verdict: Any = "same" if not different else "fault" if _repeats_here(old) else "elsewhere"
+        verdict: Any = (
+            "same" if not different else "fault" if _repeats_here(old) and {*different} - MEASURED else "elsewhere"
+        )
         return Retrained(config.run_id, verdict, same, different, provenance, scores, difference, remarks)
     remarks = (f"trained again, it fails: {new.failure.type}: {new.failure.message}", *remarks)
     verdict = "fault" if _repeats_here(old) and new.failure.type not in _NOT_THE_RUNS else "elsewhere"

@@ -208,6 +208,14 @@ def test_arrays_that_another_zlib_packed_are_the_same(
     )
 
 
+def test_last_digits_of_diagnostics_are_no_fault(trained: Path, tmp_path: Path) -> None:
+    """Another C library gives them, on the same processor and with the same packages."""
+    run = shutil.copytree(trained / ONE, tmp_path / ONE)
+    edit_json(run, "sharing.json", lambda value: value["diagnostics"].update(snd=value["diagnostics"]["snd"] + 1e-13))
+    told = _compared(read_run(run), listed_digests(run), read_run(trained / ONE))  # type: ignore[arg-type]
+    assert (told.verdict, told.different) == ("elsewhere", ("sharing.json",))
+
+
 def test_what_names_another_machine_is_never_the_same(
     copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
