@@ -84,7 +84,10 @@ def same_software(config: RunConfig, there: Provenance) -> bool:
     alone tells the code.
     """
     here = provenance_of(config, digest=False)
-    known = [(each.packages, each.python.rpartition(".")[0], each.git) for each in (here, there)]
+    known = []
+    for each in (here, there):
+        versions = [each.packages.get(name) for name in _PACKAGES]
+        known.append((versions, each.python.rpartition(".")[0], each.git))
     return known[0] == known[1]
 
 

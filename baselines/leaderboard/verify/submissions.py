@@ -163,7 +163,9 @@ def _merge(directory: Path, board: Path, verdict: Verdict, name: str | None, new
     if suite is not None and name is not None:
         suite = suite.model_copy(update={"name": name})
     played = {run.run: run.held_out for run in verdict.runs if run.held_out is not None}
-    held_out = {**played, **held_out}
+    for run in held_out.keys() & played.keys():
+        played[run] = held_out[run].model_copy(update={"retrained": held_out[run].retrained or played[run].retrained})
+    held_out = {**held_out, **played}
     recorded = sorted(run for run, record in standing.items() if record.status == "done" and run not in held_out)
     if held_out and recorded:
         verdict.notes.append(

@@ -126,6 +126,11 @@ def test_a_board_says_how_many_runs_were_trained_again(
     assert run_cli(*add, "--board", tmp_path / "other", "--retrain", "1") == 0
     stored = json.loads((tmp_path / "other/held_out.json").read_bytes())["runs"]
     assert sorted(entry["retrained"] for entry in stored.values()) == [False, True]
+    means = {run: entry["mean"] for run, entry in stored.items()}
+    assert run_cli(*add, "--board", tmp_path / "other") == 0
+    stored = json.loads((tmp_path / "other/held_out.json").read_bytes())["runs"]
+    assert [entry["retrained"] for entry in stored.values()] == [True, True]
+    assert {run: entry["mean"] for run, entry in stored.items()} == means, "no second draw"
 
 
 def test_one_run_of_each_row_is_drawn(trained: Path) -> None:

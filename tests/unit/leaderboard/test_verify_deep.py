@@ -299,9 +299,13 @@ def test_other_instruction_sets_are_another_processor(honest_runs: Path, monkeyp
     assert not same_kind_of_machine(record.config, record.provenance)
 
 
+# What no run writes must not make a record another machine's.
+EXTRA = {"packages": {**provenance._versions(), "x": "1"}}
+
+
 @pytest.mark.parametrize(
     ("changes", "same"),
-    [({}, True), ({"python": "3.99.1"}, False), ({"packages": {}}, False), ({"git": None}, False)],
+    [({}, True), ({"python": "3.99.1"}, False), ({"packages": {}}, False), ({"git": None}, False), (EXTRA, True)],
 )
 def test_other_software_may_give_other_bytes(honest_runs: Path, changes: dict[str, Any], same: bool) -> None:
     record = read_run(honest_runs / FUPS)
