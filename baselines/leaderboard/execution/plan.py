@@ -54,8 +54,8 @@ class JobOptions:
         loggers: names of :mod:`baselines.leaderboard.execution.loggers`.
         logs: directory for the files of the loggers; None takes ``logs`` in the output directory.
         timeout: seconds after which a run that has not ended is recorded as failed; None lets it take its time.
-        memory: bytes of data that its process may hold, on Linux; None lets it take what there is.
-        cpu_seconds: processor time after which it fails, where the system counts it; None lets it take its time.
+        memory: bytes of data that its process may hold, by the local engine on Linux; None lets it take what there is.
+        cpu_seconds: processor time after which it fails, where ``memory`` counts, too; None lets it take its time.
     """
 
     checkpoint_seconds: float = 30.0

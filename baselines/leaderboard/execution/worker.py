@@ -132,8 +132,12 @@ def _limit(options: JobOptions) -> None:
         resource.setrlimit(kind, (int(wanted) if most == resource.RLIM_INFINITY else min(int(wanted), most), most))
 
 
+class OutOfTimeError(RuntimeError):
+    """A job has taken the processor time that it may. Not an OSError, which means a full disk."""
+
+
 def _out_of_time(*_: Any) -> None:
-    raise TimeoutError("it takes more processor time than it may")
+    raise OutOfTimeError("it takes more processor time than it may")
 
 
 def _public_name(error: AdapsError) -> str:

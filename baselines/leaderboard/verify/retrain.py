@@ -59,9 +59,11 @@ SECONDS_MORE, TIMES_AS_LONG, BUSY = 120, 4, 20
 MEASURED = {"sharing.json"}
 """Files whose last digits follow from the C library, too; `--deep` measures them again by itself."""
 
+_FAILS = "trained again, it fails: "
+
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset(
-    {"MemoryError", "RunTimedOut", "TimeoutError", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"}
+    {"MemoryError", "RunTimedOut", "OutOfTimeError", "UnknownNameError", "WorkerDied", "_ArrayMemoryError"}
 )
 
 
@@ -181,7 +183,7 @@ def _limits(cpu_seconds: float) -> JobOptions:
 
 def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
     """Make it a fault that training failed, where it must come out the same; the clock tells of this machine alone."""
-    late = any("RunTimedOut" in remark for remark in found.remarks)
+    late = any(remark.startswith(f"{_FAILS}RunTimedOut:") for remark in found.remarks)
     if late or found.scores is not None or not _repeats_here(record):
         return found
     return replace(found, verdict="fault", different=(), remarks=(*found.remarks, "--retrain 0 trains none"))
@@ -308,7 +310,7 @@ def _compared(old: FinishedRun, there: Mapping[str, str], new: RunRecord) -> Ret
             "same" if not different else "fault" if _repeats_here(old) and {*different} - MEASURED else "elsewhere"
         )
         return Retrained(config.run_id, verdict, same, different, provenance, scores, difference, remarks)
-    remarks = (f"trained again, it fails: {new.failure.type}: {new.failure.message}", *remarks)
+    remarks = (f"{_FAILS}{new.failure.type}: {new.failure.message}", *remarks)
     verdict = "fault" if _repeats_here(old) and new.failure.type not in _NOT_THE_RUNS else "elsewhere"
     return Retrained(config.run_id, verdict, same, different, provenance, remarks=remarks)
 

@@ -85,10 +85,10 @@ With 32, a policy that knows four of them may not be found; with 16, four; with 
 
 # Larger networks take their time to decide; most of those of the built-in suites are smaller.
 _WEIGHTS_PER_DECISION = 1 << 13
-# A step of all episodes at once takes as long as so many decisions, however few there are, and each network more.
-_DECISIONS_PER_STEP, _DECISIONS_PER_NETWORK = 1 << 8, 1 << 6
 # So do long observations; those of the built-in tasks are shorter.
 _ENTRIES_PER_DECISION = 1 << 6
+# A step of all episodes at once takes as long as so many decisions, however few there are, and each network more.
+_DECISIONS_PER_STEP, _DECISIONS_PER_NETWORK = 1 << 8, 1 << 6
 # An episode begins with a lane of its own: a large board takes longer to make than a short episode to play.
 _BYTES_PER_DECISION = 1 << 6
 # A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
@@ -284,7 +284,7 @@ def _verify_deeply(
     if formed:
         verdict.notes.append(
             f"{len(formed)} runs ({formed[0]}) form groups, copies or corrections while they train: "
-            "these can hold the hidden types, and `retrain` alone checks them"
+            "these can hold the hidden types, and training them again alone checks them"
         )
     return left
 
