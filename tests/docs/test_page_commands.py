@@ -33,7 +33,7 @@ SMALLER = {
     "compare adaps": "compare oracle",
 }
 PAGES = {
-    "docs/explanation/protocol.md": "",
+    "docs/explanation/verification.md": "",
     "docs/reference/file-formats.md": "",
     "docs/how-to/custom-suites.md": "references",  # first: the scores that the other commands take from the file
     "docs/how-to/publish-a-board.md": "",
