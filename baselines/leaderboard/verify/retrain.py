@@ -24,7 +24,6 @@ from baselines.leaderboard.execution.apart import needs_plugin
 from baselines.leaderboard.execution.estimate import estimate_rest
 from baselines.leaderboard.execution.local_engine import WorkerPool, available_cores
 from baselines.leaderboard.execution.plan import Job, JobOptions, JobState
-from baselines.leaderboard.execution.probe import probe
 from baselines.leaderboard.execution.progress import ProgressDisplay, duration
 from baselines.leaderboard.execution.signals import end_on_signal
 from baselines.leaderboard.execution.suite_runner import run_jobs
@@ -248,7 +247,7 @@ def retrain(
 
 def _tell_cost(records: Sequence[FinishedRun], console: Console, at_once: int, limit: str) -> None:
     todo = [Job(record.config, record.directory, JobState.OPEN) for record in records]
-    for line in [*estimate_rest(todo, records, probe).lines(min(at_once, len(todo))), limit]:
+    for line in [*estimate_rest(todo, records).lines(min(at_once, len(todo))), limit]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

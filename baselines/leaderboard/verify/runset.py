@@ -34,7 +34,7 @@ from baselines.leaderboard.records.reader import (
     read_run,
     read_weights,
 )
-from baselines.leaderboard.records.run_files import LIGHT_SUMS, SUMS, files_of
+from baselines.leaderboard.records.run_files import LIGHT_SUMS, RUN_FILES, SUMS, files_of
 from baselines.leaderboard.records.writer import UNFINISHED_NAME
 from baselines.leaderboard.report.data.archive import ARCHIVE
 from baselines.leaderboard.report.data.collect import check_comparable
@@ -93,6 +93,8 @@ _DECISIONS_PER_STEP, _DECISIONS_PER_NETWORK = 1 << 8, 1 << 6
 _BYTES_PER_DECISION = 1 << 6
 # A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
 _DECISIONS_PER_DIGESTED = 1 << 6
+# Records of all runs are held at once: 2 GiB at most, as a byte of JSON takes up to 30 of memory.
+_DECISIONS_PER_HELD, _HELD_PER_JSON = 1 << 1, 1 << 5
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
 # Larger files are compared by their size.
@@ -357,19 +359,17 @@ def _verify_run(
     """
     record: RunRecord | None = None
     faults: list[Fault] = []
-    replayed = decisions = 0
+    replayed = spent = 0
     try:
-        record = read_run(directory)
+        read = read_run(directory)
+        spent = _affordable("its files count as", _held(read), allowed)
+        record = read
         faults += _file_faults(directory, record, run)
         if isinstance(record, FinishedRun):
             game = _game(record)
             decisions = _decisions(record, deep, digest=game not in digested)
             decisions += before * sum(record.config.learner.net_arch)
-            if decisions > allowed:
-                message = (
-                    f"its checks take up to {decisions:,} decisions, and {allowed:,} are left of those of all runs"
-                )
-                raise ReplayError("config.task", f"{message}; --most-decisions allows more")
+            spent = _affordable("its checks take up to", spent + decisions, allowed)
             digested.add(game)
             with np.errstate(all="ignore"):  # a forged 1e308 overflows in a mean, which is then a fault
                 replayed, found = _result_faults(record)
@@ -378,14 +378,29 @@ def _verify_run(
         faults.append(Fault(error.file, "", error.fault))
     except ReplayError as error:
         faults.append(Fault("config.json", error.where, str(error)))
-        decisions = 0
     except Exception as error:  # foreign content must never end the verification of the other runs
         faults.append(_cannot_be_verified(error))
     status, light = (None, False) if record is None else (record.status, record.light)
     recorded = None
     if isinstance(record, FinishedRun) and not faults:
         recorded = float(record.evaluation.scored(record.config.task)[-1].mean())
-    return record, RunVerdict(run, status, replayed, _named(run, faults), light, recorded), decisions
+    return record, RunVerdict(run, status, replayed, _named(run, faults), light, recorded), spent
+
+
+def _affordable(what: str, decisions: int, allowed: int) -> int:
+    if decisions > allowed:
+        message = f"{what} {decisions:,} decisions, and {allowed:,} are left of those of all runs"
+        raise ReplayError("config.task", f"{message}; --most-decisions allows more")
+    return decisions
+
+
+def _held(record: RunRecord) -> int:
+    """Return as how many decisions the memory counts that a record takes while the others are verified."""
+    files = (record.directory / name for name in RUN_FILES if name.endswith((".json", ".jsonl")))
+    held = _HELD_PER_JSON * sum(file.stat().st_size for file in files if file.is_file())
+    if isinstance(record, FinishedRun):
+        held += sum(values.nbytes for values in vars(record.evaluation).values())
+    return _DECISIONS_PER_HELD * held
 
 
 def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:

@@ -22,6 +22,7 @@ from replant import noisy, replant
 from rich.console import Console
 from tamper import append_member, arrays_of, edit_arrays, edit_json, edit_returns, mend, npz_info
 
+from baselines.leaderboard.execution import probe
 from baselines.leaderboard.execution.job import execute_job
 from baselines.leaderboard.execution.plan import Job, write_suite_file
 from baselines.leaderboard.execution.suite_runner import run_jobs
@@ -148,6 +149,16 @@ def test_training_again_takes_no_longer_than_allowed(trained: Path, capsys: pyte
     assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain", "2", "--retrain-seconds", "59") == 1
     told = "fault: training 2 drawn runs again takes 60 s by their records, and 59 s are allowed: --retrain-seconds"
     assert told in capsys.readouterr().out
+
+
+def test_nothing_is_trained_to_tell_what_training_will_cost(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe, as before a suite, would have no limits; a record that tells no time took 15 GiB of memory so."""
+    monkeypatch.setattr(probe.multiprocessing, "get_context", lambda *_: pytest.fail("a probe begins"))
+    record, console = read_run(trained / ONE), Console(record=True)
+    task = record.config.task.model_copy(update={"budget": 10 * probe.FEWEST_STEPS})
+    untold = replace(record, config=record.config.model_copy(update={"task": task}), costs=Costs())
+    retrain._tell_cost([untold], console, 1, "given up")
+    assert "no time is known for 1 of them" in console.export_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system has the limits")

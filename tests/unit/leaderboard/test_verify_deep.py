@@ -17,7 +17,17 @@ import torch
 from fabricate import suite_data
 from luck import ask
 from replant import replant
-from tamper import arrays_of, edit_config, edit_header, edit_json, edit_returns, edit_weights, mend, write_arrays
+from tamper import (
+    arrays_of,
+    edit_config,
+    edit_header,
+    edit_json,
+    edit_metrics,
+    edit_returns,
+    edit_weights,
+    mend,
+    write_arrays,
+)
 
 from adaps_agents.policy.policy import SharingPolicy
 from adaps_agents.schemes.group_source import GroupSource
@@ -34,7 +44,7 @@ from baselines.leaderboard.files import canonical_json
 from baselines.leaderboard.records import provenance
 from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine
-from baselines.leaderboard.records.reader import read_run, read_weights
+from baselines.leaderboard.records.reader import find_runs, read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
 from baselines.leaderboard.verify import MOST_DECISIONS, apart, courses, deep, groups, runset, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
@@ -715,11 +725,24 @@ def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
     phase = groups.phase_decisions(record.config, open_environment(record.config), 400)
     assert 9 * 400 * 4 < phase < 1 << 20
     for checks, episodes, compared, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED + STEPS, 2 * phase)):
-        decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8 + phases
+        decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8 + phases + held(honest_runs)
         enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
         assert enough.verified
         short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
         assert ["--most-decisions allows more" in str(fault) for fault in short.all_faults] == [True]
+
+
+def held(directory: Path) -> int:
+    return sum(runset._held(read_run(path)) for path in find_runs(directory))
+
+
+def test_what_records_hold_in_memory_is_bounded(runs: Path) -> None:
+    """A file of 177 kB unpacked to 100 runs that took 10 GiB, each of them within the limits of one file."""
+    edit_metrics(runs / FUPS, lambda lines: [*lines, {"": [{"": 0}] * 50_000}])
+    size = (runs / FUPS / "metrics.jsonl").stat().st_size
+    (fault,) = verify_directory(runs / FUPS, most_decisions=64 * size).all_faults
+    assert "its files count as" in str(fault)
+    assert "its files count as" not in str(verify_directory(runs / FUPS).all_faults)
 
 
 def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
@@ -727,7 +750,7 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     wide = [2_000, 2_000]
     edit_config(runs / FUPS, lambda config: config["learner"].update(net_arch=wide))
     edit_header(runs / FUPS, lambda header: header["network"].update(net_arch=wide))
-    decisions = DIGEST + 528 * EPISODE + OBSERVED
+    decisions = DIGEST + 528 * EPISODE + OBSERVED + held(runs)
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
