@@ -68,6 +68,13 @@ def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
     return sum(left * right for left, right in pairwise(sizes)) + unit
 
 
+def drawing(config: RunConfig, env: BatchedEnv) -> int:
+    """Return how many multiplications it takes to draw initial weights: orthogonal matrices are decomposed."""
+    sizes = layer_sizes(config, env)
+    unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 3
+    return env.num_agents * (sum(left * right * min(left, right) for left, right in pairwise(sizes)) + unit)
+
+
 def check_task(config: RunConfig) -> Iterator[Fault]:
     """A built-in task's name stands for its environment, parameters and reference scores, however it is spelled."""
     task = config.task

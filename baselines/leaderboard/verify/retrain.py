@@ -152,7 +152,19 @@ class Trainer:
         rows: dict[tuple[str, str], list[FinishedRun]] = {}
         for record in records:
             rows.setdefault((record.config.task.name, record.config.scheme.label), []).append(record)
-        drawn = [row[place] for row in rows.values() for place in rng.permutation(len(row))[: self.count]]
+        return self._affordable(
+            [row[place] for row in rows.values() for place in rng.permutation(len(row))[: self.count]]
+        )
+
+    def with_suspects(self, drawn: list[FinishedRun], suspects: Sequence[FinishedRun]) -> list[FinishedRun]:
+        """Return the drawn runs and those that may be copies, if these do not take too long."""
+        more = {record.config.run_id: record for record in [*drawn, *suspects]}
+        try:
+            return self._affordable(list(more.values())) if drawn else drawn
+        except ConfigError:  # what is suspected stays a fault, which names it
+            return drawn
+
+    def _affordable(self, drawn: list[FinishedRun]) -> list[FinishedRun]:
         needed = sum(max(LEAST_SECONDS, record.costs.cpu_seconds or 0.0) for record in drawn)
         if needed > self.seconds:
             raise ConfigError(

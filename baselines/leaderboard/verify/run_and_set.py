@@ -50,11 +50,16 @@ def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
     a light run, the hash of its weights must do.
     """
     finished = [record for record in records if isinstance(record, FinishedRun)]
-    yield from _copies(finished, _print, _same_print)
+    yield from (fault for _, fault in _copies(finished, _print, _same_print))
 
 
-def copied_answers(records: list[RunRecord], answers: Mapping[str, Values]) -> Iterator[Fault]:
-    """Yield a fault for each of some sound runs that acts by the function of another one of its row, but for noise.
+def copied_answers(
+    records: list[RunRecord], answers: Mapping[str, Values]
+) -> Iterator[tuple[tuple[FinishedRun, FinishedRun], Fault]]:
+    """Yield each of some sound runs that acts by the function of another one of its row, but for noise, and that one.
+
+    Where an optimum is simple and exploration is rewarded, honest runs come to one function, too: the fault that goes
+    with them is none if both come out of training again.
 
     Args:
         records: the runs.
@@ -170,14 +175,15 @@ def _row(record: RunRecord) -> Row:
 
 def _copies(
     records: list[FinishedRun], print_of_run: Callable[[FinishedRun], Any], copied: Callable[[Any, Any], str]
-) -> Iterator[Fault]:
+) -> Iterator[tuple[tuple[FinishedRun, FinishedRun], Fault]]:
     """Compare each run with those before it in its row; ``copied`` says what of them is the same, or nothing."""
     seen: dict[Row, list[tuple[FinishedRun, Any]]] = {}
     for record in records:
         own, others = print_of_run(record), seen.setdefault(_row(record), [])
         for other, theirs in others:
             if what := copied(own, theirs):
-                yield Fault(f"{record.config.run_id}/{FINAL}", "", f"{what.format(other.config.run_id)} once more")
+                fault = Fault(f"{record.config.run_id}/{FINAL}", "", f"{what.format(other.config.run_id)} once more")
+                yield (record, other), fault
                 break
         others.append((record, own))
 

@@ -67,6 +67,9 @@ ExtraChecks = Callable[[FinishedRun, HeldOut | None], Examined]
 See :mod:`baselines.leaderboard.verify.deep`.
 """
 
+Copies = list[tuple[tuple[FinishedRun, FinishedRun], Fault]]
+"""Runs that act as another one of their row, that one, and what this is if they were not trained so."""
+
 MOST_DECISIONS = 1 << 32
 """Decisions of single agents in the episodes of all runs together, unless the caller allows more.
 
@@ -93,6 +96,8 @@ _DECISIONS_PER_STEP, _DECISIONS_PER_NETWORK = 1 << 8, 1 << 6
 _BYTES_PER_DECISION = 1 << 6
 # A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
 _DECISIONS_PER_DIGESTED = 1 << 6
+# Initial weights are drawn some eight times; the slowest decomposition takes a second for 2^30 multiplications.
+_MULTIPLICATIONS_PER_DECISION = 1 << 5
 # Records of all runs are held at once: 2 GiB at most, as a byte of JSON takes up to 30 of memory.
 _DECISIONS_PER_HELD, _HELD_PER_JSON = 1 << 1, 1 << 5
 
@@ -141,9 +146,11 @@ def verify_directory(
     if deep is not None:
         # After the last check that needs no code of theirs.
         drawn = [] if trainer is None else _drawn(sound, trainer, verdict)
-        sound = _verify_deeply(sound, deep, verdict, held_out)
+        sound, copies = _verify_deeply(sound, deep, verdict, held_out)
         if trainer is not None:
+            drawn = trainer.with_suspects(drawn, [run for pair, _ in copies for run in pair])
             sound = _train_again(sound, trainer, drawn, verdict)
+        _judge_copies(copies, verdict)
         sound = _unchanged(directory, sound, kept, verdict)
     if not alone:
         verdict.faults += [*doubled_runs(sound), *unequal_diagnostics(sound)]
@@ -239,8 +246,8 @@ def _held_out(directory: Path, sound: list[RunRecord], verdict: Verdict) -> dict
 
 def _verify_deeply(
     sound: list[RunRecord], deep: ExtraChecks, verdict: Verdict, held_out: Mapping[str, HeldOut]
-) -> list[RunRecord]:
-    """Play the stored policies of sound runs, and return the runs that are still sound."""
+) -> tuple[list[RunRecord], Copies]:
+    """Play the stored policies of sound runs; return the runs that are still sound, and those that act as another."""
     from adaps_agents.schemes.registry import is_builtin, scheme_class
     from baselines.leaderboard.verify.apart import needs_plugin
     from baselines.leaderboard.verify.fresh import MOST_BY_CHANCE
@@ -271,7 +278,6 @@ def _verify_deeply(
         deals[run] = examined.other_deals
         if examined.answers is not None:
             answers[run] = examined.answers
-    verdict.faults += copied_answers(left, answers)
     verdict.notes += alike_rows(left, answers)
     for chance, fault in lucky_groups(left, deals):
         if chance < MOST_BY_CHANCE:
@@ -288,7 +294,17 @@ def _verify_deeply(
             f"{len(formed)} runs ({formed[0]}) form groups, copies or corrections while they train: "
             "these can hold the hidden types, and training them again alone checks them"
         )
-    return left
+    return left, list(copied_answers(left, answers))
+
+
+def _judge_copies(copies: Copies, verdict: Verdict) -> None:
+    """What acts as another run of its row is a copy, unless both come out of training again."""
+    trained = {outcome.run for outcome in verdict.runs if outcome.retrained}
+    for (run, other), fault in copies:
+        if {run.config.run_id, other.config.run_id} <= trained:
+            verdict.notes.append(f"{run.config.run_id} acts as {other.config.run_id} does; both come out of training")
+        else:
+            verdict.faults.append(fault)
 
 
 def _drawn(sound: list[RunRecord], trainer: Trainer, verdict: Verdict) -> list[FinishedRun]:
@@ -311,7 +327,8 @@ def _train_again(
             outcome = replace(outcome, retrained=True, held_out=held_out)
         elif found.verdict == "fault":
             outcome = replace(outcome, faults=_named(found.run, found.faults()))
-            verdict.notes += [f"{found.run}: {part}" for part in found.provenance]
+            remarks = found.remarks if found.different else ()  # else the fault holds them
+            verdict.notes += [f"{found.run}: {part}" for part in (*found.provenance, *remarks)]
         else:
             verdict.notes += found.notes()
         verdict.runs[places[found.run]] = outcome
@@ -425,6 +442,7 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     decisions = episodes * lane + rollout
     if deep:
         decisions += sum(batches) * env.max_cycles * (_DECISIONS_PER_STEP + _DECISIONS_PER_NETWORK * _networks(record))
+        decisions += checks.drawing(record.config, env) // _MULTIPLICATIONS_PER_DECISION
         decisions += _observed(env) + _phase_decisions(record.config, env, record.sharing.identity_steps)
     return decisions
 

@@ -39,7 +39,7 @@ from baselines.leaderboard.records.reader import (
 from baselines.leaderboard.records.writer import RunWriter
 from baselines.leaderboard.report import collect_board, markdown_table
 from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig
-from baselines.leaderboard.verify import pack_submission, retrain, verify_directory
+from baselines.leaderboard.verify import pack_submission, retrain, run_and_set, verify_directory
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.retrain import _compared
 
@@ -149,6 +149,18 @@ def test_training_again_takes_no_longer_than_allowed(trained: Path, capsys: pyte
     assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain", "2", "--retrain-seconds", "59") == 1
     told = "fault: training 2 drawn runs again takes 60 s by their records, and 59 s are allowed: --retrain-seconds"
     assert told in capsys.readouterr().out
+
+
+def test_what_acts_alike_is_no_copy_if_both_come_out_of_training(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where all agents want the same and exploration is rewarded, honest seeds came as near as .03."""
+    monkeypatch.setattr(run_and_set, "SAME_ANSWERS", 100.0)
+    assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain", "0") == 1
+    assert f"fault: {OTHER}/policy.safetensors: the policy of {ONE}" in capsys.readouterr().out
+    assert run_cli("leaderboard", "verify", trained, "--deep") == 0
+    assert f"note: {OTHER} acts as {ONE} does; both come out of training" in capsys.readouterr().out
+    assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain-seconds", "30") == 1, "one alone is trained"
 
 
 def test_nothing_is_trained_to_tell_what_training_will_cost(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

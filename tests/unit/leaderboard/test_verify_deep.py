@@ -46,7 +46,7 @@ from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine
 from baselines.leaderboard.records.reader import find_runs, read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
-from baselines.leaderboard.verify import MOST_DECISIONS, apart, courses, deep, groups, runset, verify_directory
+from baselines.leaderboard.verify import MOST_DECISIONS, apart, checks, courses, deep, groups, runset, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
 from baselines.leaderboard.verify.deep import deep_checks
@@ -724,11 +724,12 @@ def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
     record = read_run(honest_runs / "one/adaps/seed-0")
     phase = groups.phase_decisions(record.config, open_environment(record.config), 400)
     assert 9 * 400 * 4 < phase < 1 << 20
-    for checks, episodes, compared, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED + STEPS, 2 * phase)):
-        decisions = DIGEST + 4 * (episodes * EPISODE + compared) + 2 * 8 + phases + held(honest_runs)
-        enough = verify_directory(honest_runs, deep=checks, most_decisions=decisions)
+    drawn = checks.drawing(record.config, open_environment(record.config)) // 32
+    for extra, episodes, more, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED + STEPS + drawn, 2 * phase)):
+        decisions = DIGEST + 4 * (episodes * EPISODE + more) + 2 * 8 + phases + held(honest_runs)
+        enough = verify_directory(honest_runs, deep=extra, most_decisions=decisions)
         assert enough.verified
-        short = verify_directory(honest_runs, deep=checks, most_decisions=decisions - 1)
+        short = verify_directory(honest_runs, deep=extra, most_decisions=decisions - 1)
         assert ["--most-decisions allows more" in str(fault) for fault in short.all_faults] == [True]
 
 
@@ -754,6 +755,15 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     assert verify_directory(runs / FUPS, most_decisions=decisions).verified
     (fault,) = verify_directory(runs / FUPS, deep=deep_checks, most_decisions=decisions).all_faults
     assert "--most-decisions allows more" in str(fault)
+
+
+def test_drawing_large_networks_is_counted(honest_runs: Path) -> None:
+    """Two decompositions of 5,780 x 5,780 took six minutes, but episodes of one step play hardly anything."""
+    config = read_run(honest_runs / FUPS).config
+    for width, most in ((64, 1 << 20), (1_024, MOST_DECISIONS // 16), (5_780, None)):
+        wide = config.model_copy(update={"learner": config.learner.model_copy(update={"net_arch": [width] * 2})})
+        drawing = checks.drawing(wide, open_environment(config)) // 32
+        assert drawing < most if most else drawing > MOST_DECISIONS
 
 
 def test_the_work_of_a_planner_is_counted() -> None:
