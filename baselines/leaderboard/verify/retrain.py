@@ -6,7 +6,9 @@ from the seed that its configuration names. Nothing of a record but its configur
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +61,7 @@ MEASURED = {"sharing.json"}
 """Files whose last digits follow from the C library, too; `--deep` measures them again by itself."""
 
 _FAILS = "trained again, it fails: "
+_NOT_ITS_FAULT = (f"{_FAILS}RunTimedOut:", f"{_FAILS}WorkerDied: the worker process was ended by SIGKILL")
 
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset(
@@ -174,17 +177,24 @@ class Trainer:
         return drawn
 
     def train(self, drawn: Sequence[FinishedRun]) -> list[Retrained]:
-        """Train them, as many at once as there are cores."""
-        cores = available_cores()
+        """Train them, as many at once as there are cores, and memory for what each may take."""
+        at_once = max(1, min(available_cores(), _memory() // MAX_MEMORY))
         if drawn:
-            _tell_cost(drawn, self.console, cores, "runs that take much longer than recorded are given up")
+            _tell_cost(drawn, self.console, at_once, "runs that take much longer than recorded are given up")
         found: list[Retrained] = []
         with end_on_signal():
-            for some in (drawn[start : start + cores] for start in range(0, len(drawn), cores)):
+            for some in (drawn[start : start + at_once] for start in range(0, len(drawn), at_once)):
                 longest = max(record.costs.cpu_seconds or 0.0 for record in some)
                 again = _trained(some, self.console, _limits(SECONDS_MORE + TIMES_AS_LONG * longest))
                 found += map(_must_repeat, some, again)
         return found
+
+
+def _memory() -> int:
+    """Return the bytes of this machine's memory; of one that does not tell, enough for one run."""
+    if sys.platform == "win32":
+        return MAX_MEMORY
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _limits(cpu_seconds: float) -> JobOptions:
@@ -193,9 +203,12 @@ def _limits(cpu_seconds: float) -> JobOptions:
 
 
 def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
-    """Make it a fault that training failed, where it must come out the same; the clock tells of this machine alone."""
-    late = any(remark.startswith(f"{_FAILS}RunTimedOut:") for remark in found.remarks)
-    if late or found.scores is not None or not _repeats_here(record):
+    """Make it a fault that training failed, where it must come out the same.
+
+    The clock, and a system that ends a process for want of memory, tell of this machine alone.
+    """
+    machine = any(remark.startswith(_NOT_ITS_FAULT) for remark in found.remarks)
+    if machine or found.scores is not None or not _repeats_here(record):
         return found
     return replace(found, verdict="fault", different=(), remarks=(*found.remarks, "--retrain 0 trains none"))
 

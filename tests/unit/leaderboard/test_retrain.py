@@ -200,6 +200,24 @@ def test_a_machine_that_is_too_busy_accuses_nobody(
     assert f"note: {ONE}: trained again, it fails: RunTimedOut" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("name", "accused"), [("SIGKILL (often the system", False), ("SIGSEGV (", True)])
+def test_a_system_that_runs_out_of_memory_accuses_nobody(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, name: str, accused: bool
+) -> None:
+    """It ends what is largest, whoever's that is; no more runs train at once than may take what each is allowed."""
+    at_once = []
+
+    def ended(records: Any, *_: Any) -> list[Any]:
+        at_once.append(len(records))
+        remark = f"trained again, it fails: WorkerDied: the worker process was ended by {name})"
+        return [retrain.Retrained(each.config.run_id, "elsewhere", (), (), (), remarks=(remark,)) for each in records]
+
+    monkeypatch.setattr(retrain, "_trained", ended)
+    monkeypatch.setattr(retrain, "_memory", lambda: retrain.MAX_MEMORY + 1)
+    assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain", "2") == accused
+    assert at_once == [1, 1]
+
+
 def test_deep_verification_tells_scores_where_bytes_cannot_be_compared(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -610,6 +610,21 @@ def test_what_an_identity_phase_takes_counts_as_decisions(identity: dict[str, An
     assert groups.phase_decisions(own.model_copy(update={"scheme": unknown}), env, steps) == 0
 
 
+@pytest.mark.parametrize("params", [{"reward": "team_sum"}, {"reward": "individual"}])
+def test_a_regression_of_one_reward_for_all_counts(params: dict[str, Any]) -> None:
+    """That of 15 agents with 349 weights each took a minute and 5.4 GiB a phase, with next to no encoder."""
+    short = {"env_steps": 48_000, "encoder": {"updates": 1, "batch_size": 32, "hidden": 4, "latent": 2}}
+    team = {"groups": [5, 5, 5], "num_landmarks": 84, **params}
+    data = suite_data(schemes=[{"name": "seps", "settings": {"identity": short}}])
+    config = SuiteConfig.model_validate(data).runs()[0]
+    config = config.model_copy(update={"task": config.task.model_copy(update={"env": "BPS-1-v0", "params": team})})
+    work = groups.phase_decisions(config, open_environment(config), 48_000)
+    assert (work > 1 << 31) is (params["reward"] == "team_sum")
+    if params["reward"] == "team_sum":
+        source = GroupSource(identity=short)
+        assert groups.prepared_again(config, source, 48_000) is None
+
+
 @pytest.mark.parametrize(
     "answer", [[[], False, [], {}], [], {}, 3, [[], False, [], [[1, 1], "%"]], [[3], False, [], None]]
 )
