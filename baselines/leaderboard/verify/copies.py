@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.leaderboard.files import sha256_hex
+
 __all__ = ["CLOSE", "SAME_ANSWERS", "SAME_NEURONS", "WeightsPrint", "answers_of", "answers_apart", "neurons_apart",
            "print_of", "same_weights"]  # fmt: skip
 
@@ -47,12 +49,16 @@ class WeightsPrint:
     """What is kept of a run's weights, so that thousands of runs can be compared.
 
     Attributes:
-        arrays: shape and some values of each array of floats, by name.
+        layout: hash of the names and shapes of the arrays of floats.
+        values: some of each array, one after the other.
+        starts: where those of an array begin.
         neurons: ``[R, F]``, the directions of the neurons in the actor's first layer; R is 0 without such a layer.
         spacing: how far they usually are from the nearest one of their own.
     """
 
-    arrays: dict[str, tuple[tuple[int, ...], Values]]
+    layout: str
+    values: Values
+    starts: NDArray[np.int64]
     neurons: Values
     spacing: float
 
@@ -60,20 +66,24 @@ class WeightsPrint:
 def print_of(weights: Mapping[str, NDArray[Any]]) -> WeightsPrint:
     """Return the print of a run's weights, given by name, of any shapes; only arrays of floats count."""
     floats = {name: array for name, array in weights.items() if array.dtype.kind == "f"}
-    arrays = {name: (array.shape, _some(array.reshape(-1), _MOST_VALUES)) for name, array in sorted(floats.items())}
+    layout = repr([(name, array.shape) for name, array in sorted(floats.items())])
+    some = [_some(array.reshape(-1), _MOST_VALUES) for _, array in sorted(floats.items()) if array.size]
+    starts = np.cumsum([0, *map(len, some[:-1])])
     first = floats.get(_FIRST_LAYER, np.zeros((0, 1), np.float32))
     neurons = _directions(first.reshape(-1, first.shape[-1] if first.ndim else 1))
-    return WeightsPrint(arrays, neurons, _spacing(neurons))
+    values = np.concatenate(some) if some else np.zeros(0, np.float32)
+    return WeightsPrint(sha256_hex(layout.encode()), values, starts, neurons, _spacing(neurons))
 
 
 def same_weights(own: WeightsPrint, theirs: WeightsPrint) -> bool:
     """Whether all arrays of two runs are the same but for noise; one that hardly varies says nothing by itself."""
-    shapes = [{name: shape for name, (shape, _) in each.arrays.items()} for each in (own, theirs)]
-    if shapes[0] != shapes[1]:
-        return False
-    few = sum(len(values) for _, values in own.arrays.values()) < _FEWEST_WEIGHTS
-    close = 0.0 if few else CLOSE
-    return all(_near(own.arrays[name][1], values, close) for name, (_, values) in theirs.arrays.items())
+    if own.layout != theirs.layout or not own.values.size:
+        return own.layout == theirs.layout
+    close = 0.0 if len(own.values) < _FEWEST_WEIGHTS else CLOSE
+    # All arrays at once: a file may have thousands of them.
+    wide = theirs.values.astype(np.float64)
+    apart, size = (np.sqrt(np.add.reduceat(values**2, own.starts)) for values in (own.values - wide, wide))
+    return bool((apart <= close * size).all())
 
 
 def neurons_apart(own: WeightsPrint, theirs: WeightsPrint) -> float:
@@ -155,8 +165,3 @@ def _some(values: NDArray[Any], most: int) -> Values:
 
 def _places(values: NDArray[Any], most: int) -> NDArray[np.int64]:
     return np.linspace(0, len(values) - 1, min(len(values), most)).astype(np.int64)
-
-
-def _near(own: Values, theirs: Values, close: float) -> bool:
-    wide = theirs.astype(np.float64)
-    return bool(np.linalg.norm(own - wide) <= close * np.linalg.norm(wide))

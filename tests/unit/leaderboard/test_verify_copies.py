@@ -17,7 +17,14 @@ from baselines.leaderboard.execution.plan import write_suite_file
 from baselines.leaderboard.records.reader import read_run, read_weights
 from baselines.leaderboard.spec.config import SuiteConfig
 from baselines.leaderboard.verify import apart, verify_directory
-from baselines.leaderboard.verify.copies import answers_apart, answers_of, neurons_apart, print_of, same_weights
+from baselines.leaderboard.verify.copies import (
+    WeightsPrint,
+    answers_apart,
+    answers_of,
+    neurons_apart,
+    print_of,
+    same_weights,
+)
 from baselines.leaderboard.verify.deep import deep_checks
 from baselines.leaderboard.verify.verdict import Examined
 
@@ -133,6 +140,21 @@ def test_prints_of_unusual_weights() -> None:
     assert not same_weights(*honest)
     assert 0.8 < neurons_apart(*honest) < 1.25
     assert neurons_apart(honest[0], honest[0]) < 1e-3
+
+
+def test_every_array_of_a_copy_is_near_that_of_the_other() -> None:
+    rng = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {"a": (9, 9), "b": (0, 3), "c": (), "d": (5,)}
+    own = {name: np.asarray(rng.standard_normal(shape), np.float32) for name, shape in shapes.items()}
+
+    def noisy(**sizes: float) -> WeightsPrint:
+        return print_of({name: array * np.float32(1 + sizes.get(name, 0.0)) for name, array in own.items()})
+
+    assert same_weights(print_of(own), noisy(a=0.04, c=-0.04, d=0.04))
+    for name in "acd":
+        assert not same_weights(print_of(own), noisy(**{name: 0.06}))
+    assert not same_weights(print_of(own), print_of({**own, "a": own["a"].reshape(-1)}))
+    assert not same_weights(print_of({"a": own["a"][:3]}), print_of({"a": own["a"][:3] * np.float32(1.01)})), "too few"
 
 
 def test_answers_are_those_of_agents_in_any_order_and_scale() -> None:
