@@ -145,7 +145,7 @@ def mean_interval(
 
 
 def improvement_matrix(
-    schemes: Sequence[Scores], generator: np.random.Generator, *, resamples: int = FEW_RESAMPLES
+    schemes: Sequence[Scores], generators: Sequence[np.random.Generator], *, resamples: int = FEW_RESAMPLES
 ) -> tuple[Array, Array, Array]:
     """Return the probability of improvement of every scheme over every other, with its percentile interval.
 
@@ -153,7 +153,8 @@ def improvement_matrix(
 
     Args:
         schemes: S schemes, each with one ``[R] float64`` array per task, the same tasks in the same order.
-        generator: source of the resamples; every scheme is resampled once, for all its pairs.
+        generators: source of the resamples of each scheme, which is resampled once, for all its pairs. With one for
+            each, the numbers of two schemes do not depend on which others there are.
         resamples: how many.
 
     Returns:
@@ -163,7 +164,10 @@ def improvement_matrix(
     """
     count = len(schemes)
     centre, low, high = (np.full((count, count), 0.5) for _ in range(3))
-    shares = [[resampled_counts(len(task), resamples, generator) / len(task) for task in scores] for scores in schemes]
+    shares = [
+        [resampled_counts(len(task), resamples, generator) / len(task) for task in scores]
+        for scores, generator in zip(schemes, generators, strict=True)
+    ]
     for row, column in combinations(range(count), 2):
         # A resample is a share for each run: one product then compares all runs of all resamples.
         beaten = [_beaten(x, y) for x, y in zip(schemes[row], schemes[column], strict=True)]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
+from baselines.leaderboard.report.data.comparisons import compare_all
 from baselines.leaderboard.statistics import scores as stats
 from baselines.leaderboard.statistics.bootstrap import resampled_runs
 
@@ -28,7 +29,7 @@ def test_iqm_is_the_mean_of_the_middle_half() -> None:
 def test_point_estimates_agree_with_rliable() -> None:
     metrics = pytest.importorskip("rliable.metrics")
     x, y = scores(1), scores(2, runs=7)
-    better = stats.improvement_matrix([columns(x), columns(y)], np.random.default_rng(0), resamples=1)[0]
+    better = stats.improvement_matrix([columns(x), columns(y)], np.random.default_rng(0).spawn(2), resamples=1)[0]
     assert float(stats.iqm(columns(x))) == pytest.approx(metrics.aggregate_iqm(x), abs=1e-12)
     assert float(stats.mean(columns(x))) == pytest.approx(metrics.aggregate_mean(x), abs=1e-12)
     assert float(stats.median(columns(x))) == pytest.approx(metrics.aggregate_median(x), abs=1e-12)
@@ -95,13 +96,13 @@ def test_one_run_has_no_interval() -> None:
 @pytest.mark.parametrize(("mine", "theirs", "shown"), [(4, 5, False), (5, 4, False), (2, 2, False), (5, 5, True)])
 def test_a_few_runs_that_all_win_show_no_certainty(mine: int, theirs: int, shown: bool) -> None:
     schemes = [[np.arange(mine) + 10.0], [np.arange(theirs) * 1.0]]
-    centre, low, high = stats.improvement_matrix(schemes, np.random.default_rng(0))
+    centre, low, high = stats.improvement_matrix(schemes, np.random.default_rng(0).spawn(2))
     assert centre[0, 1] == 1.0
     assert np.isfinite([low[0, 1], high[0, 1], low[1, 0], high[1, 0]]).all() == shown
 
 
 def test_improvement_interval_of_separated_rows_is_a_point() -> None:
-    matrix = stats.improvement_matrix([[np.arange(5) + 10.0], [np.arange(5) * 1.0]], np.random.default_rng(0))
+    matrix = stats.improvement_matrix([[np.arange(5) + 10.0], [np.arange(5) * 1.0]], np.random.default_rng(0).spawn(2))
     assert [each[0, 1] for each in matrix] == [1.0, 1.0, 1.0]
 
 
@@ -119,7 +120,7 @@ def test_performance_profile() -> None:
 
 def test_improvement_matrix_holds_every_pair() -> None:
     schemes = [columns(scores(1)), columns(scores(2, runs=7)), columns(scores(3, runs=5) - 0.3)]
-    centre, low, high = stats.improvement_matrix(schemes, np.random.default_rng(0))
+    centre, low, high = stats.improvement_matrix(schemes, np.random.default_rng(0).spawn(3))
     for row, mine in enumerate(schemes):
         for column, theirs in enumerate(schemes):
             ahead = [(x[:, None] > y).mean() + (x[:, None] == y).mean() / 2 for x, y in zip(mine, theirs, strict=True)]
@@ -128,12 +129,23 @@ def test_improvement_matrix_holds_every_pair() -> None:
     np.testing.assert_allclose(low + high.T, 1.0)
     assert (low <= centre).all()
     assert (centre <= high).all()
-    tied = stats.improvement_matrix([[np.array([1.0, 2.0])], [np.array([1.0, 0.0])]], np.random.default_rng(0))[0]
+    tied = stats.improvement_matrix(
+        [[np.array([1.0, 2.0])], [np.array([1.0, 0.0])]], np.random.default_rng(0).spawn(2)
+    )[0]
     assert (tied[0, 1], tied[1, 0]) == (0.875, 0.125)
 
 
+def test_other_schemes_change_nothing_of_a_pair() -> None:
+    """A row that somebody adds to a board changes no number of those that stand there."""
+    three = {"a": columns(scores(1)), "b": columns(scores(2)), "c": columns(scores(3) + 9.0)}
+    two = {name: three[name] for name in "ab"}
+    assert compare_all(two, "task").over("a", "b") == compare_all(three, "task").over("a", "b")
+
+
 def test_improvement_of_a_scheme_with_one_run_has_no_interval() -> None:
-    centre, low, high = stats.improvement_matrix([[np.array([1.0])], [np.array([0.0, 2.0])]], np.random.default_rng(0))
+    centre, low, high = stats.improvement_matrix(
+        [[np.array([1.0])], [np.array([0.0, 2.0])]], np.random.default_rng(0).spawn(2)
+    )
     assert centre[0, 1] == 0.5
     assert np.isnan([low[0, 1], high[0, 1], low[1, 0], high[1, 0]]).all()
 
@@ -142,7 +154,9 @@ def test_improvement_interval_agrees_with_resampling_rliables_estimate() -> None
     """Within the Monte-Carlo error of both sides' resamples."""
     metrics = pytest.importorskip("rliable.metrics")
     x, y, generator = scores(1), scores(2, runs=7), np.random.default_rng(5)
-    _, low, high = stats.improvement_matrix([columns(x), columns(y)], np.random.default_rng(0), resamples=10_000)
+    _, low, high = stats.improvement_matrix(
+        [columns(x), columns(y)], np.random.default_rng(0).spawn(2), resamples=10_000
+    )
     tasks = np.arange(x.shape[1])
     draws = [
         metrics.probability_of_improvement(

@@ -87,7 +87,7 @@ def test_probability_of_improvement(rliable: SimpleNamespace) -> None:
         lambda a, b: np.array([rliable.metrics.probability_of_improvement(a, b)]),
         reps=RLIABLE_RESAMPLES // 2,  # it is a slow one
     )
-    found = stats.improvement_matrix([columns(x), columns(y)], np.random.default_rng(0), resamples=RESAMPLES)
+    found = stats.improvement_matrix([columns(x), columns(y)], np.random.default_rng(0).spawn(2), resamples=RESAMPLES)
     centre, low, high = (each[0, 1] for each in found)
     assert centre == pytest.approx(points["xy"][0], abs=1e-12)
     assert_agree((low, high), ends["xy"][:, 0], factor=2**0.5)

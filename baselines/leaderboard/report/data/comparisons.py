@@ -82,14 +82,15 @@ def leading(scores: Mapping[str, stats.Scores]) -> list[str]:
 
 
 def compare_all(scores: Mapping[str, stats.Scores], name: str) -> Improvement:
-    """Compare every pair of the leading schemes; ``name`` says of what, and gives the random stream.
+    """Compare every pair of the leading schemes; ``name`` says of what and, with a scheme's, gives its random stream.
 
     Args:
         scores: for each scheme one ``[R]`` array a task, the same tasks for all.
         name: of the task, or of the whole.
     """
     schemes = leading(scores)
-    matrix = stats.improvement_matrix([scores[scheme] for scheme in schemes], named_generator("improvement", name))
+    generators = [named_generator("improvement", name, scheme) for scheme in schemes]
+    matrix = stats.improvement_matrix([scores[scheme] for scheme in schemes], generators)
     return Improvement(schemes, *matrix)
 
 
@@ -104,7 +105,7 @@ def compare_with_baseline(
         return None
     if scheme not in known.schemes:
         pair = {label: scores[label] for label in (scheme, BASELINE)}
-        known = compare_all(pair, f"{name}/{scheme}")
+        known = compare_all(pair, name)
     return known.over(scheme, BASELINE)
 
 
