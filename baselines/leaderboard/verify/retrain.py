@@ -61,7 +61,6 @@ MEASURED = {"sharing.json"}
 """Files whose last digits follow from the C library, too; `--deep` measures them again by itself."""
 
 _FAILS = "trained again, it fails: "
-_NOT_ITS_FAULT = (f"{_FAILS}RunTimedOut:", f"{_FAILS}WorkerDied: the worker process was ended by SIGKILL")
 
 # Failures that say more about this machine, and what is installed on it, than about the run.
 _NOT_THE_RUNS = frozenset(
@@ -203,12 +202,9 @@ def _limits(cpu_seconds: float) -> JobOptions:
 
 
 def _must_repeat(record: FinishedRun, found: Retrained) -> Retrained:
-    """Make it a fault that training failed, where it must come out the same.
-
-    The clock, and a system that ends a process for want of memory, tell of this machine alone.
-    """
-    machine = any(remark.startswith(_NOT_ITS_FAULT) for remark in found.remarks)
-    if machine or found.scores is not None or not _repeats_here(record):
+    """Make it a fault that training failed, where it must come out the same; the clock tells of this machine alone."""
+    late = any(remark.startswith(f"{_FAILS}RunTimedOut:") for remark in found.remarks)
+    if late or found.scores is not None or not _repeats_here(record):
         return found
     return replace(found, verdict="fault", different=(), remarks=(*found.remarks, "--retrain 0 trains none"))
 
