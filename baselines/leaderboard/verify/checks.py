@@ -48,6 +48,7 @@ _ROLLOUT_STEPS = {"a2c": 5, "ppo": 2048}
 _LONGEST_ROLLOUT = 10**12
 # Schemes that map codes to masks, whose option ``width`` is a factor of all hidden layers.
 WIDENED = ("adaps", "adaps_gates", "random_masks", "disjoint_masks")
+_ONE_NETWORK = ("fups", "fups_id", "group_id", "snp_ps", *WIDENED)
 _SECONDS_DIGITS = 3
 _ROUNDED = 10.0**-_SECONDS_DIGITS
 # Schemes that are handed the hidden types whatever their settings.
@@ -68,11 +69,15 @@ def actor_weights(config: RunConfig, env: BatchedEnv) -> int:
     return sum(left * right for left, right in pairwise(sizes)) + unit
 
 
-def drawing(config: RunConfig, env: BatchedEnv) -> int:
+def initial_work(config: RunConfig, env: BatchedEnv) -> int:
     """Return how many multiplications it takes to draw initial weights: orthogonal matrices are decomposed."""
-    sizes = layer_sizes(config, env)
+    central = config.learner.policy_settings.get("critic") == "central"
+    # Of the actor or the critic, whichever reads more: an index of the agent, or the state.
+    sizes = [env.obs_dim + env.num_agents + central * env.state_dim, *layer_sizes(config, env)[1:]]
     unit = 0 if config.learner.recurrent == "none" else 6 * sizes[-2] ** 3
-    return env.num_agents * (sum(left * right * min(left, right) for left, right in pairwise(sizes)) + unit)
+    # Singular values take four times as long.
+    networks = {"prism": 4, **dict.fromkeys(_ONE_NETWORK, 1)}.get(config.scheme.name, env.num_agents)
+    return networks * (sum(left * right * min(left, right) for left, right in pairwise(sizes)) + unit)
 
 
 def check_task(config: RunConfig) -> Iterator[Fault]:

@@ -30,7 +30,8 @@ SAME_NEURONS = 0.4
 SAME_ANSWERS = 4e-2
 """Below it, two runs act by the same function but for noise; see :func:`answers_apart`.
 
-248 pairs of honest seeds lay above 0.12, after 8,000 to 300,000 steps.
+248 pairs of honest seeds lay above 0.12, after 8,000 to 300,000 steps. Where all agents want the same and exploring is
+rewarded, others came as near as 0.03.
 """
 
 _FEWEST_WEIGHTS = 32

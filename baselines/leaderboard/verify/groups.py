@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from adaps_agents.identity.encoder import EncoderConfig
+from adaps_agents.identity.phase import OBS_NUMBERS, IdentityConfig
 from adaps_agents.identity.reward_regression import STEPS_A_WEIGHT, TEAM_STEPS
 from adaps_agents.schemes.mask_mapping import MappingConfig
 from adaps_agents.schemes.registry import is_builtin, make_scheme
@@ -112,18 +113,18 @@ def phase_decisions(config: RunConfig, env: BatchedEnv, steps: int) -> int:
         numbers = agents if source.config.num_groups == "auto" else 1
         clustered = agents**2 * numbers * (_CODE + encoder.latent) // _CODE
         work += clustered // _TREE + agents**2 * rounds * _TESTED if source.config.tests else clustered
-        fitted, weights = _team_regression(env, steps)
+        fitted, weights = _team_regression(source.config, env, steps)
         work += fitted * weights * (weights + agents) // _MULTIPLICATIONS
     return work * (1 + OTHER_DEALS * chosen(config)) + mapped
 
 
-def _team_regression(env: BatchedEnv, steps: int) -> tuple[int, int]:
-    """Return the steps and the weights of the regression that all agents share where they get one reward, else 0."""
+def _team_regression(settings: IdentityConfig, env: BatchedEnv, steps: int) -> tuple[int, int]:
+    """Return the steps and the weights of the regression for agents that all get one reward, 0 where there is none."""
     weights = env.num_agents * (2 * env.obs_dim + env.num_actions)
-    shared = env.params.reward != "individual" or getattr(env.params, "reward_type", "") == "global"
-    if not shared or steps // 2 < STEPS_A_WEIGHT * weights:
+    fitted = min(steps, OBS_NUMBERS // (env.num_agents * env.obs_dim)) // 2
+    if not (settings.tests and settings.regression) or fitted < STEPS_A_WEIGHT * weights:
         return 0, 0
-    return min(steps // 2, TEAM_STEPS), weights
+    return min(fitted, TEAM_STEPS), weights
 
 
 def _encoder_weights(encoder: EncoderConfig, env: BatchedEnv) -> int:
@@ -161,8 +162,9 @@ def prepared_again(config: RunConfig, source: Any, steps: int, *, longest: int |
         settings, encoder = source.config, source.config.encoder
         # The layers of a minibatch and what their gradients need.
         needed.append(encoder.batch_size * (encoder.hidden + encoder.latent + env.obs_dim) * 4 * 8)
-        fitted, weights = _team_regression(env, steps)
-        needed.append((2 * fitted + weights) * weights * 8)
+        if env.params.reward != "individual" or getattr(env.params, "reward_type", "") == "global":
+            fitted, weights = _team_regression(settings, env, steps)
+            needed.append((2 * fitted + weights) * weights * 8)
         if not (settings.tests and source.looks):
             needed.append(settings.env_steps * env.num_agents * env.obs_dim * 8)  # every observation, and the next
     if max(needed) > MAX_PHASE_BYTES:

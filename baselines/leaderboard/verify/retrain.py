@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -154,19 +153,20 @@ class Trainer:
         rows: dict[tuple[str, str], list[FinishedRun]] = {}
         for record in records:
             rows.setdefault((record.config.task.name, record.config.scheme.label), []).append(record)
-        return self._affordable(
+        return self._within_time(
             [row[place] for row in rows.values() for place in rng.permutation(len(row))[: self.count]]
         )
 
     def with_suspects(self, drawn: list[FinishedRun], suspects: Sequence[FinishedRun]) -> list[FinishedRun]:
-        """Return the drawn runs and those that may be copies, if these do not take too long."""
-        more = {record.config.run_id: record for record in [*drawn, *suspects]}
-        try:
-            return self._affordable(list(more.values())) if drawn else drawn
-        except ConfigError:  # what is suspected stays a fault, which names it
-            return drawn
+        """Return the drawn runs, and of those that may be copies as many as the time allows."""
+        chosen = {record.config.run_id: record for record in drawn}
+        for record in suspects if drawn else ():
+            with suppress(ConfigError):  # what is suspected stays a fault, which says what to do
+                self._within_time([*chosen.values(), record])
+                chosen[record.config.run_id] = record
+        return list(chosen.values())
 
-    def _affordable(self, drawn: list[FinishedRun]) -> list[FinishedRun]:
+    def _within_time(self, drawn: list[FinishedRun]) -> list[FinishedRun]:
         needed = sum(max(LEAST_SECONDS, record.costs.cpu_seconds or 0.0) for record in drawn)
         if needed > self.seconds:
             raise ConfigError(
@@ -178,6 +178,7 @@ class Trainer:
     def train(self, drawn: Sequence[FinishedRun]) -> list[Retrained]:
         """Train them, as many at once as there are cores, and memory for what each may take."""
         at_once = max(1, min(available_cores(), _memory() // MAX_MEMORY))
+        drawn = sorted(drawn, key=lambda record: needs_plugin(record.config))  # what theirs can change comes before
         if drawn:
             _tell_cost(drawn, self.console, at_once, "runs that take much longer than recorded are given up")
         found: list[Retrained] = []
@@ -190,10 +191,13 @@ class Trainer:
 
 
 def _memory() -> int:
-    """Return the bytes of this machine's memory; of one that does not tell, enough for one run."""
-    if sys.platform == "win32":
+    """Return the bytes of memory of this machine, or of this container; where neither is told, enough for one run."""
+    if not hasattr(os, "sysconf"):
         return MAX_MEMORY
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # another system; "max"
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory
 
 
 def _limits(cpu_seconds: float) -> JobOptions:

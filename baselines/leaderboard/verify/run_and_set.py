@@ -56,7 +56,7 @@ def doubled_runs(records: list[RunRecord]) -> Iterator[Fault]:
 def copied_answers(
     records: list[RunRecord], answers: Mapping[str, Values]
 ) -> Iterator[tuple[tuple[FinishedRun, FinishedRun], Fault]]:
-    """Yield each of some sound runs that acts by the function of another one of its row, but for noise, and that one.
+    """Yield every two of some sound runs of a row of which one acts by the function of the other, but for noise.
 
     Where an optimum is simple and exploration is rewarded, honest runs come to one function, too: the fault that goes
     with them is none if both come out of training again.
@@ -66,7 +66,7 @@ def copied_answers(
         answers: how they act, by run; see :func:`~baselines.leaderboard.verify.copies.answers_of`.
     """
     known = [record for record in records if isinstance(record, FinishedRun) and record.config.run_id in answers]
-    yield from _copies(known, lambda record: answers[record.config.run_id], _same_answers)
+    yield from _copies(known, lambda record: answers[record.config.run_id], _same_answers, every=True)
 
 
 def alike_rows(records: list[RunRecord], answers: Mapping[str, Values]) -> Iterator[str]:
@@ -174,9 +174,16 @@ def _row(record: RunRecord) -> Row:
 
 
 def _copies(
-    records: list[FinishedRun], print_of_run: Callable[[FinishedRun], Any], copied: Callable[[Any, Any], str]
+    records: list[FinishedRun],
+    print_of_run: Callable[[FinishedRun], Any],
+    copied: Callable[[Any, Any], str],
+    *,
+    every: bool = False,
 ) -> Iterator[tuple[tuple[FinishedRun, FinishedRun], Fault]]:
-    """Compare each run with those before it in its row; ``copied`` says what of them is the same, or nothing."""
+    """Compare each run with those before it in its row, until one is alike, or with ``every`` one of them.
+
+    ``copied`` says what of two is the same, or nothing.
+    """
     seen: dict[Row, list[tuple[FinishedRun, Any]]] = {}
     for record in records:
         own, others = print_of_run(record), seen.setdefault(_row(record), [])
@@ -184,7 +191,8 @@ def _copies(
             if what := copied(own, theirs):
                 fault = Fault(f"{record.config.run_id}/{FINAL}", "", f"{what.format(other.config.run_id)} once more")
                 yield (record, other), fault
-                break
+                if not every:
+                    break
         others.append((record, own))
 
 

@@ -68,7 +68,7 @@ See :mod:`baselines.leaderboard.verify.deep`.
 """
 
 Copies = list[tuple[tuple[FinishedRun, FinishedRun], Fault]]
-"""Runs that act as another one of their row, that one, and what this is if they were not trained so."""
+"""Two runs of a row of which one acts as the other, and what this is if they were not trained so."""
 
 MOST_DECISIONS = 1 << 32
 """Decisions of single agents in the episodes of all runs together, unless the caller allows more.
@@ -96,10 +96,10 @@ _DECISIONS_PER_STEP, _DECISIONS_PER_NETWORK = 1 << 8, 1 << 6
 _BYTES_PER_DECISION = 1 << 6
 # A step of the digest's rollout draws each action by itself and hashes all that is seen: it takes so much longer.
 _DECISIONS_PER_DIGESTED = 1 << 6
-# Initial weights are drawn some eight times; the slowest decomposition takes a second for 2^30 multiplications.
-_MULTIPLICATIONS_PER_DECISION = 1 << 5
-# Records of all runs are held at once: 2 GiB at most, as a byte of JSON takes up to 30 of memory.
-_DECISIONS_PER_HELD, _HELD_PER_JSON = 1 << 1, 1 << 5
+# Initial weights are drawn some eight times; a decomposition takes a second for 2^32 multiplications.
+_MULTIPLICATIONS_PER_DECISION = 1 << 7
+# Records of all runs stay in memory, 2 GiB at most: decisions for a byte, and bytes that one of JSON takes at most.
+_DECISIONS_PER_BYTE, _BYTES_PER_JSON = 1 << 1, 1 << 5
 
 _RUN_NAME = re.compile(r"seed-(0|[1-9]\d*)")
 # Larger files are compared by their size.
@@ -304,7 +304,8 @@ def _judge_copies(copies: Copies, verdict: Verdict) -> None:
         if {run.config.run_id, other.config.run_id} <= trained:
             verdict.notes.append(f"{run.config.run_id} acts as {other.config.run_id} does; both come out of training")
         else:
-            verdict.faults.append(fault)
+            settled = "none if both come out of training again: --retrain, --retrain-seconds"
+            verdict.faults.append(replace(fault, message=f"{fault.message} ({settled})"))
 
 
 def _drawn(sound: list[RunRecord], trainer: Trainer, verdict: Verdict) -> list[FinishedRun]:
@@ -379,7 +380,7 @@ def _verify_run(
     replayed = spent = 0
     try:
         read = read_run(directory)
-        spent = _affordable("its files count as", _held(read), allowed)
+        spent = _affordable("its files count as", _memory_decisions(read), allowed, "")
         record = read
         faults += _file_faults(directory, record, run)
         if isinstance(record, FinishedRun):
@@ -404,20 +405,21 @@ def _verify_run(
     return record, RunVerdict(run, status, replayed, _named(run, faults), light, recorded), spent
 
 
-def _affordable(what: str, decisions: int, allowed: int) -> int:
+def _affordable(what: str, decisions: int, allowed: int, where: str = "config.task") -> int:
     if decisions > allowed:
         message = f"{what} {decisions:,} decisions, and {allowed:,} are left of those of all runs"
-        raise ReplayError("config.task", f"{message}; --most-decisions allows more")
+        raise ReplayError(where, f"{message}; --most-decisions allows more")
     return decisions
 
 
-def _held(record: RunRecord) -> int:
+def _memory_decisions(record: RunRecord) -> int:
     """Return as how many decisions the memory counts that a record takes while the others are verified."""
     files = (record.directory / name for name in RUN_FILES if name.endswith((".json", ".jsonl")))
-    held = _HELD_PER_JSON * sum(file.stat().st_size for file in files if file.is_file())
+    # Blanks take none.
+    held = _BYTES_PER_JSON * sum(len(b"".join(file.read_bytes().split())) for file in files if file.is_file())
     if isinstance(record, FinishedRun):
         held += sum(values.nbytes for values in vars(record.evaluation).values())
-    return _DECISIONS_PER_HELD * held
+    return _DECISIONS_PER_BYTE * held
 
 
 def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
@@ -442,7 +444,7 @@ def _decisions(record: FinishedRun, deep: bool, *, digest: bool) -> int:
     decisions = episodes * lane + rollout
     if deep:
         decisions += sum(batches) * env.max_cycles * (_DECISIONS_PER_STEP + _DECISIONS_PER_NETWORK * _networks(record))
-        decisions += checks.drawing(record.config, env) // _MULTIPLICATIONS_PER_DECISION
+        decisions += checks.initial_work(record.config, env) // _MULTIPLICATIONS_PER_DECISION
         decisions += _observed(env) + _phase_decisions(record.config, env, record.sharing.identity_steps)
     return decisions
 

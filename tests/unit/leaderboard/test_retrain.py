@@ -163,6 +163,18 @@ def test_what_acts_alike_is_no_copy_if_both_come_out_of_training(
     assert run_cli("leaderboard", "verify", trained, "--deep", "--retrain-seconds", "30") == 1, "one alone is trained"
 
 
+def test_every_two_runs_that_act_alike_are_trained_again(trained: Path) -> None:
+    """One that is alike to two others must not be excused by the first."""
+    records: list[Any] = [read_run(trained / run) for run in (ONE, OTHER, OTHER)]
+    records[2] = replace(records[2], config=records[2].config.model_copy(update={"seed": 2}))
+    answers = {
+        record.config.run_id: np.array([[np.cos(angle), np.sin(angle)]], np.float32)
+        for record, angle in zip(records, np.deg2rad([0.0, 4.0, 2.0]), strict=True)
+    }
+    pairs = [tuple(run.config.seed for run in pair) for pair, _ in run_and_set.copied_answers(records, answers)]
+    assert pairs == [(2, 0), (2, 1)]
+
+
 def test_nothing_is_trained_to_tell_what_training_will_cost(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe, as before a suite, would have no limits; a record that tells no time took 15 GiB of memory so."""
     monkeypatch.setattr(probe.multiprocessing, "get_context", lambda *_: pytest.fail("a probe begins"))

@@ -45,7 +45,7 @@ from baselines.leaderboard.records import provenance
 from baselines.leaderboard.records.artifacts import FinalActions
 from baselines.leaderboard.records.provenance import provenance_of, same_kind_of_machine
 from baselines.leaderboard.records.reader import find_runs, read_run, read_weights
-from baselines.leaderboard.spec.config import SuiteConfig, seeds_of
+from baselines.leaderboard.spec.config import SchemeConfig, SuiteConfig, seeds_of
 from baselines.leaderboard.verify import MOST_DECISIONS, apart, checks, courses, deep, groups, runset, verify_directory
 from baselines.leaderboard.verify.checks import actor_weights
 from baselines.leaderboard.verify.choices import Margins, choice_faults
@@ -610,17 +610,18 @@ def test_what_an_identity_phase_takes_counts_as_decisions(identity: dict[str, An
     assert groups.phase_decisions(own.model_copy(update={"scheme": unknown}), env, steps) == 0
 
 
-@pytest.mark.parametrize("params", [{"reward": "team_sum"}, {"reward": "individual"}])
-def test_a_regression_of_one_reward_for_all_counts(params: dict[str, Any]) -> None:
+@pytest.mark.parametrize("tests", [True, False])
+def test_a_regression_of_one_reward_for_all_counts(tests: bool) -> None:
     """That of 15 agents with 349 weights each took a minute and 5.4 GiB a phase, with next to no encoder."""
-    short = {"env_steps": 48_000, "encoder": {"updates": 1, "batch_size": 32, "hidden": 4, "latent": 2}}
-    team = {"groups": [5, 5, 5], "num_landmarks": 84, **params}
+    short: dict[str, Any] = {"env_steps": 48_000, "encoder": {"updates": 1, "batch_size": 32, "hidden": 4, "latent": 2}}
+    short |= {} if tests else {"regression": False}
+    team = {"groups": [5, 5, 5], "num_landmarks": 84, "reward": "team_sum"}
     data = suite_data(schemes=[{"name": "seps", "settings": {"identity": short}}])
     config = SuiteConfig.model_validate(data).runs()[0]
     config = config.model_copy(update={"task": config.task.model_copy(update={"env": "BPS-1-v0", "params": team})})
     work = groups.phase_decisions(config, open_environment(config), 48_000)
-    assert (work > 1 << 31) is (params["reward"] == "team_sum")
-    if params["reward"] == "team_sum":
+    assert (work > 1 << 31) is tests
+    if tests:
         source = GroupSource(identity=short)
         assert groups.prepared_again(config, source, 48_000) is None
 
@@ -739,7 +740,7 @@ def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
     record = read_run(honest_runs / "one/adaps/seed-0")
     phase = groups.phase_decisions(record.config, open_environment(record.config), 400)
     assert 9 * 400 * 4 < phase < 1 << 20
-    drawn = checks.drawing(record.config, open_environment(record.config)) // 32
+    drawn = checks.initial_work(record.config, open_environment(record.config)) // 128
     for extra, episodes, more, phases in ((None, 9, 0, 0), (deep_checks, 624, OBSERVED + STEPS + drawn, 2 * phase)):
         decisions = DIGEST + 4 * (episodes * EPISODE + more) + 2 * 8 + phases + held(honest_runs)
         enough = verify_directory(honest_runs, deep=extra, most_decisions=decisions)
@@ -749,14 +750,14 @@ def test_the_work_of_verifying_a_set_is_bounded(honest_runs: Path) -> None:
 
 
 def held(directory: Path) -> int:
-    return sum(runset._held(read_run(path)) for path in find_runs(directory))
+    return sum(runset._memory_decisions(read_run(path)) for path in find_runs(directory))
 
 
 def test_what_records_hold_in_memory_is_bounded(runs: Path) -> None:
     """A file of 177 kB unpacked to 100 runs that took 10 GiB, each of them within the limits of one file."""
     edit_metrics(runs / FUPS, lambda lines: [*lines, {"": [{"": 0}] * 50_000}])
     size = (runs / FUPS / "metrics.jsonl").stat().st_size
-    (fault,) = verify_directory(runs / FUPS, most_decisions=64 * size).all_faults
+    (fault,) = verify_directory(runs / FUPS, most_decisions=32 * size).all_faults
     assert "its files count as" in str(fault)
     assert "its files count as" not in str(verify_directory(runs / FUPS).all_faults)
 
@@ -772,13 +773,25 @@ def test_a_large_network_is_counted_by_its_weights(runs: Path) -> None:
     assert "--most-decisions allows more" in str(fault)
 
 
-def test_drawing_large_networks_is_counted(honest_runs: Path) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "width", "critic", "most"),
+    [
+        ("fups", 64, "local", 1 << 12),
+        ("nops", 64, "local", 1 << 14),
+        ("fups", 1_024, "local", 1 << 25),
+        ("prism", 5_780, "local", None),
+        ("fups", 8_000, "central", None),
+    ],
+)
+def test_drawing_large_networks_is_counted(
+    honest_runs: Path, scheme: str, width: int, critic: str, most: int | None
+) -> None:
     """Two decompositions of 5,780 x 5,780 took six minutes, but episodes of one step play hardly anything."""
     config = read_run(honest_runs / FUPS).config
-    for width, most in ((64, 1 << 20), (1_024, MOST_DECISIONS // 16), (5_780, None)):
-        wide = config.model_copy(update={"learner": config.learner.model_copy(update={"net_arch": [width] * 2})})
-        drawing = checks.drawing(wide, open_environment(config)) // 32
-        assert drawing < most if most else drawing > MOST_DECISIONS
+    learner = {"net_arch": [width] * 2, "policy_settings": {"critic": critic}}
+    changes = {"scheme": SchemeConfig(name=scheme), "learner": config.learner.model_copy(update=learner)}
+    work = checks.initial_work(config.model_copy(update=changes), open_environment(config)) // 128
+    assert work < most if most else work > MOST_DECISIONS // 2
 
 
 def test_the_work_of_a_planner_is_counted() -> None:
