@@ -784,8 +784,8 @@ DEEP_KINDS: dict[str, Kind] = {
     ),
     "an enormous network": (
         together(
-            config(lambda c: c["learner"].update(net_arch=[6_000] * 3)),
-            header(lambda h: h["network"].update(net_arch=[6_000] * 3)),
+            config(lambda c: c["learner"].update(net_arch=[3_000] * 2)),
+            header(lambda h: h["network"].update(net_arch=[3_000] * 2)),
         ),
         "config.json",
         "net_arch",
