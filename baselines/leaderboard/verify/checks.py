@@ -37,6 +37,7 @@ __all__ = [
     "check_sharing",
     "check_task",
     "environment_faults",
+    "initial_work",
     "layer_sizes",
     "own_settings",
 ]
